@@ -1,0 +1,24 @@
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/mini.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/teacher.smk"
+include: "workflow/rules/distillation.smk"
+include: "workflow/rules/pruning.smk"
+include: "workflow/rules/student.smk"
+include: "workflow/rules/evaluation.smk"
+
+
+# What the experiment is for: scores of every system, the packed students, the pruned checkpoints.
+rule all:
+    default_target: True
+    input:
+        get_main_targets(),
+    localrule: True

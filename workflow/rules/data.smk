@@ -1,0 +1,62 @@
+# From the raw archive to 16 kHz segments and the manifests of every pair.
+
+
+# Check the archive and write each gold segment as 16 kHz mono wav.
+rule prepare_segments:
+    input:
+        archive=lookup("data/archive", within=config),
+    output:
+        segments="results/{experiment}/data/segments.jsonl",
+        audio=directory("results/{experiment}/data/audio"),
+    log:
+        "logs/{experiment}/prepare_segments.log",
+    benchmark:
+        "results/{experiment}/benchmarks/prepare_segments.jsonl"
+    conda:
+        "../../envs/data.yaml"
+    params:
+        pairs=lookup("pairs", within=config),
+        max_seconds=lookup("data/max_seconds", within=config),
+        min_seconds=lookup("data/min_seconds", within=config),
+        long_segments=lookup("data/long_segments", within=config),
+    script:
+        "../scripts/prepare_segments.py"
+
+
+# Divide the segments into train, validation and test, the same way for every pair.
+rule split_manifest:
+    input:
+        segments="results/{experiment}/data/segments.jsonl",
+    output:
+        train="results/{experiment}/{pair}/data/train.jsonl",
+        validation="results/{experiment}/{pair}/data/validation.jsonl",
+        test="results/{experiment}/{pair}/data/test.jsonl",
+    log:
+        "logs/{experiment}/{pair}/split_manifest.log",
+    conda:
+        "../../envs/data.yaml"
+    params:
+        split=lookup("data/split", within=config),
+    script:
+        "../scripts/split_manifest.py"
+
+
+# Draw out-of-domain segments for distillation; their clips stay where they are.
+rule prepare_out_of_domain:
+    input:
+        folder=lookup("data/out_of_domain/folder", within=config, default=[]),
+    output:
+        manifest="results/{experiment}/{pair}/data/out_of_domain.jsonl",
+    log:
+        "logs/{experiment}/{pair}/prepare_out_of_domain.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/prepare_out_of_domain.jsonl"
+    conda:
+        "../../envs/data.yaml"
+    params:
+        size=lookup("data/out_of_domain/size", within=config, default=0),
+        seed=lookup("data/out_of_domain/seed", within=config, default=0),
+        min_seconds=lookup("data/min_seconds", within=config),
+        max_seconds=lookup("data/max_seconds", within=config),
+    script:
+        "../scripts/prepare_out_of_domain.py"

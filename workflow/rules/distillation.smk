@@ -1,0 +1,46 @@
+# The teacher translates the audio it was trained on.
+rule translate_train:
+    input:
+        model=get_teacher,
+        segments="results/{experiment}/{pair}/data/train.jsonl",
+        audio="results/{experiment}/data/audio",
+    output:
+        hypotheses="results/{experiment}/{pair}/distillation/translations.jsonl",
+        translation="results/{experiment}/{pair}/distillation/translation.json",
+    log:
+        "logs/{experiment}/{pair}/translate_train.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/translate_train.jsonl"
+    conda:
+        "../../envs/qwen2audio.yaml"
+    resources:
+        gpu=1,
+        mem_mb=32000,
+        runtime="4h",
+    params:
+        prompt=lookup("prompt", within=config),
+        languages=lookup("languages", within=config),
+        generation=lookup("generation", within=config),
+    script:
+        "../scripts/translate_segments.py"
+
+
+# Join the translations to the gold data, and drop those that add nothing or look wrong.
+rule filter_pseudo_labels:
+    input:
+        gold="results/{experiment}/{pair}/data/train.jsonl",
+        translations="results/{experiment}/{pair}/distillation/translations.jsonl",
+    output:
+        distilled="results/{experiment}/{pair}/distillation/distilled.jsonl",
+        summary="results/{experiment}/{pair}/distillation/summary.json",
+    log:
+        "logs/{experiment}/{pair}/filter_pseudo_labels.log",
+    localrule: True
+    conda:
+        "../../envs/scoring.yaml"
+    params:
+        length_ratio=lookup("distillation/length_ratio", within=config),
+        max_repetition=lookup("distillation/max_repetition", within=config),
+        min_chrf=lookup("distillation/min_chrf", within=config),
+    script:
+        "../scripts/filter_pseudo_labels.py"

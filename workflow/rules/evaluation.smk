@@ -1,0 +1,93 @@
+# A system translates the test set; a student from its packed directory, reloaded.
+rule translate_test:
+    input:
+        model=get_system_model,
+        segments="results/{experiment}/{pair}/data/test.jsonl",
+        audio="results/{experiment}/data/audio",
+    output:
+        hypotheses="results/{experiment}/{pair}/evaluation/{system}/hypotheses.jsonl",
+        translation="results/{experiment}/{pair}/evaluation/{system}/translation.json",
+    log:
+        "logs/{experiment}/{pair}/translate_test/{system}.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/translate_test/{system}.jsonl"
+    conda:
+        "../../envs/qwen2audio.yaml"
+    resources:
+        gpu=1,
+        mem_mb=32000,
+        runtime="4h",
+    params:
+        prompt=lookup("prompt", within=config),
+        languages=lookup("languages", within=config),
+        generation=lookup("generation", within=config),
+    script:
+        "../scripts/translate_segments.py"
+
+
+# Count a system's true weights, decoder layers and bytes on disk.
+rule measure_size:
+    input:
+        model=get_system_model,
+    output:
+        size="results/{experiment}/{pair}/evaluation/{system}/size.json",
+    log:
+        "logs/{experiment}/{pair}/measure_size/{system}.log",
+    conda:
+        "../../envs/qwen2audio.yaml"
+    resources:
+        mem_mb=32000,
+        runtime="1h",
+    script:
+        "../scripts/measure_size.py"
+
+
+# Compare one system's translations of the test set with the references.
+rule score_hypotheses:
+    input:
+        hypotheses="results/{experiment}/{pair}/evaluation/{system}/hypotheses.jsonl",
+        test="results/{experiment}/{pair}/data/test.jsonl",
+    output:
+        scores="results/{experiment}/{pair}/evaluation/{system}/scores.json",
+        segments="results/{experiment}/{pair}/evaluation/{system}/segments.csv",
+    log:
+        "logs/{experiment}/{pair}/score_hypotheses/{system}.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/score_hypotheses/{system}.jsonl"
+    conda:
+        "../../envs/scoring.yaml"
+    params:
+        metrics=lookup("evaluation/metrics", within=config),
+    script:
+        "../scripts/score_hypotheses.py"
+
+
+# Lay scores, sizes and speeds of all pairs and systems side by side.
+rule tabulate_scores:
+    input:
+        unpack(get_evaluation_files),
+    output:
+        csv="results/{experiment}/scores.csv",
+        markdown="results/{experiment}/scores.md",
+    log:
+        "logs/{experiment}/tabulate_scores.log",
+    localrule: True
+    conda:
+        "../../envs/scoring.yaml"
+    script:
+        "../scripts/tabulate_scores.py"
+
+
+# Keep the config, with all defaults filled in, beside the results it led to.
+rule write_config:
+    output:
+        "results/{experiment}/config.json",
+    log:
+        "logs/{experiment}/write_config.log",
+    localrule: True
+    conda:
+        "../../envs/scoring.yaml"
+    params:
+        config=config,
+    script:
+        "../scripts/write_config.py"

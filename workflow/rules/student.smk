@@ -1,0 +1,102 @@
+# A stage that trains all weights.
+rule train_student:
+    input:
+        unpack(get_stage_data),
+        model=get_stage_model,
+        validation="results/{experiment}/{pair}/data/validation.jsonl",
+        audio="results/{experiment}/data/audio",
+    output:
+        model=directory("results/{experiment}/{pair}/students/{student}/{stage}-full/model"),
+        curve="results/{experiment}/{pair}/students/{student}/{stage}-full/curve.jsonl",
+    log:
+        "logs/{experiment}/{pair}/train_student/{student}-{stage}.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/train_student/{student}-{stage}.jsonl"
+    conda:
+        "../../envs/qwen2audio.yaml"
+    resources:
+        gpu=1,
+        mem_mb=64000,
+        runtime="12h",
+    params:
+        mix=lookup("{student}/{stage}/data", within=STAGES),
+        prompt=lookup("prompt", within=config),
+        languages=lookup("languages", within=config),
+        training=lookup("{student}/{stage}/training", within=STAGES),
+        seed=lookup("seed", within=config),
+        workspace="results/{experiment}/{pair}/checkpoints/{student}-{stage}",
+    script:
+        "../scripts/train_full.py"
+
+
+# A stage that trains an adapter on the 4-bit form of the model.
+rule train_adapter:
+    input:
+        unpack(get_stage_data),
+        model=get_stage_model,
+        validation="results/{experiment}/{pair}/data/validation.jsonl",
+        audio="results/{experiment}/data/audio",
+    output:
+        adapter=directory("results/{experiment}/{pair}/students/{student}/{stage}-qlora/adapter"),
+        curve="results/{experiment}/{pair}/students/{student}/{stage}-qlora/curve.jsonl",
+    log:
+        "logs/{experiment}/{pair}/train_adapter/{student}-{stage}.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/train_adapter/{student}-{stage}.jsonl"
+    conda:
+        "../../envs/qwen2audio.yaml"
+    resources:
+        gpu=1,
+        mem_mb=48000,
+        runtime="24h",
+    params:
+        mix=lookup("{student}/{stage}/data", within=STAGES),
+        lora=lookup("{student}/{stage}/lora", within=STAGES),
+        prompt=lookup("prompt", within=config),
+        languages=lookup("languages", within=config),
+        training=lookup("{student}/{stage}/training", within=STAGES),
+        seed=lookup("seed", within=config),
+        workspace="results/{experiment}/{pair}/checkpoints/{student}-{stage}",
+    script:
+        "../scripts/train_adapter.py"
+
+
+# Merge an adapter into the weights it was trained on.
+rule merge_adapter:
+    input:
+        model=get_stage_model,
+        adapter="results/{experiment}/{pair}/students/{student}/{stage}-qlora/adapter",
+    output:
+        model=directory("results/{experiment}/{pair}/students/{student}/{stage}-qlora/model"),
+    log:
+        "logs/{experiment}/{pair}/merge_adapter/{student}-{stage}.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/merge_adapter/{student}-{stage}.jsonl"
+    conda:
+        "../../envs/qwen2audio.yaml"
+    resources:
+        mem_mb=48000,
+        runtime="1h",
+    script:
+        "../scripts/merge_adapter.py"
+
+
+# Quantise once, and write the directory that is scored and that a user downloads.
+rule pack_student:
+    input:
+        model=get_trained_model,
+    output:
+        packed=directory("results/{experiment}/{pair}/students/{student}/packed"),
+    log:
+        "logs/{experiment}/{pair}/pack_student/{student}.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/pack_student/{student}.jsonl"
+    conda:
+        "../../envs/qwen2audio.yaml"
+    resources:
+        mem_mb=32000,
+        runtime="1h",
+    params:
+        quantization=lookup("students/{student}/quantization", within=config),
+    script:
+        "../scripts/pack_student.py"

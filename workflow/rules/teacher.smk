@@ -1,0 +1,29 @@
+# Fine-tune all weights of the base on gold data.
+rule train_teacher:
+    input:
+        model=lookup("base/model", within=config),
+        gold="results/{experiment}/{pair}/data/train.jsonl",
+        validation="results/{experiment}/{pair}/data/validation.jsonl",
+        audio="results/{experiment}/data/audio",
+    output:
+        model=directory("results/{experiment}/{pair}/teacher"),
+        curve="results/{experiment}/{pair}/curves/teacher.jsonl",
+    log:
+        "logs/{experiment}/{pair}/train_teacher.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/train_teacher.jsonl"
+    conda:
+        "../../envs/qwen2audio.yaml"
+    resources:
+        gpu=1,
+        mem_mb=64000,
+        runtime="12h",
+    params:
+        mix={"gold": 1},
+        prompt=lookup("prompt", within=config),
+        languages=lookup("languages", within=config),
+        training=lookup("teacher/training", within=config),
+        seed=lookup("seed", within=config),
+        workspace="results/{experiment}/{pair}/checkpoints/teacher",
+    script:
+        "../scripts/train_full.py"

@@ -1,0 +1,22 @@
+"""Join the teacher's translations of its training audio to gold and drop what adds nothing."""
+
+from slimspeech.artifacts import read_jsonl, write_json, write_jsonl
+from slimspeech.distillation import DistillationSettings, build
+from slimspeech.languages import target_code
+from slimspeech.logs import log_to
+
+log_to(snakemake.log[0])
+
+settings = DistillationSettings(
+    length_ratio=snakemake.params.length_ratio,
+    max_repetition=snakemake.params.max_repetition,
+    min_chrf=snakemake.params.min_chrf,
+)
+rows, summary = build(
+    gold=read_jsonl(snakemake.input.gold),
+    translations=read_jsonl(snakemake.input.translations),
+    settings=settings,
+    target_language=target_code(snakemake.wildcards.pair),
+)
+write_jsonl(snakemake.output.distilled, rows)
+write_json(snakemake.output.summary, summary)

@@ -1,0 +1,16 @@
+"""Draw the out-of-domain manifest of a pair."""
+
+from slimspeech.artifacts import write_jsonl
+from slimspeech.covost import sample_covost
+from slimspeech.logs import log_to
+
+log_to(snakemake.log[0])
+rows = sample_covost(
+    snakemake.input.folder,
+    snakemake.wildcards.pair,
+    size=snakemake.params.size,
+    seed=snakemake.params.seed,
+    min_seconds=snakemake.params.min_seconds,
+    max_seconds=snakemake.params.max_seconds,
+)
+write_jsonl(snakemake.output.manifest, rows)

@@ -1,0 +1,18 @@
+"""Check the raw archive and write its segments as 16 kHz clips."""
+
+from slimspeech.artifacts import write_jsonl
+from slimspeech.logs import log_to
+from slimspeech.segments import DataSettings, languages_of, prepare_segments
+
+log_to(snakemake.log[0])
+rows = prepare_segments(
+    snakemake.input.archive,
+    snakemake.output.audio,
+    DataSettings(
+        max_seconds=snakemake.params.max_seconds,
+        min_seconds=snakemake.params.min_seconds,
+        long_segments=snakemake.params.long_segments,
+    ),
+    languages_of(snakemake.params.pairs),
+)
+write_jsonl(snakemake.output.segments, rows)

@@ -1,0 +1,1 @@
+"""Compress speech-translation models. Knows no Snakemake: the rules call it, see docs/steps.md."""

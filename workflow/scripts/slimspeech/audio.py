@@ -1,0 +1,148 @@
+"""Read any clip soundfile knows as 16 kHz mono, write clips, and cut long ones in quiet places."""
+
+import math
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from slimspeech.errors import InputError
+
+SAMPLING_RATE = 16_000
+LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
+FRAME_SECONDS = 0.02
+# Sizes from here up are what streaming writers leave in a header they cannot go back to.
+UNKNOWN_SIZE = 0xFFFFFF00
+# A decoder may miss this much of what a lossy file promises without anything being lost.
+LOSSY_SLACK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself; frames are samples per channel, the rate is in Hz."""
+
+    frames: int
+    sampling_rate: int
+    channels: int
+    format: str
+    subtype: str
+
+
+def read_audio(
+    path: str | Path, sampling_rate: int = SAMPLING_RATE, name: str | None = None
+) -> np.ndarray:
+    """Mono float32 samples, shape (samples,), at `sampling_rate` Hz, channels averaged.
+
+    `name` stands in messages for the path, where the file is a copy the user never sees.
+    Raises InputError when the file is missing, empty, cut short, no audio, not finite, or has
+    a sampling rate outside 4 to 384 kHz.
+    """
+    name = name or str(path)
+    header = read_header(path, name)
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise InputError(f"{name}: damaged audio ({error}); replace the file") from error
+    missing = header.frames - len(samples)
+    if missing > (LOSSY_SLACK_SECONDS * rate if header.format == "MP3" else 0):
+        raise _cut_short(name, header.frames, len(samples))
+    if not np.isfinite(samples).all():
+        raise InputError(f"{name}: samples that are no finite numbers; export the clip again")
+    mono = samples.mean(axis=1)
+    if rate != sampling_rate:
+        mono = soxr.resample(mono, rate, sampling_rate)
+    return np.ascontiguousarray(mono, dtype=np.float32)
+
+
+def duration(path: str | Path, name: str | None = None) -> float:
+    """Seconds, from the header alone. Raises InputError as `read_audio`, samples unseen."""
+    header = read_header(path, name)
+    return header.frames / header.sampling_rate
+
+
+def read_header(path: str | Path, name: str | None = None) -> Header:
+    """Raises InputError as `read_audio`, but for what only the samples tell."""
+    name = name or str(path)
+    if not os.path.isfile(path):
+        raise InputError(f"{name}: no such audio file; check the path")
+    if os.path.getsize(path) == 0:
+        raise InputError(f"{name}: the file has 0 bytes; copy or download it again")
+    try:
+        info = soundfile.info(str(path), verbose=True)
+    except soundfile.LibsndfileError as error:
+        raise InputError(
+            f"{name}: no audio that soundfile can read ({error.error_string}); "
+            "give wav, flac, ogg or mp3"
+        ) from error
+    if not LOWEST_RATE <= info.samplerate <= HIGHEST_RATE:
+        raise InputError(
+            f"{name}: a sampling rate of {info.samplerate} Hz is outside {LOWEST_RATE} to "
+            f"{HIGHEST_RATE} Hz; correct the header or export the clip again"
+        )
+    # libsndfile quietly lowers the frame count of a wav cut short, and says so only in its log.
+    sizes = re.search(r"^\s*(?:data|SSND) : (\d+) \(should be (\d+)\)", info.extra_info, re.M)
+    if sizes and UNKNOWN_SIZE > int(sizes[1]) > int(sizes[2]):
+        frame_bytes = max(1, int(sizes[2]) // max(1, info.frames))
+        raise _cut_short(name, int(sizes[1]) // frame_bytes, info.frames)
+    if info.frames == 0:
+        raise InputError(f"{name}: the file holds no samples; remove it or replace it")
+    return Header(info.frames, info.samplerate, info.channels, info.format, info.subtype)
+
+
+def is_ready(path: str | Path) -> bool:
+    """Whether the file already is what `write_wav` writes at 16 kHz: wav, PCM16, mono."""
+    header = read_header(path)
+    form = (header.format, header.subtype, header.sampling_rate, header.channels)
+    return form == ("WAV", "PCM_16", SAMPLING_RATE, 1)
+
+
+def write_wav(path: str | Path, audio: np.ndarray, sampling_rate: int = SAMPLING_RATE) -> None:
+    """Write mono float samples, shape (samples,), as PCM16 wav, whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    soundfile.write(partial, audio, sampling_rate, subtype="PCM_16", format="WAV")
+    os.replace(partial, path)
+
+
+def chunks(
+    audio: np.ndarray, max_seconds: float, sampling_rate: int = SAMPLING_RATE
+) -> list[np.ndarray]:
+    """Cut mono samples, shape (samples,), into the fewest parts none longer than `max_seconds`.
+
+    Each cut lies at the middle of the quietest 20 ms near an equal division. The parts put
+    together are the input exactly.
+    """
+    longest = int(max_seconds * sampling_rate + 1e-6)  # 0.29 * 100 is a little under 29
+    if longest < 1:
+        raise ValueError(f"max_seconds must hold a sample at least, not {max_seconds}")
+    number = max(1, math.ceil(len(audio) / longest))
+    part = len(audio) / number
+    half_frame = max(1, int(FRAME_SECONDS * sampling_rate / 2))
+    energy = np.concatenate([[0.0], np.cumsum(np.square(audio, dtype=np.float64))])
+    cuts = [0]
+    for division in range(1, number):
+        ideal = round(division * part)
+        # Not so late that this part, nor so early that the parts still to come, grow too long.
+        first = max(len(audio) - (number - division) * longest, ideal - int(part / 4), cuts[-1] + 1)
+        last = max(first, min(cuts[-1] + longest, ideal + int(part / 4)))
+        places = np.arange(first, last + 1)
+        loudness = (
+            energy[np.minimum(places + half_frame, len(audio))]
+            - energy[np.maximum(places - half_frame, 0)]
+        )
+        quietest = places[loudness <= loudness.min()]
+        cuts.append(int(quietest[np.abs(quietest - ideal).argmin()]))
+    cuts.append(len(audio))
+    return [audio[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+
+
+def _cut_short(name: str, promised: int, found: int) -> InputError:
+    return InputError(
+        f"{name}: cut short, its header promises {promised} samples and {found} are there; "
+        "copy or download it again"
+    )

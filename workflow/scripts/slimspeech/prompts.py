@@ -1,0 +1,49 @@
+"""The translation prompt, in the model's own chat template."""
+
+from dataclasses import dataclass
+
+from transformers import ProcessorMixin
+
+from slimspeech import languages
+
+# Ends every turn of the ChatML template that Qwen2-Audio-Instruct was trained on.
+END_OF_TURN = "<|im_end|>"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What the model is asked: a system message, and a request with {source} and {target}."""
+
+    system: str
+    user: str
+    languages: dict[str, str]
+
+    @classmethod
+    def of(cls, prompt: dict[str, str], names: dict[str, str]) -> "Prompt":
+        """From the config's `prompt` and its `languages`, the names of those we do not know."""
+        return cls(languages=names, **prompt)
+
+    def request(self, pair: str) -> str:
+        """The user's sentence for a pair such as "en-de".
+
+        Raises InputError for a language whose English name is not known.
+        """
+        source, target = pair.split("-", 1)
+        return self.user.format(
+            source=languages.name(source, self.languages),
+            target=languages.name(target, self.languages),
+        )
+
+    def render(self, processor: ProcessorMixin, pair: str) -> str:
+        """The whole prompt up to where the translation begins, with one audio placeholder.
+
+        The published wording (paper, section 3): system, then audio and request in one user turn.
+        """
+        messages = [
+            {"role": "system", "content": self.system},
+            {
+                "role": "user",
+                "content": [{"type": "audio"}, {"type": "text", "text": self.request(pair)}],
+            },
+        ]
+        return processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)

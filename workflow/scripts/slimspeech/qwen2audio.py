@@ -1,0 +1,166 @@
+"""Load, save and describe Qwen2-Audio models. Weights are safetensors; no code comes from data."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import (
+    AutoConfig,
+    AutoProcessor,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    ProcessorMixin,
+    Qwen2AudioForConditionalGeneration,
+)
+
+from slimspeech.errors import InputError
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name() -> str:
+    """ "NVIDIA H100", or "CPU, 2 threads": what a time was measured on."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"CPU, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
+
+
+def load_processor(directory: str | Path) -> ProcessorMixin:
+    """Tokenizer, feature extractor and chat template. Raises InputError if the path is missing."""
+    _check(directory)
+    return AutoProcessor.from_pretrained(directory)
+
+
+def load_model(
+    directory: str | Path,
+    dtype: torch.dtype,
+    quantization: BitsAndBytesConfig | None = None,
+    place: torch.device | None = None,
+) -> PreTrainedModel:
+    """A model in evaluation mode, on the GPU if there is one and no other place is given.
+
+    A packed (4-bit) directory carries its own quantization; then `dtype` is what the rest is in.
+    Raises InputError if the directory is missing or holds no safetensors, or if a weight is
+    missing from it (transformers would fill it with random numbers and only warn).
+    """
+    _check(directory)
+    model, report = Qwen2AudioForConditionalGeneration.from_pretrained(
+        directory,
+        dtype=dtype,
+        device_map={"": place or device()},
+        quantization_config=quantization,
+        use_safetensors=True,
+        output_loading_info=True,
+    )
+    wrong = sorted(report["missing_keys"]) + sorted(report["mismatched_keys"])
+    if wrong:
+        raise InputError(
+            f"{directory}: the weights do not fit the config: {len(wrong)} missing or of another "
+            f"shape, such as {wrong[0]}; the checkpoint is incomplete, make or download it again"
+        )
+    return model.eval()
+
+
+def load_for_inference(directory: str, precision: str) -> PreTrainedModel:
+    """A model to translate with, in "fp32" or "bf16". A 4-bit one computes in bfloat16 always."""
+    packed = hasattr(AutoConfig.from_pretrained(directory), "quantization_config")
+    dtype = torch.bfloat16 if packed or precision == "bf16" else torch.float32
+    return load_model(directory, dtype)
+
+
+def save_model(model: PreTrainedModel, processor: ProcessorMixin, directory: str | Path) -> None:
+    """Write weights, config and processor: the whole directory, reloaded and tried, or nothing."""
+
+    def write(partial: Path) -> None:
+        model.save_pretrained(partial)
+        processor.save_pretrained(partial)
+        try_model(partial)
+
+    write_directory(directory, write)
+
+
+@torch.inference_mode()
+def try_model(directory: str | Path) -> None:
+    """Load a directory on the CPU and run one prompt through it.
+
+    Raises RuntimeError if a logit is not finite, InputError if it does not load.
+    """
+    model = load_model(directory, torch.bfloat16, place=torch.device("cpu"))
+    processor = load_processor(directory)
+    rate = processor.feature_extractor.sampling_rate
+    batch = processor(
+        text=f"{processor.audio_bos_token}{processor.audio_token}{processor.audio_eos_token}",
+        audio=[np.zeros(rate, dtype=np.float32)],
+        sampling_rate=rate,
+        return_tensors="pt",
+    )
+    if not torch.isfinite(model(**batch).logits).all():
+        raise RuntimeError(f"{directory}: the model gives logits that are not numbers")
+
+
+def write_directory(directory: str | Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a sibling directory, and put it in place when it is complete."""
+    directory = Path(directory)
+    partial = directory.with_name(f".{directory.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        write(partial)
+        shutil.rmtree(directory, ignore_errors=True)
+        os.replace(partial, directory)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def count_weights(model: PreTrainedModel) -> int:
+    """True weights: a 4-bit parameter counts as the weights it holds, not as its packed bytes.
+
+    (Counting packed elements is how a 6.78 B model comes to be called "4.12B".)
+    """
+    count = 0
+    for parameter in model.parameters():
+        state = getattr(parameter, "quant_state", None)
+        count += parameter.numel() if state is None else state.shape.numel()
+    return count
+
+
+def read_decoder_layers(directory: str) -> int:
+    """The number of decoder layers, from the config alone."""
+    _check(directory)
+    return AutoConfig.from_pretrained(directory).text_config.num_hidden_layers
+
+
+def measure_size(directory: str) -> dict[str, int | str]:
+    """True weights, decoder layers, bytes of the weight files, and how they are stored."""
+    model = load_model(directory, torch.bfloat16)
+    quantised = getattr(model.config, "quantization_config", None)
+    return {
+        "weights": count_weights(model),
+        "decoder_layers": len(model.get_decoder().layers),
+        "bytes": safetensors_bytes(directory),
+        "quantization": quantised.bnb_4bit_quant_type if quantised else "none",
+    }
+
+
+def safetensors_bytes(directory: str | Path) -> int:
+    """Bytes of all weight files; tokenizer and configs are left out, as in the paper's table."""
+    return sum(file.stat().st_size for file in Path(directory).glob("*.safetensors"))
+
+
+def _check(directory: str | Path) -> None:
+    path = Path(directory)
+    if not (path / "config.json").is_file():
+        raise InputError(
+            f"{directory}: no model there (config.json is missing); "
+            "give base.model as a directory made by save_pretrained"
+        )
+    if not any(path.glob("*.safetensors")):
+        raise InputError(
+            f"{directory}: no *.safetensors there; other weight formats can carry code and are "
+            "not read, convert the model with save_pretrained"
+        )

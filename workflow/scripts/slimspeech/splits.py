@@ -1,0 +1,140 @@
+"""Divide the segments of a corpus into train, validation and test, and write them as manifests."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from slimspeech.artifacts import Row
+from slimspeech.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+PAPER_SEGMENTS = 884
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """The section data/split of the config; sizes are in segments."""
+
+    method: Literal["paper", "talks"]
+    test_talks: Sequence[str] = ()
+    validation_talks: Sequence[str] = ()
+    test_size: int = 100
+    validation_size: int = 0
+    seed: int = 0
+
+
+def split(rows: Sequence[Row], settings: SplitSettings) -> dict[str, list[Row]]:
+    """Rows of segments.jsonl, in the order of the archive, under "train", "validation", "test".
+
+    "paper" is the random split of the paper, the same as datasets' train_test_split(test_size,
+    seed) over dev then eval, so that talks are on both sides; the validation segments are the
+    last of its train. "talks" puts whole talks into test (and validation, where they are named),
+    so that no speaker of test is heard in training. Raises InputError on an unknown talk, a talk
+    named twice, or a part left empty that was asked for.
+    """
+    if settings.method == "paper":
+        parts = _split_paper(rows, settings)
+    else:
+        parts = _split_talks(rows, settings)
+    for name, part in parts.items():
+        if not part and (name != "validation" or _wants_validation(settings)):
+            raise InputError(
+                f"data/split leaves {name} without a segment of {len(rows)}; ask for fewer in the "
+                "other parts"
+            )
+    counts = ", ".join(f"{len(part)} {name}" for name, part in parts.items())
+    logger.info("%d segments: %s", len(rows), counts)
+    return parts
+
+
+def manifest(rows: Sequence[Row], pair: str) -> list[Row]:
+    """Rows of a manifest for a pair such as "en-de", from rows of segments.jsonl, all gold.
+
+    Raises InputError when a segment has no text in one of the two languages.
+    """
+    source, target = pair.split("-", 1)
+    for row in rows:
+        for language in (source, target):
+            if language not in row["texts"]:
+                raise InputError(
+                    f"segments.jsonl: {row['id']} has no text in {language}, only in "
+                    f"{', '.join(row['texts'])}; name {pair} in pairs and run again"
+                )
+    return [
+        {
+            "id": row["id"],
+            "talk": row["talk"],
+            "audio": row["audio"],
+            "duration": row["duration"],
+            "source": row["texts"][source],
+            "target": row["texts"][target],
+            "pair": pair,
+            "origin": "gold",
+            "corpus": row["corpus"],
+        }
+        for row in rows
+    ]
+
+
+def _wants_validation(settings: SplitSettings) -> bool:
+    named = settings.method == "talks" and settings.validation_talks
+    return bool(named) or settings.validation_size > 0
+
+
+def _split_paper(rows: Sequence[Row], settings: SplitSettings) -> dict[str, list[Row]]:
+    if len(rows) != PAPER_SEGMENTS:
+        logger.warning(
+            "the paper splits %d segments, here are %d: the split is another",
+            *(PAPER_SEGMENTS, len(rows)),
+        )
+    held = settings.test_size + settings.validation_size
+    if held >= len(rows):
+        raise InputError(
+            f"data/split: test_size {settings.test_size} and validation_size "
+            f"{settings.validation_size} leave nothing of {len(rows)} segments to train on; "
+            "lower them"
+        )
+    order = np.random.default_rng(settings.seed).permutation(len(rows))
+    test = settings.test_size
+    validation = len(rows) - settings.validation_size
+    return {
+        "train": [rows[i] for i in order[test:validation]],
+        "validation": [rows[i] for i in order[validation:]],
+        "test": [rows[i] for i in order[:test]],
+    }
+
+
+def _split_talks(rows: Sequence[Row], settings: SplitSettings) -> dict[str, list[Row]]:
+    talks = list(dict.fromkeys(row["talk"] for row in rows))
+    test, validation = set(settings.test_talks), set(settings.validation_talks)
+    if unknown := sorted((test | validation) - set(talks)):
+        raise InputError(
+            f"data/split: no talk {', '.join(unknown)} among the segments; the talks are "
+            f"{', '.join(talks)}"
+        )
+    if both := sorted(test & validation):
+        raise InputError(
+            f"data/split: {', '.join(both)} in both test_talks and validation_talks; name each "
+            "talk once"
+        )
+    train = [row for row in rows if row["talk"] not in test | validation]
+    held = [row for row in rows if row["talk"] in validation]
+    if not validation:
+        size = settings.validation_size
+        if size >= len(train) > 0:
+            raise InputError(
+                f"data/split: validation_size {size} leaves nothing of {len(train)} segments to "
+                "train on; lower it"
+            )
+        drawn = set(np.random.default_rng(settings.seed).permutation(len(train))[:size].tolist())
+        held = [row for i, row in enumerate(train) if i in drawn]
+        train = [row for i, row in enumerate(train) if i not in drawn]
+    return {
+        "train": train,
+        "validation": held,
+        "test": [row for row in rows if row["talk"] in test],
+    }

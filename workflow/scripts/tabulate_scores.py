@@ -1,0 +1,15 @@
+"""Put the scores, sizes and speeds of every pair and system into one table."""
+
+from slimspeech.artifacts import read_json, write_csv, write_text
+from slimspeech.logs import log_to
+from slimspeech.tables import markdown, tabulate
+
+log_to(snakemake.log[0])
+
+rows = tabulate(
+    scores=[read_json(path) for path in snakemake.input.scores],
+    sizes=[read_json(path) for path in snakemake.input.sizes],
+    translations=[read_json(path) for path in snakemake.input.translations],
+)
+write_csv(snakemake.output.csv, rows)
+write_text(snakemake.output.markdown, markdown(rows))

@@ -1,0 +1,30 @@
+"""Train an adapter on the 4-bit form of a model (QLoRA)."""
+
+import torch
+
+from slimspeech.artifacts import read_jsonl, write_jsonl
+from slimspeech.distillation import read_mix
+from slimspeech.logs import log_to
+from slimspeech.prompts import Prompt
+from slimspeech.quantization import nf4
+from slimspeech.qwen2audio import load_model, load_processor, write_directory
+from slimspeech.training import LoraSettings, TrainingSettings, add_adapter, fine_tune
+
+log_to(snakemake.log[0])
+torch.set_num_threads(snakemake.threads)
+
+processor = load_processor(snakemake.input.model)
+model = load_model(snakemake.input.model, torch.bfloat16, quantization=nf4())
+model = add_adapter(model, LoraSettings(**snakemake.params.lora), seed=snakemake.params.seed)
+curve = fine_tune(
+    model,
+    processor,
+    read_mix(snakemake.input, snakemake.params.mix),
+    read_jsonl(snakemake.input.validation),
+    Prompt.of(snakemake.params.prompt, snakemake.params.languages),
+    TrainingSettings(**snakemake.params.training),
+    seed=snakemake.params.seed,
+    workspace=snakemake.params.workspace,
+)
+write_directory(snakemake.output.adapter, model.save_pretrained)
+write_jsonl(snakemake.output.curve, curve)

@@ -1,0 +1,28 @@
+"""Train all weights of a model on a mix of manifests: the teacher, or a student's stage."""
+
+import torch
+
+from slimspeech.artifacts import read_jsonl, write_jsonl
+from slimspeech.distillation import read_mix
+from slimspeech.logs import log_to
+from slimspeech.prompts import Prompt
+from slimspeech.qwen2audio import load_model, load_processor, save_model
+from slimspeech.training import TrainingSettings, fine_tune
+
+log_to(snakemake.log[0])
+torch.set_num_threads(snakemake.threads)
+
+processor = load_processor(snakemake.input.model)
+model = load_model(snakemake.input.model, torch.float32)
+curve = fine_tune(
+    model,
+    processor,
+    read_mix(snakemake.input, snakemake.params.mix),
+    read_jsonl(snakemake.input.validation),
+    Prompt.of(snakemake.params.prompt, snakemake.params.languages),
+    TrainingSettings(**snakemake.params.training),
+    seed=snakemake.params.seed,
+    workspace=snakemake.params.workspace,
+)
+save_model(model.to(torch.bfloat16), processor, snakemake.output.model)
+write_jsonl(snakemake.output.curve, curve)
