@@ -1,13 +1,42 @@
+import json
+import os
+
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-validate(config, schema="../schemas/config.schema.yaml")
 
+def get_schema_problem(error):
+    """What the schema finds wrong, in a sentence: where, what, and what there may be instead."""
+    place = ".".join(map(str, error.absolute_path)) or "top level"
+    if error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        unknown = ", ".join(str(key) for key in error.instance if key not in known)
+        return f"config: {place}: unknown key {unknown}; the keys here are {', '.join(known)}"
+    hint = f" ({error.schema['description']})" if "description" in error.schema else ""
+    return f"config: {place}: {error.message}{hint}; see config/README.md"
+
+
+def sort_keys(value):
+    """The same with keys in order at every depth: params count as changed if their order does."""
+    if isinstance(value, dict):
+        return {key: sort_keys(value[key]) for key in sorted(value, key=str)}
+    return [sort_keys(item) for item in value] if isinstance(value, list) else value
+
+
+try:
+    validate(config, schema="../schemas/config.schema.yaml")
+except WorkflowError as error:
+    raise WorkflowError(get_schema_problem(error.__context__)) from None
+
+config = sort_keys(config)
 EXPERIMENT = f"results/{config['experiment']}"
 
-# The training stages of each student, by their number in its recipe, counted from 1.
+# The training stages of each student in order, by the name of their folder: "1-full", "2-qlora", …
 STAGES = {
-    name: {str(number): stage for number, stage in enumerate(student["stages"], start=1)}
+    name: {
+        f"{number}-{stage['method']}": stage
+        for number, stage in enumerate(student["stages"], start=1)
+    }
     for name, student in config["students"].items()
 }
 
@@ -15,36 +44,124 @@ STAGES = {
 SEARCH = {key: config["pruning"][key] for key in ("metric", "protect_first", "protect_last")}
 
 
-def get_stage_names(student):
-    """The folders of a student's training stages, in order: "1-full", "2-qlora", …"""
-    return [f"{number}-{stage['method']}" for number, stage in STAGES[student].items()]
+def get_systems():
+    """Everything that can be scored. "pruned-03" is the teacher after so many removals."""
+    pruned = [f"pruned-{k:02d}" for k in range(1, config["pruning"]["iterations"] + 1)]
+    return ["base", "teacher", *pruned, *config["students"]]
 
 
-def get_pruned_systems():
-    """Systems "pruned-03": the teacher after so many removals, before any repair."""
-    return [f"pruned-{k:02d}" for k in range(1, config["pruning"]["iterations"] + 1)]
+def is_made_here(path):
+    """Whether a path is the output of a rule, and so need not exist before the run."""
+    return os.path.normpath(path).split(os.sep)[0] == "results"
+
+
+def read_layer_count(model):
+    """Decoder layers by the model's config.json; None where it is not there yet or does not say."""
+    path = os.path.join(model, "config.json")
+    if not os.path.isfile(path):
+        return None
+    with open(path, encoding="utf-8") as file:
+        return json.load(file).get("text_config", {}).get("num_hidden_layers")
+
+
+def get_name_problems():
+    """Names that would collide, or that the config uses and nothing has."""
+    if config["experiment"] in ("corpora", "mini_base"):
+        yield f"experiment: results/{config['experiment']} is taken; choose another name"
+    for pair in config["pairs"]:
+        source, target = pair.split("-")
+        if source == target:
+            yield f"pairs: {pair} translates a language into itself; name two languages"
+    if len(sources := {pair.split("-")[0] for pair in config["pairs"]}) > 1:
+        yield (
+            f"pairs: the sources are {', '.join(sorted(sources))}, but the clips of an archive are "
+            "in one language; make an experiment for each"
+        )
+    systems = get_systems()
+    if unknown := [name for name in config["evaluation"]["systems"] if name not in systems]:
+        yield (
+            f"evaluation.systems: there is no {', '.join(unknown)}; choose among "
+            f"{', '.join(systems)}"
+        )
+
+
+def get_path_problems():
+    """What the config wants to read and is not on disk."""
+    models = {f"{key}.model": config[key]["model"] for key in ("base", "teacher")}
+    for key, path in models.items():
+        if path and not is_made_here(path) and not os.path.isdir(path):
+            yield (
+                f"{key}: there is no directory {path!r}; give one that holds config.json, "
+                "*.safetensors and the processor's files"
+            )
+    data = config["data"]
+    corpora = {
+        "data.archive": data["archive"],
+        "data.out_of_domain.folder": data.get("out_of_domain", {}).get("folder"),
+    }
+    for key, path in corpora.items():
+        if path and not is_made_here(path) and not os.path.exists(path):
+            yield f"{key}: there is no {path!r}; give the path of the corpus you downloaded"
+
+
+def get_split_problems():
+    """Parts of the data that would be empty but are needed."""
+    split = config["data"]["split"]
+    talks = split["method"] == "talks"
+    if talks and not split["test_talks"]:
+        yield "data.split.test_talks: method talks needs a talk to test on; name one"
+    validation = split["validation_size"] or (talks and split["validation_talks"])
+    pruning = config["pruning"]
+    if pruning["iterations"] and pruning["split"] == "validation" and not validation:
+        yield (
+            "pruning.split: the search translates validation data and data.split sets none aside; "
+            "give data.split.validation_size, or set pruning.split to test"
+        )
+
+
+def get_pruning_problems():
+    """More removals than the teacher has layers for, or a student with more than are searched."""
+    pruning = config["pruning"]
+    model = config["teacher"]["model"] or config["base"]["model"]
+    if layers := read_layer_count(model):
+        most = max(0, layers - pruning["protect_first"] - pruning["protect_last"])
+        if pruning["iterations"] > most:
+            yield (
+                f"pruning.iterations: {pruning['iterations']} of the {layers} layers of {model} "
+                f"cannot go, {pruning['protect_first']} + {pruning['protect_last']} are protected; "
+                f"lower it to {most} or less"
+            )
+    for name, student in config["students"].items():
+        if student["layers_removed"] > pruning["iterations"]:
+            yield (
+                f"students.{name}.layers_removed: {student['layers_removed']} is more than "
+                f"pruning.iterations, {pruning['iterations']}; raise that or lower this"
+            )
+
+
+def get_recipe_problems():
+    """Stages of students without data."""
+    for student, stages in STAGES.items():
+        for number, stage in enumerate(stages.values()):
+            place = f"students.{student}.stages.{number}.data"
+            parts = [part for part, factor in stage["data"].items() if factor]
+            if not parts:
+                yield f"{place}: all factors are 0; raise one"
+            if "out_of_domain" in parts and "out_of_domain" not in config["data"]:
+                yield f"{place}: out_of_domain is not configured; add data.out_of_domain"
 
 
 def check_config():
-    """What the schema cannot say: references from one part of the config to another."""
-    known = ["base", "teacher", *get_pruned_systems(), *config["students"]]
-    unknown = [name for name in config["evaluation"]["systems"] if name not in known]
-    if unknown:
-        raise WorkflowError(
-            f"config: evaluation.systems names {', '.join(unknown)}; there are {', '.join(known)}"
-        )
-    iterations = config["pruning"]["iterations"]
-    for name, student in config["students"].items():
-        if student["layers_removed"] > iterations:
-            raise WorkflowError(
-                f"config: student {name} has {student['layers_removed']} layers removed, but "
-                f"pruning.iterations is {iterations}; raise it"
-            )
-        uses = {part for stage in student["stages"] for part in stage["data"]}
-        if "out_of_domain" in uses and "out_of_domain" not in config["data"]:
-            raise WorkflowError(
-                f"config: student {name} trains on out_of_domain data; add data.out_of_domain"
-            )
+    """What the schema cannot say. Every problem is told, one a line."""
+    problems = [
+        *get_name_problems(),
+        *get_path_problems(),
+        *get_split_problems(),
+        *get_pruning_problems(),
+        *get_recipe_problems(),
+    ]
+    if problems:
+        raise WorkflowError(*(f"config: {problem}" for problem in problems))
 
 
 check_config()
@@ -53,10 +170,10 @@ check_config()
 wildcard_constraints:
     experiment=config["experiment"],
     pair="|".join(config["pairs"]),
-    k=r"\d*[1-9]\d*",  # iteration 00 has its own rule
+    k=r"(?!00)\d\d",  # iteration 00 has its own rule
     student="|".join(config["students"]) or "none",
-    stage=r"\d+",
-    system="|".join(["base", "teacher", r"pruned-\d\d", *config["students"]]),
+    stage=r"\d+-(full|qlora)",
+    system="|".join(["base", "teacher", r"pruned-(?!00)\d\d", *config["students"]]),
 
 
 def get_teacher(wildcards):
@@ -82,23 +199,39 @@ def get_student_folder(wildcards):
     return f"results/{wildcards.experiment}/{wildcards.pair}/students/{wildcards.student}"
 
 
-def get_stage_model(wildcards):
-    """The model that a training stage starts from: the stage before it, or the pruned teacher."""
-    number = int(wildcards.stage)
-    if number > 1:
-        name = get_stage_names(wildcards.student)[number - 2]
-        return f"{get_student_folder(wildcards)}/{name}/model"
+def get_stage(wildcards):
+    """A stage of a student's recipe by the name of its folder."""
+    stages = STAGES[wildcards.student]
+    if wildcards.stage not in stages:
+        raise WorkflowError(
+            f"config: students.{wildcards.student} has no stage {wildcards.stage}, only "
+            f"{', '.join(stages) or 'none'}; ask for one of these"
+        )
+    return stages[wildcards.stage]
+
+
+def get_start_model(wildcards):
+    """The model that a student's first stage trains: the teacher, pruned as often as it says."""
     removed = config["students"][wildcards.student]["layers_removed"]
     return get_pruned_model(wildcards, removed)
+
+
+def get_stage_model(wildcards):
+    """The model that a training stage starts from: the stage before it, or the pruned teacher."""
+    get_stage(wildcards)
+    names = list(STAGES[wildcards.student])
+    number = names.index(wildcards.stage)
+    if number == 0:
+        return get_start_model(wildcards)
+    return f"{get_student_folder(wildcards)}/{names[number - 1]}/model"
 
 
 def get_trained_model(wildcards):
     """The model at the end of a student's recipe, before it is packed."""
-    names = get_stage_names(wildcards.student)
-    if names:
-        return f"{get_student_folder(wildcards)}/{names[-1]}/model"
-    removed = config["students"][wildcards.student]["layers_removed"]
-    return get_pruned_model(wildcards, removed)
+    names = list(STAGES[wildcards.student])
+    if not names:
+        return get_start_model(wildcards)
+    return f"{get_student_folder(wildcards)}/{names[-1]}/model"
 
 
 def get_search_segments(wildcards):
@@ -115,7 +248,7 @@ def get_stage_data(wildcards):
         "distilled": f"{folder}/distillation/distilled.jsonl",
         "out_of_domain": f"{folder}/data/out_of_domain.jsonl",
     }
-    mix = STAGES[wildcards.student][wildcards.stage]["data"]
+    mix = get_stage(wildcards)["data"]
     return {part: path for part, path in manifests.items() if mix.get(part)}
 
 

@@ -16,6 +16,7 @@ rule prepare_segments:
         "../../envs/data.yaml"
     params:
         pairs=lookup("pairs", within=config),
+        languages=lookup("languages", within=config),
         max_seconds=lookup("data/max_seconds", within=config),
         min_seconds=lookup("data/min_seconds", within=config),
         long_segments=lookup("data/long_segments", within=config),

@@ -33,11 +33,9 @@ rule measure_size:
         size="results/{experiment}/{pair}/evaluation/{system}/size.json",
     log:
         "logs/{experiment}/{pair}/measure_size/{system}.log",
+    localrule: True
     conda:
         "../../envs/qwen2audio.yaml"
-    resources:
-        mem_mb=32000,
-        runtime="1h",
     script:
         "../scripts/measure_size.py"
 

@@ -1,5 +1,10 @@
 # The mini world is fixed: its seeds and sizes are numbers here, not configuration.
 
+MINI_PROMPT = {
+    "system": "You are a professional translator.",
+    "user": "Translate the {source} speech into {target}:",
+}
+
 
 # Speak the mini archive, in the layout of ACL 60/60.
 rule speak_mini_archive:
@@ -38,7 +43,9 @@ rule speak_mini_covost:
 # Speak what the mini base model learns from; nothing of the mini archive is in it.
 rule speak_base_corpus:
     output:
-        directory("results/mini_base/corpus"),
+        manifest="results/mini_base/corpus/manifest.jsonl",
+        validation="results/mini_base/corpus/validation.jsonl",
+        audio=directory("results/mini_base/corpus/audio"),
     log:
         "logs/mini/speak_base_corpus.log",
     benchmark:
@@ -54,13 +61,42 @@ rule speak_base_corpus:
         "../scripts/speak_base_corpus.py"
 
 
-# Train the mini base model from random weights. Its result is shipped in resources/mini/base.
+# Random weights in the shape of Qwen2-Audio, whose audio encoder then learns to hear: letters, then words.
+rule train_mini_encoder:
+    input:
+        gold="results/mini_base/corpus/manifest.jsonl",
+        audio="results/mini_base/corpus/audio",
+    output:
+        model=directory("results/mini_base/encoder"),
+        curve="results/mini_base/curves/encoder.jsonl",
+    log:
+        "logs/mini/train_mini_encoder.log",
+    benchmark:
+        "results/mini_base/benchmarks/train_mini_encoder.jsonl"
+    conda:
+        "../../envs/qwen2audio.yaml"
+    threads: 2
+    params:
+        seed=1,
+        vocabulary=2048,
+        prompt=MINI_PROMPT,
+        epochs={"letters": 1.5, "words": 1.0},
+        batch_size=32,
+        learning_rate=2.0e-3,
+    script:
+        "../scripts/train_mini_encoder.py"
+
+
+# Train the mini base model to translate. The result is shipped as resources/mini/base.
 rule train_mini_base:
     input:
-        corpus="results/mini_base/corpus",
+        model="results/mini_base/encoder",
+        gold="results/mini_base/corpus/manifest.jsonl",
+        validation="results/mini_base/corpus/validation.jsonl",
+        audio="results/mini_base/corpus/audio",
     output:
         model=directory("results/mini_base/model"),
-        curve="results/mini_base/curve.jsonl",
+        curve="results/mini_base/curves/base.jsonl",
     log:
         "logs/mini/train_mini_base.log",
     benchmark:
@@ -68,24 +104,19 @@ rule train_mini_base:
     conda:
         "../../envs/qwen2audio.yaml"
     threads: 2
-    resources:
-        gpu=1,
-        mem_mb=8000,
     params:
-        seed=1,
-        vocabulary=2048,
-        workspace="results/mini_base/checkpoints",
-        prompt={
-            "system": "You are a professional translator.",
-            "user": "Translate the {source} speech into {target}:",
-        },
+        mix={"gold": 1},
+        prompt=MINI_PROMPT,
+        languages={},
         training={
-            "epochs": 1.6,
+            "epochs": 0.8,
             "learning_rate": 1.0e-3,
             "batch_size": 24,
             "warmup_ratio": 0.05,
             "weight_decay": 0.01,
             "checkpoint_steps": 500,
         },
+        seed=1,
+        workspace="results/mini_base/checkpoints",
     script:
-        "../scripts/train_mini_base.py"
+        "../scripts/train_full.py"

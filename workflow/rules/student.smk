@@ -6,12 +6,14 @@ rule train_student:
         validation="results/{experiment}/{pair}/data/validation.jsonl",
         audio="results/{experiment}/data/audio",
     output:
-        model=directory("results/{experiment}/{pair}/students/{student}/{stage}-full/model"),
-        curve="results/{experiment}/{pair}/students/{student}/{stage}-full/curve.jsonl",
+        model=directory("results/{experiment}/{pair}/students/{student}/{stage}/model"),
+        curve="results/{experiment}/{pair}/students/{student}/{stage}/curve.jsonl",
     log:
         "logs/{experiment}/{pair}/train_student/{student}-{stage}.log",
     benchmark:
         "results/{experiment}/{pair}/benchmarks/train_student/{student}-{stage}.jsonl"
+    wildcard_constraints:
+        stage=r"\d+-full",
     conda:
         "../../envs/qwen2audio.yaml"
     resources:
@@ -37,12 +39,14 @@ rule train_adapter:
         validation="results/{experiment}/{pair}/data/validation.jsonl",
         audio="results/{experiment}/data/audio",
     output:
-        adapter=directory("results/{experiment}/{pair}/students/{student}/{stage}-qlora/adapter"),
-        curve="results/{experiment}/{pair}/students/{student}/{stage}-qlora/curve.jsonl",
+        adapter=directory("results/{experiment}/{pair}/students/{student}/{stage}/adapter"),
+        curve="results/{experiment}/{pair}/students/{student}/{stage}/curve.jsonl",
     log:
         "logs/{experiment}/{pair}/train_adapter/{student}-{stage}.log",
     benchmark:
         "results/{experiment}/{pair}/benchmarks/train_adapter/{student}-{stage}.jsonl"
+    wildcard_constraints:
+        stage=r"\d+-qlora",
     conda:
         "../../envs/qwen2audio.yaml"
     resources:
@@ -65,13 +69,15 @@ rule train_adapter:
 rule merge_adapter:
     input:
         model=get_stage_model,
-        adapter="results/{experiment}/{pair}/students/{student}/{stage}-qlora/adapter",
+        adapter="results/{experiment}/{pair}/students/{student}/{stage}/adapter",
     output:
-        model=directory("results/{experiment}/{pair}/students/{student}/{stage}-qlora/model"),
+        model=directory("results/{experiment}/{pair}/students/{student}/{stage}/model"),
     log:
         "logs/{experiment}/{pair}/merge_adapter/{student}-{stage}.log",
     benchmark:
         "results/{experiment}/{pair}/benchmarks/merge_adapter/{student}-{stage}.jsonl"
+    wildcard_constraints:
+        stage=r"\d+-qlora",
     conda:
         "../../envs/qwen2audio.yaml"
     resources:

@@ -13,6 +13,6 @@ rows = prepare_segments(
         min_seconds=snakemake.params.min_seconds,
         long_segments=snakemake.params.long_segments,
     ),
-    languages_of(snakemake.params.pairs),
+    languages_of(snakemake.params.pairs, snakemake.params.languages),
 )
 write_jsonl(snakemake.output.segments, rows)

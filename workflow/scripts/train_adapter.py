@@ -25,6 +25,7 @@ curve = fine_tune(
     TrainingSettings(**snakemake.params.training),
     seed=snakemake.params.seed,
     workspace=snakemake.params.workspace,
+    workers=snakemake.threads - 1,
 )
 write_directory(snakemake.output.adapter, model.save_pretrained)
 write_jsonl(snakemake.output.curve, curve)

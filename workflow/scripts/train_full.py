@@ -23,6 +23,7 @@ curve = fine_tune(
     TrainingSettings(**snakemake.params.training),
     seed=snakemake.params.seed,
     workspace=snakemake.params.workspace,
+    workers=snakemake.threads - 1,
 )
 save_model(model.to(torch.bfloat16), processor, snakemake.output.model)
 write_jsonl(snakemake.output.curve, curve)

@@ -9,6 +9,7 @@ from transformers import BatchFeature, ProcessorMixin
 
 from slimspeech.artifacts import Row
 from slimspeech.audio import read_audio
+from slimspeech.encoder import crop
 from slimspeech.errors import InputError
 from slimspeech.prompts import END_OF_TURN, Prompt
 
@@ -25,7 +26,7 @@ class Collator:
     """Reads the audio of manifest rows and lays out what Qwen2-Audio takes.
 
     Keys of a batch of B rows, padded to L tokens: input_ids and attention_mask (B, L),
-    input_features (B, mel bins, frames of the whole window), feature_attention_mask (B, frames);
+    input_features (B, mel bins, frames of the longest clip), feature_attention_mask (B, frames);
     for training also labels (B, L), IGNORED everywhere but on the answer.
     """
 
@@ -57,6 +58,9 @@ class Collator:
         # A processor that takes the clips under another keyword would leave a text-only batch.
         if "input_features" not in batch:
             raise RuntimeError("the processor returned no audio features")
+        batch["input_features"], batch["feature_attention_mask"] = crop(
+            batch["input_features"], batch["feature_attention_mask"]
+        )
         return batch
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:

@@ -74,9 +74,7 @@ def build(
     return rows, summary
 
 
-def mix(
-    sources: Mapping[str, Sequence[Row]], factors: Mapping[str, int]
-) -> list[Row]:
+def mix(sources: Mapping[str, Sequence[Row]], factors: Mapping[str, int]) -> list[Row]:
     """Join the manifests of several origins, each taken as often as its factor says.
 
     The second copy of a row has "#2" added to its id, and so on. An origin without a factor,

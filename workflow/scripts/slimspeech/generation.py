@@ -1,5 +1,6 @@
 """Translate manifest rows: batched, greedy, and the same whatever the order of the rows."""
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +14,21 @@ from transformers import PreTrainedModel, ProcessorMixin
 from slimspeech.artifacts import Row
 from slimspeech.audio import chunks, read_audio
 from slimspeech.collation import Collator, window_seconds
+from slimspeech.decoding import decode, embed_prompts
+from slimspeech.encoder import encode
 from slimspeech.languages import WRITTEN_WITHOUT_SPACES, target_code
 from slimspeech.prompts import END_OF_TURN, Prompt
 from slimspeech.qwen2audio import device_name
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class GenerationSettings:
-    """Greedy decoding, as published (paper, section 4), with a cap that excludes the prompt."""
+    """Greedy decoding, as published (paper, section 4), with a cap that excludes the prompt.
+
+    batch_size: hypotheses decoded at once; halved when memory runs out.
+    """
 
     batch_size: int
     max_new_tokens: int
@@ -42,10 +50,29 @@ def translate(
     settings: GenerationSettings,
     progress: str = "translate",
 ) -> list[str]:
-    """One hypothesis a row, in the order of the rows.
+    """One hypothesis a row, in the order of the rows. See translate_variants()."""
+    kept = range(len(model.get_decoder().layers))
+    [hypotheses] = translate_variants(
+        model, processor, rows, prompt, settings, kept, [None], progress
+    )
+    return hypotheses
 
-    A clip longer than the model's window is cut at its quietest points near equal parts, each
-    translated by itself and the parts joined. Clips are batched by length to waste less padding.
+
+def translate_variants(
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    rows: Sequence[Row],
+    prompt: Prompt,
+    settings: GenerationSettings,
+    kept: Sequence[int],
+    missing: Sequence[int | None],
+    progress: str = "translate",
+) -> list[list[str]]:
+    """Hypotheses by variant of the model, each one a row, in the order of the rows.
+
+    kept: the decoder layers that run. missing: for each variant the one of them that it lacks, or
+    None. A clip longer than the model's window is cut at its quietest points near equal parts,
+    each translated by itself and the parts joined. Clips are batched by length to waste less.
     """
     collator = Collator(processor, prompt)
     rate = processor.feature_extractor.sampling_rate
@@ -56,21 +83,39 @@ def translate(
         for part in chunks(read_audio(row["audio"], rate), window, rate)
     ]
     longest_first = sorted(range(len(clips)), key=lambda i: -len(clips[i].audio))
-    parts: dict[int, str] = {}
+    size = max(1, settings.batch_size // len(missing))
+    parts: dict[int, list[str]] = {}
     with tqdm(total=len(clips), desc=progress, unit="clip") as bar:
-        for start in range(0, len(clips), settings.batch_size):
-            batch = longest_first[start : start + settings.batch_size]
-            texts = _generate(model, collator, [clips[i] for i in batch], settings)
+        while len(parts) < len(clips):
+            batch = longest_first[len(parts) : len(parts) + size]
+            try:
+                texts = _generate(
+                    model, collator, [clips[i] for i in batch], settings, kept, missing
+                )
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise
+                size //= 2
+                torch.cuda.empty_cache()
+                logger.warning("out of memory: going on with %d clips at once", size)
+                continue
             parts |= zip(batch, texts, strict=True)
             bar.update(len(batch))
-    hypotheses: list[list[str]] = [[] for _ in rows]
-    for number, clip in enumerate(clips):
-        hypotheses[clip.row].append(parts[number])
     return [
-        ("" if target_code(row["pair"]) in WRITTEN_WITHOUT_SPACES else " ").join(
-            filter(None, texts)
-        )
-        for row, texts in zip(rows, hypotheses, strict=True)
+        _join(rows, [(clip.row, parts[i][variant]) for i, clip in enumerate(clips)])
+        for variant in range(len(missing))
+    ]
+
+
+def _join(rows: Sequence[Row], parts: Sequence[tuple[int, str]]) -> list[str]:
+    """Put together what belongs to one row: with a space, where the language has them."""
+    texts: list[list[str]] = [[] for _ in rows]
+    for row, text in parts:
+        if text:
+            texts[row].append(text)
+    return [
+        ("" if target_code(row["pair"]) in WRITTEN_WITHOUT_SPACES else " ").join(found)
+        for row, found in zip(rows, texts, strict=True)
     ]
 
 
@@ -105,18 +150,28 @@ def translate_timed(
 
 @torch.inference_mode()
 def _generate(
-    model: PreTrainedModel, collator: Collator, clips: list[_Clip], settings: GenerationSettings
-) -> list[str]:
+    model: PreTrainedModel,
+    collator: Collator,
+    clips: list[_Clip],
+    settings: GenerationSettings,
+    kept: Sequence[int],
+    missing: Sequence[int | None],
+) -> list[list[str]]:
+    """The texts of each clip, one a variant."""
     tokenizer = collator.processor.tokenizer
     batch = collator.prompts([c.pair for c in clips], [c.audio for c in clips]).to(model.device)
-    tokens = model.generate(
-        **batch,
-        do_sample=False,
-        num_beams=1,
+    audio = encode(model, batch["input_features"], batch["feature_attention_mask"])
+    variants = decode(
+        model,
+        kept,
+        missing,
+        embed_prompts(model, batch["input_ids"], audio),
+        batch["attention_mask"],
         max_new_tokens=settings.max_new_tokens,
-        eos_token_id=[tokenizer.convert_tokens_to_ids(END_OF_TURN), tokenizer.eos_token_id],
-        pad_token_id=tokenizer.pad_token_id,
+        end_tokens=[tokenizer.convert_tokens_to_ids(END_OF_TURN), tokenizer.eos_token_id],
     )
-    answers = tokens[:, batch["input_ids"].shape[1] :]
-    texts = tokenizer.batch_decode(answers, skip_special_tokens=True)
-    return [" ".join(text.split()) for text in texts]
+    texts = [
+        [" ".join(text.split()) for text in tokenizer.batch_decode(rows, skip_special_tokens=True)]
+        for rows in variants
+    ]
+    return [list(of_clip) for of_clip in zip(*texts, strict=True)]

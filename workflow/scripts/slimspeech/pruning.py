@@ -4,8 +4,7 @@ Layers are numbered by their 0-based index in the teacher, everywhere.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -13,7 +12,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from slimspeech.artifacts import Row
 from slimspeech.errors import InputError
-from slimspeech.generation import GenerationSettings, translate
+from slimspeech.generation import GenerationSettings, translate_variants
 from slimspeech.languages import target_code
 from slimspeech.metrics import score, search_metric
 from slimspeech.prompts import Prompt
@@ -39,21 +38,6 @@ def keep_layers(model: PreTrainedModel, kept: Sequence[int]) -> None:
     # layer_types is checked against the count on reload, so both change together
     decoder.config.layer_types = [decoder.config.layer_types[i] for i in kept]
     decoder.config.num_hidden_layers = len(kept)
-
-
-@contextmanager
-def only_layers(model: PreTrainedModel, kept: Sequence[int]) -> Iterator[PreTrainedModel]:
-    """The same model reduced to these layers for the length of the block. Copies nothing."""
-    decoder = model.get_decoder()
-    layers, types = decoder.layers, decoder.config.layer_types
-    try:
-        keep_layers(model, kept)
-        yield model
-    finally:
-        decoder.layers, decoder.config.layer_types = layers, types
-        decoder.config.num_hidden_layers = len(layers)
-        for index, layer in enumerate(layers):
-            layer.self_attn.layer_idx = index
 
 
 @dataclass(frozen=True)
@@ -106,12 +90,12 @@ def score_removals(
     language = target_code(pairs.pop())
     metric = search_metric(language) if settings.metric == "auto" else settings.metric
     references = [segment["target"] for segment in segments]
+    removable = candidates(kept, settings)
+    translated = translate_variants(
+        model, processor, segments, prompt, generation, kept, removable, "without each layer"
+    )
     scores, found = [], []
-    for layer in candidates(kept, settings):
-        with only_layers(model, [other for other in kept if other != layer]):
-            hypotheses = translate(
-                model, processor, segments, prompt, generation, progress=f"without layer {layer}"
-            )
+    for layer, hypotheses in zip(removable, translated, strict=True):
         value = score(hypotheses, references, language, [metric])[metric]["score"]
         scores.append({"layer": layer, "metric": metric, "score": value})
         found += [

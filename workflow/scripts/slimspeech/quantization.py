@@ -4,7 +4,8 @@ from pathlib import Path
 
 import bitsandbytes.functional as bnb
 import torch
-from peft import PeftModel
+from peft import PeftModel, get_peft_model_state_dict
+from safetensors import safe_open
 from torch import nn
 from transformers import BitsAndBytesConfig, PreTrainedModel
 
@@ -67,7 +68,15 @@ def pack(directory: str, packed: str, quantization: str) -> None:
 
 
 def _check_adapter(model: PeftModel, directory: str | Path) -> None:
-    """peft only warns when adapter keys do not fit, and leaves zeros: a silent no-op."""
+    """peft only warns when adapter keys do not fit; it leaves zeros or drops what is over."""
+    with safe_open(Path(directory, "adapter_model.safetensors"), framework="pt") as tensors:
+        stored = set(tensors.keys())
+    strangers = sorted(stored ^ get_peft_model_state_dict(model).keys())
+    if strangers:
+        raise InputError(
+            f"{directory}: {len(strangers)} adapter matrices do not fit the model, such as "
+            f"{strangers[0]}; the adapter was made for another model, train it on this one"
+        )
     idle = [
         name
         for name, weight in model.named_parameters()
@@ -76,5 +85,5 @@ def _check_adapter(model: PeftModel, directory: str | Path) -> None:
     if idle:
         raise InputError(
             f"{directory}: {len(idle)} adapter matrices are zero, such as {idle[0]}; the adapter "
-            "was made for another model or never trained"
+            "never trained: check that the stage has data and a learning rate"
         )

@@ -16,6 +16,7 @@ from transformers import (
     Qwen2AudioForConditionalGeneration,
 )
 
+from slimspeech.encoder import allow_short
 from slimspeech.errors import InputError
 
 
@@ -63,11 +64,12 @@ def load_model(
             f"{directory}: the weights do not fit the config: {len(wrong)} missing or of another "
             f"shape, such as {wrong[0]}; the checkpoint is incomplete, make or download it again"
         )
-    return model.eval()
+    return allow_short(model).eval()
 
 
 def load_for_inference(directory: str, precision: str) -> PreTrainedModel:
     """A model to translate with, in "fp32" or "bf16". A 4-bit one computes in bfloat16 always."""
+    _check(directory)
     packed = hasattr(AutoConfig.from_pretrained(directory), "quantization_config")
     dtype = torch.bfloat16 if packed or precision == "bf16" else torch.float32
     return load_model(directory, dtype)
@@ -117,39 +119,10 @@ def write_directory(directory: str | Path, write: Callable[[Path], None]) -> Non
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def count_weights(model: PreTrainedModel) -> int:
-    """True weights: a 4-bit parameter counts as the weights it holds, not as its packed bytes.
-
-    (Counting packed elements is how a 6.78 B model comes to be called "4.12B".)
-    """
-    count = 0
-    for parameter in model.parameters():
-        state = getattr(parameter, "quant_state", None)
-        count += parameter.numel() if state is None else state.shape.numel()
-    return count
-
-
 def read_decoder_layers(directory: str) -> int:
     """The number of decoder layers, from the config alone."""
     _check(directory)
     return AutoConfig.from_pretrained(directory).text_config.num_hidden_layers
-
-
-def measure_size(directory: str) -> dict[str, int | str]:
-    """True weights, decoder layers, bytes of the weight files, and how they are stored."""
-    model = load_model(directory, torch.bfloat16)
-    quantised = getattr(model.config, "quantization_config", None)
-    return {
-        "weights": count_weights(model),
-        "decoder_layers": len(model.get_decoder().layers),
-        "bytes": safetensors_bytes(directory),
-        "quantization": quantised.bnb_4bit_quant_type if quantised else "none",
-    }
-
-
-def safetensors_bytes(directory: str | Path) -> int:
-    """Bytes of all weight files; tokenizer and configs are left out, as in the paper's table."""
-    return sum(file.stat().st_size for file in Path(directory).glob("*.safetensors"))
 
 
 def _check(directory: str | Path) -> None:

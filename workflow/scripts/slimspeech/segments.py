@@ -16,6 +16,7 @@ from slimspeech.archives import unpacked
 from slimspeech.artifacts import Row
 from slimspeech.audio import SAMPLING_RATE, is_ready, read_audio, read_header, write_wav
 from slimspeech.errors import InputError
+from slimspeech.languages import name as english_name
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +30,17 @@ class DataSettings:
     long_segments: Literal["fail", "split"] = "fail"
 
 
-def languages_of(pairs: Sequence[str]) -> list[str]:
-    """Language codes of pairs such as "en-de", each once, sources first."""
+def languages_of(pairs: Sequence[str], names: dict[str, str] | None = None) -> list[str]:
+    """Language codes of pairs such as "en-de", each once, sources first.
+
+    `names` are English names of languages that we do not know. Raises InputError for a language
+    without one, long before a prompt needs it.
+    """
     codes = [pair.split("-", 1) for pair in pairs]
-    return list(dict.fromkeys([source for source, _ in codes] + [target for _, target in codes]))
+    found = list(dict.fromkeys([source for source, _ in codes] + [target for _, target in codes]))
+    for code in found:
+        english_name(code, names)
+    return found
 
 
 def prepare_segments(

@@ -3,6 +3,7 @@
 import math
 import shutil
 import zlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from transformers import (
     Trainer,
     TrainingArguments,
 )
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import get_last_checkpoint
 
 from slimspeech.artifacts import Row, read_json, write_json
-from slimspeech.collation import Collator, window_seconds
+from slimspeech.collation import IGNORED, Collator, window_seconds
+from slimspeech.encoder import allow_short
 from slimspeech.errors import InputError
 from slimspeech.prompts import Prompt
 
@@ -82,6 +85,67 @@ def add_adapter(model: PreTrainedModel, lora: LoraSettings, seed: int) -> PeftMo
     )
 
 
+class _LengthGroupedBatches(LengthGroupedSampler):
+    """transformers' batches of like length, but in random order.
+
+    The library's own order runs from long to short clips through every fifty batches. The order
+    depends on seed and epoch alone, so that resumed training goes on with the same data.
+    """
+
+    def __init__(self, batch_size: int, lengths: list[int], seed: int):
+        super().__init__(batch_size, lengths=lengths)
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        self.generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        indices = list(super().__iter__())
+        batches = [
+            indices[start : start + self.batch_size]
+            for start in range(0, len(indices), self.batch_size)
+        ]
+        # A last batch that is not full stays last, or all behind it would be cut elsewhere.
+        full = len(indices) // self.batch_size
+        order = torch.randperm(full, generator=self.generator).tolist()
+        for number in [*order, *range(full, len(batches))]:
+            yield from batches[number]
+
+
+class _Trainer(Trainer):
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> torch.Tensor | tuple[torch.Tensor, dict]:
+        """The model's own loss, but the output head runs on the answers alone.
+
+        Most positions are audio and prompt, whose logits the loss would leave out.
+        """
+        plain = self.accelerator.unwrap_model(model)
+        if plain is not model:  # spread over several devices: their hooks sit on the whole model
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if isinstance(plain, PeftModel):
+            plain = plain.get_base_model()
+        inputs = dict(inputs)
+        labels = inputs.pop("labels")[:, 1:]
+        answers = labels != IGNORED
+        with self.accelerator.autocast():
+            hidden = plain.model(**inputs, use_cache=False).last_hidden_state
+            logits = plain.lm_head(hidden[:, :-1][answers])
+        loss = torch.nn.functional.cross_entropy(logits.float(), labels[answers])
+        return (loss, {}) if return_outputs else loss
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> LengthGroupedSampler:
+        rows = train_dataset or self.train_dataset
+        size = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return _LengthGroupedBatches(size, list(rows["length"]), self.args.seed)
+
+
 def fine_tune(
     model: PreTrainedModel | PeftModel,
     processor: ProcessorMixin,
@@ -96,8 +160,8 @@ def fine_tune(
 ) -> list[dict[str, float]]:
     """Train the model in place on gold or distilled rows; the loss is on the answers alone.
 
-    workspace: directory for checkpoints. One of the same rows, settings and seed is resumed from,
-        in the same data order; any other is thrown away. It is removed at the end.
+    workspace: directory for checkpoints. One of the same model, rows, prompt, settings and seed is
+        resumed from, in the same data order; any other is thrown away. It is removed at the end.
     Returns the curve: dicts with step, epoch and loss or eval_loss (on `validation`, each epoch).
     Raises InputError if there is nothing to train on or a clip is longer than the model reads,
     RuntimeError if the loss stops being a number.
@@ -112,10 +176,11 @@ def fine_tune(
                 "its translation would not match the audio that is heard: leave it out of training"
             )
     checkpointing = settings.gradient_checkpointing
+    allow_short(model.get_base_model() if isinstance(model, PeftModel) else model)
     if not torch.cuda.is_available():
         # torch's fused attention is slow backwards on the CPU
         model.set_attn_implementation("eager")
-    trainer = Trainer(
+    trainer = _Trainer(
         model=model,
         train_dataset=_dataset(rows),
         eval_dataset=_dataset(validation) if validation else None,
@@ -136,8 +201,6 @@ def fine_tune(
             activation_checkpointing=checkpointing,
             # The reentrant kind leaves the audio tower's adapters without gradient, silently.
             activation_checkpointing_kwargs={"use_reentrant": False} if checkpointing else None,
-            train_sampling_strategy="group_by_length",
-            length_column_name="length",
             remove_unused_columns=False,  # the collator reads manifest rows
             dataloader_num_workers=workers,
             eval_strategy="epoch" if validation else "no",
@@ -146,6 +209,7 @@ def fine_tune(
             save_steps=settings.checkpoint_steps or 1,
             save_total_limit=1,
             logging_steps=10,
+            logging_nan_inf_filter=False,  # or a broken loss would be logged as the mean before it
             report_to="none",
             seed=seed,
         ),
@@ -153,27 +217,52 @@ def fine_tune(
     # Qwen2-Audio averages the loss over its own batch and ignores the token count the Trainer
     # offers; left on, accumulation would add up the averages instead of averaging them.
     trainer.model_accepts_loss_kwargs = False
-    trainer.train(resume_from_checkpoint=_checkpoint(workspace, rows, settings, seed))
+    key = _key(model, rows, prompt, settings, seed)
+    result = trainer.train(resume_from_checkpoint=_checkpoint(workspace, key))
     shutil.rmtree(workspace)
     curve = [
         {key: entry[key] for key in ("step", "epoch", "loss", "eval_loss") if key in entry}
         for entry in trainer.state.log_history
         if "loss" in entry or "eval_loss" in entry
     ]
-    if not all(math.isfinite(e.get("loss", e.get("eval_loss"))) for e in curve):
+    losses = [entry.get("loss", entry.get("eval_loss")) for entry in curve]
+    # The mean over all steps too: the last few may come after the last entry of the curve.
+    if not all(map(math.isfinite, [result.training_loss, *losses])):
         raise RuntimeError("the loss is not a number; lower learning_rate or use precision: fp32")
     return curve
 
 
-def _checkpoint(
-    workspace: str, rows: list[Row], settings: TrainingSettings, seed: int
-) -> str | None:
-    """The newest checkpoint in the workspace if it is of this very training."""
-    key = {"training": asdict(settings), "seed": seed, "rows": zlib.crc32(repr(rows).encode())}
+def _key(
+    model: PreTrainedModel | PeftModel,
+    rows: list[Row],
+    prompt: Prompt,
+    settings: TrainingSettings,
+    seed: int,
+) -> Row:
+    """What makes a training this very one. Of the weights, a few of each tensor tell."""
+    weights = 0
+    for name, weight in model.named_parameters():
+        plain = weight.detach().as_subclass(torch.Tensor).flatten()  # also of a 4-bit parameter
+        few = plain[:: max(1, len(plain) // 16)].float().tolist()
+        weights = zlib.crc32(f"{name} {tuple(weight.shape)} {few}".encode(), weights)
+    return {
+        "model": weights,
+        "rows": zlib.crc32(repr(rows).encode()),
+        "prompt": asdict(prompt),
+        "training": asdict(settings),
+        "seed": seed,
+    }
+
+
+def _checkpoint(workspace: str, key: Row) -> str | None:
+    """The newest whole checkpoint in the workspace if it is of this very training."""
     mark = Path(workspace, "training.json")
     if not mark.is_file() or read_json(mark) != key:
         shutil.rmtree(workspace, ignore_errors=True)
         write_json(mark, key)
+    for checkpoint in Path(workspace).glob("checkpoint-*"):
+        if not (checkpoint / "trainer_state.json").is_file():  # written last
+            shutil.rmtree(checkpoint)
     return get_last_checkpoint(workspace)
 
 

@@ -1,0 +1,132 @@
+import pytest
+import torch
+
+from slimspeech.errors import InputError
+from slimspeech.generation import translate
+from slimspeech.metrics import score
+from slimspeech.pruning import (
+    SearchSettings,
+    candidates,
+    keep_layers,
+    score_removals,
+)
+from slimspeech.qwen2audio import load_model, read_decoder_layers, save_model
+
+from .conftest import logits
+
+KEPT = [[0, 2, 3], [0, 1, 3], [1], [0, 1, 2, 3]]
+
+
+def shape(model):
+    """Everything in which a decoder says how many layers it has."""
+    decoder = model.get_decoder()
+    return (
+        len(decoder.layers),
+        decoder.config.num_hidden_layers,
+        len(decoder.config.layer_types),
+        [layer.self_attn.layer_idx for layer in decoder.layers],
+    )
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_all_counts_agree(kept, model):
+    layers = list(model.get_decoder().layers)
+    keep_layers(model, kept)
+    assert shape(model) == (len(kept), len(kept), len(kept), list(range(len(kept))))
+    assert all(now is layers[i] for now, i in zip(model.get_decoder().layers, kept, strict=True))
+    assert model.config.text_config.num_hidden_layers == len(kept)
+
+
+def test_layer_types_go_with_their_layers(model):
+    config = model.get_decoder().config
+    config.layer_types = ["full_attention", "sliding_attention", "a", "b"]
+    keep_layers(model, [0, 2, 3])
+    assert config.layer_types == ["full_attention", "a", "b"]
+
+
+def test_removed_layers_change_the_output(model, features):
+    full = logits(model, features)
+    keep_layers(model, [0, 2, 3])
+    assert not torch.allclose(full, logits(model, features), atol=1e-3)
+
+
+def test_saved_and_reloaded_is_identical(model, features, processor, tmp_path):
+    keep_layers(model, [0, 2, 3])
+    before = logits(model, features)
+    save_model(model, processor, tmp_path / "pruned")
+    assert read_decoder_layers(tmp_path / "pruned") == 3
+    reloaded = load_model(tmp_path / "pruned", torch.float32)
+    assert shape(reloaded) == shape(model)
+    assert torch.equal(logits(reloaded, features), before)
+
+
+@pytest.mark.parametrize("kept", [[0, 2, 3], [1, 3], [0, 1, 2]])
+def test_cache_changes_nothing(kept, model, features):
+    keep_layers(model, kept)
+    inputs = {key: value[:1] for key, value in features.items() if key != "labels"}
+    options = {"do_sample": False, "max_new_tokens": 12, "min_new_tokens": 12}
+    cached = model.generate(**inputs, **options, use_cache=True)
+    assert torch.equal(cached, model.generate(**inputs, **options, use_cache=False))
+
+
+def test_pruning_twice_is_pruning_once(model, trained, features):
+    keep_layers(model, [0, 2, 3])
+    keep_layers(model, [0, 2])
+    once = load_model(trained[0], torch.float32)
+    keep_layers(once, [0, 3])
+    assert torch.equal(logits(model, features), logits(once, features))
+
+
+@pytest.mark.parametrize("kept", [[], [1, 0], [0, 0, 1], [0, 4], [-1, 0]])
+def test_wrong_lists_are_refused_and_leave_the_model_whole(kept, model):
+    before = shape(model)
+    with pytest.raises(InputError, match="do not fit a decoder of 4 layers"):
+        keep_layers(model, kept)
+    assert shape(model) == before
+
+
+@pytest.mark.parametrize(
+    "kept, first, last, expected",
+    [
+        ([0, 1, 2, 3], 1, 1, [1, 2]),
+        ([0, 1, 2, 3], 0, 0, [0, 1, 2, 3]),
+        ([0, 1, 2, 3], 2, 0, [2, 3]),
+        ([0, 5, 9, 31], 1, 2, [5]),
+    ],
+)
+def test_protected_ends_are_no_candidates(kept, first, last, expected):
+    assert candidates(kept, SearchSettings("auto", first, last)) == expected
+
+
+@pytest.mark.parametrize("kept, first, last", [([0, 31], 1, 1), ([0, 31], 2, 2), ([0], 1, 0)])
+def test_no_candidate_is_an_error(kept, first, last):
+    with pytest.raises(InputError, match="lower pruning.iterations"):
+        candidates(kept, SearchSettings("auto", first, last))
+
+
+@pytest.mark.parametrize("pair, metric", [("en-de", "chrf++"), ("en-zh", "chrf")])
+def test_removals_are_scored_one_at_a_time(pair, metric, model, processor, rows, prompt, greedy):
+    segments = [row for row in rows if row["pair"] == pair]
+    kept = [0, 1, 3]
+    scores, found = score_removals(
+        model, processor, kept, segments, prompt, greedy, SearchSettings(protect_last=0)
+    )
+    assert [(row["layer"], row["metric"]) for row in scores] == [(1, metric), (3, metric)]
+    assert [(row["layer"], row["id"]) for row in found] == [
+        (layer, segment["id"]) for layer in (1, 3) for segment in segments
+    ]
+    # The pair's score is that of the model pruned for good.
+    keep_layers(model, [0, 3])
+    hypotheses = translate(model, processor, segments, prompt, greedy)
+    assert hypotheses == [row["hypothesis"] for row in found if row["layer"] == 1]
+    references = [segment["target"] for segment in segments]
+    value = score(hypotheses, references, pair[3:], [metric])[metric]["score"]
+    assert scores[0]["score"] == pytest.approx(value)
+
+
+def test_search_wants_segments_of_one_pair(model, processor, rows, prompt, greedy):
+    for segments in ([], rows):
+        with pytest.raises(InputError, match="one pair"):
+            score_removals(
+                model, processor, [0, 1, 2, 3], segments, prompt, greedy, SearchSettings()
+            )

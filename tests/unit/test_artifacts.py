@@ -1,0 +1,84 @@
+import os
+
+import pytest
+
+from slimspeech.artifacts import (
+    read_csv,
+    read_json,
+    read_jsonl,
+    write_csv,
+    write_json,
+    write_jsonl,
+    write_text,
+)
+from slimspeech.errors import InputError
+
+# Characters at which some readers break lines though JSON does not escape them.
+ROWS = [{"id": "a", "target": "Grüße 你好\u2028\x85 \n"}, {"id": "b", "target": ""}]
+
+
+def test_rows_survive_their_file(tmp_path):
+    write_jsonl(tmp_path / "rows.jsonl", ROWS)
+    assert read_jsonl(tmp_path / "rows.jsonl") == ROWS
+    text = (tmp_path / "rows.jsonl").read_text(encoding="utf-8")
+    assert text.startswith('{"id": "a", "target": "Grüße 你好')
+    assert text.count("\n") == 2 and text.endswith("\n")
+
+
+def test_no_rows(tmp_path):
+    write_jsonl(tmp_path / "rows.jsonl", [])
+    assert read_jsonl(tmp_path / "rows.jsonl") == []
+
+
+def test_json_survives_its_file(tmp_path):
+    value = {"kept": [0, 2], "score": 41.25, "name": "Übersetzung"}
+    write_json(tmp_path / "new" / "layers.json", value)
+    assert read_json(tmp_path / "new" / "layers.json") == value
+
+
+def test_csv_survives_its_file_as_text(tmp_path):
+    rows = [{"layer": 1, "text": 'a, "b"\nc'}, {"layer": 2, "text": "你好"}]
+    write_csv(tmp_path / "scores.csv", rows)
+    assert read_csv(tmp_path / "scores.csv") == [
+        {"layer": "1", "text": 'a, "b"\nc'},
+        {"layer": "2", "text": "你好"},
+    ]
+
+
+def test_csv_with_other_columns_further_down_is_not_written(tmp_path):
+    with pytest.raises(ValueError):
+        write_csv(tmp_path / "scores.csv", [{"a": 1}, {"b": 2}])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_broken_lines_are_named(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"id": "a"}\n{"id": "b\n')
+    with pytest.raises(InputError, match=r"rows\.jsonl, line 2: not valid JSON"):
+        read_jsonl(path)
+
+
+def test_broken_json_is_named(tmp_path):
+    path = tmp_path / "layers.json"
+    path.write_text("")
+    with pytest.raises(InputError, match=r"layers\.json: not valid JSON"):
+        read_json(path)
+
+
+def test_file_stays_whole_when_writing_fails(tmp_path, monkeypatch):
+    write_text(tmp_path / "file.txt", "old")
+
+    def killed(source, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_text(tmp_path / "file.txt", "new")
+    assert (tmp_path / "file.txt").read_text() == "old"
+
+
+def test_row_that_cannot_be_written_leaves_the_file(tmp_path):
+    write_jsonl(tmp_path / "rows.jsonl", ROWS)
+    with pytest.raises(TypeError):
+        write_jsonl(tmp_path / "rows.jsonl", [ROWS[0], {"id": object()}])
+    assert read_jsonl(tmp_path / "rows.jsonl") == ROWS

@@ -1,0 +1,54 @@
+"""Projects to plan and to run in, and the model that the runs start from."""
+
+from pathlib import Path
+
+import pytest
+from project import REPOSITORY, Project, make_project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return make_project(tmp_path / "project")
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """For dry-runs only: nothing has run in it."""
+    return make_project(tmp_path_factory.mktemp("planned") / "project")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """For dry-runs only: as if the default config had run. All results are there, and empty."""
+    project = make_project(tmp_path_factory.mktemp("finished") / "project")
+    summary = project.succeed("--summary").splitlines()
+    first = next(i for i, line in enumerate(summary) if line.startswith("output_file\t"))
+    for line in summary[first + 1 :]:
+        path = project.root / line.split("\t")[0]
+        if path.suffix:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        else:
+            path.mkdir(parents=True, exist_ok=True)
+    project.succeed("--touch", "--forceall", "--cores", "1")
+    return project
+
+
+@pytest.fixture(scope="session")
+def base_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The mini base model, or where it is not shipped an untrained one of four layers."""
+    shipped = REPOSITORY / "resources" / "mini" / "base"
+    if shipped.is_dir():
+        return shipped
+    from slimspeech.mini.grammar import sentences
+    from slimspeech.mini.model import build_model, build_processor, tokenizer_texts
+    from slimspeech.prompts import Prompt
+    from slimspeech.qwen2audio import save_model
+
+    prompt = Prompt("You are a translator.", "Translate the {source} speech into {target}:", {})
+    texts = tokenizer_texts(sentences("talk", 1), prompt, ["en-de", "en-zh"], count=200)
+    processor = build_processor(texts, vocabulary=600)
+    model = build_model(processor, seed=0, decoder_layers=4, width=64, audio_layers=1)
+    folder = tmp_path_factory.mktemp("base_model") / "base"
+    save_model(model, processor, folder)
+    return folder

@@ -1,0 +1,71 @@
+"""A copy of the workflow in a temporary folder, and Snakemake run in it as a user would."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+REPOSITORY = Path(__file__).parents[2]
+TEACHER_LAYERS = 12
+
+
+@dataclass(frozen=True)
+class Project:
+    root: Path
+
+    def snakemake(
+        self, *arguments: str, python: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, *python, "-m", "snakemake", *arguments],
+            cwd=self.root,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def succeed(self, *arguments: str) -> str:
+        """What a run prints that has to end well."""
+        done = self.snakemake(*arguments)
+        assert done.returncode == 0, done.stdout[-4000:]
+        return done.stdout
+
+    def default_config(self) -> dict[str, Any]:
+        return yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+
+    def write_config(self, config: dict[str, Any]) -> str:
+        path = self.root / "changed.yaml"
+        path.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+        return str(path)
+
+    def plan(self, *targets: str, config: dict[str, Any] | None = None) -> dict[str, int]:
+        """Jobs by rule that a dry-run announces, without `all`."""
+        chosen = ["--configfile", self.write_config(config)] if config else []
+        text = self.succeed(*targets, *chosen, "--dry-run", "--quiet", "rules")
+        table = re.search(r"^job +count\n[- ]+\n(.*?)^total ", text, re.M | re.S)
+        rows = [line.split() for line in table[1].splitlines()] if table else []
+        return {rule: int(count) for rule, count in rows if rule != "all"}
+
+
+def make_project(root: Path) -> Project:
+    """The tracked parts of the repository; of the base model only what planning may look at."""
+    for name in ("config", "envs", "profiles", "workflow"):
+        shutil.copytree(
+            REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    shutil.copy(REPOSITORY / "Snakefile", root)
+    base = root / "resources" / "mini" / "base"
+    base.mkdir(parents=True)
+    config = {"text_config": {"num_hidden_layers": TEACHER_LAYERS}}
+    (base / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (base / "model.safetensors").touch()
+    return Project(root)

@@ -1,0 +1,113 @@
+"""What is wrong with a config is told before anything runs, in a sentence with the key in it."""
+
+import pytest
+
+pytestmark = pytest.mark.workflow
+
+
+def change(config, path, value):
+    *folders, key = path.split("/")
+    for folder in folders:
+        config = config[int(folder) if isinstance(config, list) else folder]
+    config[int(key) if isinstance(config, list) else key] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("evalution", {}, "top level: unknown key evalution; the keys here are experiment, "),
+        (
+            "teacher/training/lerning_rate",
+            1e-4,
+            "teacher.training: unknown key lerning_rate; the keys here are epochs, learning_rate",
+        ),
+        ("teacher/training/learning_rate", "5e-4", "teacher.training.learning_rate: '5e-4' is not"),
+        ("students/A/stages/0/data/glod", 1, "students.A.stages.0.data: unknown key glod"),
+        ("students/A/stages/0/method", "lora", "students.A.stages.0.method: 'lora' is not one of"),
+        ("evaluation/metrics", ["meteor"], "evaluation.metrics.0: 'meteor' is not one of"),
+        ("experiment", "../x", "experiment: '../x' does not match"),
+        ("experiment", "mini_base", "experiment: results/mini_base is taken"),
+        ("pairs", ["en-en"], "pairs: en-en translates a language into itself"),
+        ("pairs", ["en-de", "zh-en"], "pairs: the sources are en, zh, but"),
+        ("pairs", ["ende"], "pairs.0: 'ende' does not match"),
+        ("base/model", "resources/none", "base.model: there is no directory 'resources/none'"),
+        ("teacher/model", "none", "teacher.model: there is no directory 'none'"),
+        ("data/archive", "acl.zip", "data.archive: there is no 'acl.zip'"),
+        ("data/out_of_domain/folder", "cv", "data.out_of_domain.folder: there is no 'cv'"),
+        ("data/split/test_talks", [], "data.split.test_talks: method talks needs a talk"),
+        ("data/split/validation_talks", [], "pruning.split: the search translates validation"),
+        (
+            "pruning/iterations",
+            11,
+            "pruning.iterations: 11 of the 12 layers of resources/mini/base",
+        ),
+        ("pruning/protect_last", 9, "lower it to 2 or less"),
+        ("students/B/layers_removed", 4, "students.B.layers_removed: 4 is more than pruning"),
+        ("students/A/stages/0/data", {"gold": 0}, "students.A.stages.0.data: all factors are 0"),
+        ("evaluation/systems", ["base", "C"], "evaluation.systems: there is no C; choose among"),
+        ("evaluation/systems", ["pruned-04"], "evaluation.systems: there is no pruned-04"),
+    ],
+)
+def test_a_wrong_value_stops_before_anything_runs(project, path, value, message):
+    config = project.default_config()
+    change(config, path, value)
+    stops(project, config, f"{message}")
+
+
+def test_out_of_domain_must_be_configured(project):
+    config = project.default_config()
+    del config["data"]["out_of_domain"]
+    stops(project, config, "students.B.stages.1.data: out_of_domain is not configured; add data.")
+
+
+def test_all_problems_are_told_at_once(project):
+    config = project.default_config()
+    config["pairs"] = ["de-de"]
+    config["base"]["model"] = "none"
+    stops(project, config, "config: pairs: ", "config: base.model: ")
+
+
+def test_a_missing_key_is_named(project):
+    config = project.default_config()
+    del config["data"]["archive"]
+    stops(project, config, "config: data: 'archive' is a required property")
+
+
+def test_a_stage_is_only_trained_by_its_own_method(project):
+    wrong = "results/mini/en-de/students/A/1-full/model"
+    done = project.snakemake(wrong, "--cores", "1")
+    assert done.returncode != 0
+    assert "config: students.A has no stage 1-full, only 1-qlora; ask for" in done.stdout
+    assert not (project.root / "results").exists()
+
+
+def test_a_language_without_an_english_name_stops_the_first_job(project, corpus):
+    for texts in corpus.splits.values():
+        texts["tlh"] = ["nuqneH", "tlhIngan", "maHtaH", "qatlho'"]
+    corpus.write()
+    config = project.default_config()
+    config["pairs"] = ["en-tlh"]
+    config["data"]["archive"] = str(corpus.root)
+    segments = "results/mini/data/segments.jsonl"
+    chosen = ("--configfile", project.write_config(config), "--cores", "1")
+    done = project.snakemake(segments, *chosen)
+    assert done.returncode != 0
+    assert "no English name for the language 'tlh'; add `languages: {tlh: " in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not (project.root / segments).exists()
+
+    config["languages"] = {"tlh": "Klingon"}
+    project.write_config(config)
+    project.succeed(segments, *chosen)
+    assert (project.root / segments).exists()
+
+
+def stops(project, config, *messages):
+    path = project.write_config(config)
+    done = project.snakemake("--configfile", path, "--cores", "1")
+    assert done.returncode != 0
+    for message in messages:
+        assert message in done.stdout
+    assert len(done.stdout.splitlines()) < 12, "the message is lost in what else is printed"
+    assert not (project.root / "results").exists()
+    assert not (project.root / "logs").exists()

@@ -1,0 +1,242 @@
+"""What is planned, from which target, and what is planned again after a change. Nothing runs."""
+
+import re
+import time
+from copy import deepcopy
+
+import pytest
+
+pytestmark = pytest.mark.workflow
+
+PER_PAIR = {
+    "split_manifest": 1,
+    "prepare_out_of_domain": 1,
+    "train_teacher": 1,
+    "translate_train": 1,
+    "filter_pseudo_labels": 1,
+    "list_layers": 1,
+    "score_layers": 3,
+    "select_layer": 3,
+    "materialize_pruned": 3,
+    "train_student": 1,  # B
+    "train_adapter": 2,  # A and B
+    "merge_adapter": 2,
+    "pack_student": 2,
+    "translate_test": 5,
+    "measure_size": 5,
+    "score_hypotheses": 5,
+}
+ONCE = {
+    "speak_mini_archive": 1,
+    "speak_mini_covost": 1,
+    "prepare_segments": 1,
+    "tabulate_scores": 1,
+    "write_config": 1,
+}
+HEAVY = {"torch", "transformers", "peft", "datasets", "sacrebleu", "slimspeech"}
+# What stands behind a student's training, for one student and one pair.
+STUDENT = {"pack_student": 1, "translate_test": 1, "measure_size": 1, "score_hypotheses": 1}
+
+
+@pytest.fixture
+def config(planned):
+    return planned.default_config()
+
+
+def test_default_config_plans_every_job_once(planned):
+    assert planned.plan() == {rule: 2 * count for rule, count in PER_PAIR.items()} | ONCE
+
+
+def test_planning_is_quick_and_needs_no_library(planned):
+    start = time.perf_counter()
+    done = planned.snakemake("--dry-run", "--quiet", python=("-X", "importtime"))
+    seconds = time.perf_counter() - start
+    assert done.returncode == 0, done.stdout[-2000:]
+    imported = set(re.findall(r"^import time:.*\| +([\w.]+)$", done.stdout, re.M))
+    assert "snakemake" in imported
+    assert not {name for name in imported if name.split(".")[0] in HEAVY}
+    assert seconds < 20  # about 2 on an idle machine
+
+
+@pytest.mark.parametrize(
+    ("target", "last"),
+    [
+        ("results/mini/data/segments.jsonl", "prepare_segments"),
+        ("results/mini/en-zh/data/test.jsonl", "split_manifest"),
+        ("results/mini/en-de/teacher", "train_teacher"),
+        ("results/mini/en-de/distillation/distilled.jsonl", "filter_pseudo_labels"),
+        ("results/mini/en-de/pruning/iter_02/layers.json", "select_layer"),
+        ("results/mini/en-de/pruning/iter_02/model", "materialize_pruned"),
+        ("results/mini/en-de/students/B/1-full/model", "train_student"),
+        ("results/mini/en-de/students/B/2-qlora/model", "merge_adapter"),
+        ("results/mini/en-de/students/A/1-qlora/adapter", "train_adapter"),
+        ("results/mini/en-de/students/B/packed", "pack_student"),
+        ("results/mini/en-de/evaluation/pruned-01/scores.json", "score_hypotheses"),
+        ("results/mini/en-de/evaluation/B/size.json", "measure_size"),
+        ("results/mini/scores.md", "tabulate_scores"),
+        ("results/mini/config.json", "write_config"),
+        ("results/mini_base/model", "train_mini_base"),
+    ],
+)
+def test_results_can_be_asked_for_by_name(planned, target, last):
+    assert planned.plan(target)[last] >= 1
+
+
+def test_a_target_brings_only_what_it_needs(planned):
+    jobs = planned.plan("results/mini/en-de/pruning/iter_02/model")
+    assert jobs == {
+        "speak_mini_archive": 1,
+        "prepare_segments": 1,
+        "split_manifest": 1,
+        "train_teacher": 1,
+        "list_layers": 1,
+        "score_layers": 2,
+        "select_layer": 2,
+        "materialize_pruned": 1,
+    }
+
+
+def test_iteration_00_is_listed_and_never_searched(planned):
+    folder = "results/mini/en-de/pruning/iter_00"
+    assert "score_layers" not in planned.plan(f"{folder}/layers.json")
+    for missing in (f"{folder}/scores.csv", f"{folder}/model"):
+        done = planned.snakemake("--dry-run", missing)
+        assert done.returncode != 0
+        assert "MissingRuleException" in done.stdout
+
+
+@pytest.mark.parametrize(("keep", "jobs"), [("all", 6), ("last", 2), ("none", 0)])
+def test_keep_checkpoints(planned, config, keep, jobs):
+    config["pruning"]["keep_checkpoints"] = keep
+    config["students"] = {}
+    config["evaluation"]["systems"] = ["teacher"]
+    assert planned.plan(config=config).get("materialize_pruned", 0) == jobs
+
+
+def test_checkpoints_that_others_need_are_made_even_if_not_kept(planned, config):
+    config["pruning"]["keep_checkpoints"] = "none"
+    config["students"]["B"]["layers_removed"] = 2
+    config["evaluation"]["systems"] = ["pruned-01", "B"]
+    assert planned.plan(config=config)["materialize_pruned"] == 4  # two a pair
+
+
+def test_without_students_pruning_and_out_of_domain(planned, config):
+    config["students"] = {}
+    del config["pruning"], config["data"]["out_of_domain"]
+    config["teacher"] = {"model": "resources/mini/base"}
+    config["evaluation"]["systems"] = ["base", "teacher"]
+    assert planned.plan(config=config) == {
+        "speak_mini_archive": 1,
+        "prepare_segments": 1,
+        "split_manifest": 2,
+        "translate_test": 4,
+        "measure_size": 4,
+        "score_hypotheses": 4,
+        "tabulate_scores": 1,
+        "write_config": 1,
+    }
+
+
+def test_a_config_given_by_name_stands_alone(planned, config):
+    del config["students"]["A"], config["evaluation"]
+    config["evaluation"] = {"systems": ["B"]}
+    assert planned.plan(config=config)["pack_student"] == 2
+
+
+def test_an_experiment_never_touches_another(planned, config):
+    config["experiment"] = "other"
+    path = planned.write_config(config)
+    text = planned.succeed("--dry-run", "--forceall", "--configfile", path)
+    written = re.findall(r"^    (?:output|log|benchmark): (.+)$", text, re.M)
+    files = {file for line in written for file in line.split(", ")}
+    assert len(files) > 100
+    shared = {file for file in files if not re.match(r"(results|logs)/other/", file)}
+    assert {file for file in shared if "corpora/mini/" not in file} == {
+        "logs/mini/speak_mini_archive.log",
+        "logs/mini/speak_mini_covost.log",
+    }
+    done = planned.snakemake("results/mini/scores.md", "--dry-run", "--configfile", path)
+    assert "MissingRuleException" in done.stdout
+
+
+def both_pairs(*jobs):
+    """Jobs of both pairs, and the two that every change of config brings."""
+    total = {}
+    for part in jobs:
+        for rule, count in part.items():
+            total[rule] = total.get(rule, 0) + 2 * count
+    return total | {"write_config": 1}
+
+
+def test_finished_results_stay_also_with_keys_in_another_order(finished):
+    assert finished.plan() == {}
+    assert finished.plan(config=finished.default_config()) == {}  # written with sorted keys
+
+
+def test_a_comment_in_a_script_reruns_nothing(finished):
+    for script in (finished.root / "workflow" / "scripts").glob("*.py"):
+        script.write_text(script.read_text(encoding="utf-8") + "# a comment\n", encoding="utf-8")
+    assert finished.plan() == {}
+
+
+def test_a_students_setting_reruns_that_student(finished):
+    config = finished.default_config()
+    config["students"]["A"]["stages"][0]["training"]["learning_rate"] = 1e-3
+    assert finished.plan(config=config) == both_pairs(
+        {"train_adapter": 1, "merge_adapter": 1}, STUDENT
+    ) | {"tabulate_scores": 1}
+
+
+def test_a_last_stage_reruns_no_stage_before_it(finished):
+    config = finished.default_config()
+    config["students"]["B"]["stages"][1]["lora"]["r"] = 8
+    assert finished.plan(config=config) == both_pairs(
+        {"train_adapter": 1, "merge_adapter": 1}, STUDENT
+    ) | {"tabulate_scores": 1}
+
+
+def test_a_new_student_reruns_no_other(finished):
+    config = finished.default_config()
+    config["students"]["C"] = deepcopy(config["students"]["A"])
+    config["evaluation"]["systems"].append("C")
+    assert finished.plan(config=config) == both_pairs(
+        {"train_adapter": 1, "merge_adapter": 1}, STUDENT
+    ) | {"tabulate_scores": 1}
+
+
+def test_one_more_iteration_runs_that_iteration_alone(finished):
+    config = finished.default_config()
+    config["pruning"]["iterations"] = 4
+    assert finished.plan(config=config) == both_pairs(
+        {"score_layers": 1, "select_layer": 1, "materialize_pruned": 1}
+    )
+
+
+def test_the_teachers_learning_rate_reruns_all_but_the_data(finished):
+    config = finished.default_config()
+    config["teacher"]["training"]["learning_rate"] = 1e-3
+    jobs = {rule: 2 * count for rule, count in PER_PAIR.items()}
+    del jobs["split_manifest"], jobs["prepare_out_of_domain"]
+    for rule in ("translate_test", "measure_size", "score_hypotheses"):
+        jobs[rule] -= 2  # the base, which no teacher made
+    assert finished.plan(config=config) == jobs | {"tabulate_scores": 1, "write_config": 1}
+
+
+def test_other_metrics_rerun_the_scoring_alone(finished):
+    config = finished.default_config()
+    config["evaluation"]["metrics"] = ["chrf"]
+    assert finished.plan(config=config) == both_pairs({"score_hypotheses": 5}) | {
+        "tabulate_scores": 1
+    }
+
+
+def test_another_batch_of_systems_reruns_the_table_alone(finished):
+    config = finished.default_config()
+    config["evaluation"]["systems"] = ["teacher", "A"]
+    assert finished.plan(config=config) == {"tabulate_scores": 1, "write_config": 1}
+
+
+def test_a_forced_search_keeps_the_teacher(finished):
+    jobs = finished.plan("results/mini/scores.md", "--forcerun", "score_layers")
+    assert jobs["score_layers"] == 6
+    assert not {"train_teacher", "prepare_segments", "translate_train"} & jobs.keys()
