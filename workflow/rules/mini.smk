@@ -61,36 +61,35 @@ rule speak_base_corpus:
         "../scripts/speak_base_corpus.py"
 
 
-# Random weights in the shape of Qwen2-Audio, whose audio encoder then learns to hear: letters, then words.
-rule train_mini_encoder:
+# Random weights in the shape of Qwen2-Audio; its encoder learns to hear, its decoder to read.
+rule pretrain_mini_base:
     input:
         gold="results/mini_base/corpus/manifest.jsonl",
         audio="results/mini_base/corpus/audio",
     output:
-        model=directory("results/mini_base/encoder"),
-        curve="results/mini_base/curves/encoder.jsonl",
+        model=directory("results/mini_base/pretrained"),
+        curve="results/mini_base/curves/pretrained.jsonl",
     log:
-        "logs/mini/train_mini_encoder.log",
+        "logs/mini/pretrain_mini_base.log",
     benchmark:
-        "results/mini_base/benchmarks/train_mini_encoder.jsonl"
+        "results/mini_base/benchmarks/pretrain_mini_base.jsonl"
     conda:
         "../../envs/qwen2audio.yaml"
     threads: 2
     params:
         seed=1,
+        archive_seed=0,
         vocabulary=2048,
         prompt=MINI_PROMPT,
-        epochs={"letters": 1.5, "words": 1.0},
-        batch_size=32,
-        learning_rate=2.0e-3,
+        pairs=["en-de", "en-zh"],
     script:
-        "../scripts/train_mini_encoder.py"
+        "../scripts/pretrain_mini_base.py"
 
 
 # Train the mini base model to translate. The result is shipped as resources/mini/base.
 rule train_mini_base:
     input:
-        model="results/mini_base/encoder",
+        model="results/mini_base/pretrained",
         gold="results/mini_base/corpus/manifest.jsonl",
         validation="results/mini_base/corpus/validation.jsonl",
         audio="results/mini_base/corpus/audio",
@@ -109,7 +108,7 @@ rule train_mini_base:
         prompt=MINI_PROMPT,
         languages={},
         training={
-            "epochs": 0.8,
+            "epochs": 0.5,
             "learning_rate": 1.0e-3,
             "batch_size": 24,
             "warmup_ratio": 0.05,

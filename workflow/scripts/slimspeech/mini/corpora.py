@@ -147,13 +147,12 @@ def write_base_corpus(
 ) -> None:
     """Speak what the mini base model learns from: 16 kHz FLAC, and a manifest row a language.
 
-    Term-free sentences of talks and some everyday ones, none of them in the mini archive of
-    `archive_seed`, none in a voice of it. The last `held_out` utterances are listed in
+    Sentences of talks, most without terms, and everyday ones; none of them is in the mini archive
+    of `archive_seed`, and none in a voice of it. The last `held_out` utterances are listed in
     validation.jsonl, the others in manifest.jsonl.
     """
     folder = Path(folder)
-    forbidden = {sentence.source for sentence in archive_sentences(archive_seed)}
-    sentences = (s for s in _base_sentences(seed) if s.source not in forbidden)
+    sentences = reading_sentences(seed, archive_seed)
     speakers = voices(seed, _BASE_VOICES)
     numbers = {voice: number for number, voice in enumerate(speakers)}
     rows = []
@@ -180,6 +179,12 @@ def write_base_corpus(
         first_held_out = 2 * (size - held_out)
         write_jsonl(partial / "manifest.jsonl", rows[:first_held_out])
         write_jsonl(partial / "validation.jsonl", rows[first_held_out:])
+
+
+def reading_sentences(seed: int, archive_seed: int) -> Iterator[grammar.Sentence]:
+    """Sentences like those of the base corpus, without end; none is in the mini archive."""
+    forbidden = {sentence.source for sentence in archive_sentences(archive_seed)}
+    return (s for s in _base_sentences(seed) if s.source not in forbidden)
 
 
 def _base_sentences(seed: int) -> Iterator[grammar.Sentence]:

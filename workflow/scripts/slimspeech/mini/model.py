@@ -92,8 +92,9 @@ def _sinusoids(length: int, channels: int) -> torch.Tensor:
 def tokenizer_texts(
     sentences: Iterator[Sentence], prompt: Prompt, pairs: Sequence[str], count: int
 ) -> Iterator[str]:
-    """What the tokenizer learns its merges from: targets of `count` sentences, and the prompts."""
+    """What the tokenizer learns its merges from: `count` sentences, and the prompts."""
     for sentence in islice(sentences, count):
+        yield sentence.source
         for pair in pairs:
             yield sentence.targets[pair.split("-", 1)[1]]
             yield f"{prompt.system}\n{prompt.request(pair)}"

@@ -1,6 +1,6 @@
 import torch
 
-from slimspeech.mini.listening import letters, train_listening, words
+from slimspeech.mini.pretraining import letters, train_listening, words
 
 
 def test_units_leave_out_what_is_not_spoken():

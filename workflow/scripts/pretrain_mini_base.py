@@ -1,0 +1,33 @@
+"""Make a mini Qwen2-Audio with random weights; teach its encoder to hear, its decoder to read."""
+
+import torch
+
+from slimspeech.artifacts import read_jsonl, write_jsonl
+from slimspeech.logs import log_to
+from slimspeech.mini.corpora import reading_sentences
+from slimspeech.mini.grammar import sentences
+from slimspeech.mini.model import build_model, build_processor, tokenizer_texts
+from slimspeech.mini.pretraining import pretrain
+from slimspeech.prompts import Prompt
+from slimspeech.qwen2audio import save_model
+
+log_to(snakemake.log[0])
+torch.set_num_threads(snakemake.threads)
+
+seed, pairs = snakemake.params.seed, snakemake.params.pairs
+prompt = Prompt.of(snakemake.params.prompt, {})
+texts = tokenizer_texts(sentences("talk", seed), prompt, pairs, count=6000)
+processor = build_processor(texts, snakemake.params.vocabulary)
+model = build_model(processor, seed=seed)
+curve = pretrain(
+    model,
+    processor,
+    read_jsonl(snakemake.input.gold)[:: len(pairs)],  # one row an utterance
+    reading_sentences(seed, snakemake.params.archive_seed),
+    prompt,
+    pairs,
+    seed=seed,
+    workers=snakemake.threads - 1,
+)
+save_model(model, processor, snakemake.output.model)
+write_jsonl(snakemake.output.curve, curve)

@@ -1,0 +1,237 @@
+"""What the mini model learns before it is trained to translate speech.
+
+The real Qwen2-Audio starts from Whisper's encoder and Qwen's language model. Without starts of
+their kind, a decoder learns the language of the targets first and hardly listens.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+from transformers import PreTrainedModel, ProcessorMixin
+
+from slimspeech.artifacts import Row
+from slimspeech.audio import read_audio
+from slimspeech.collation import IGNORED
+from slimspeech.encoder import crop, padding_bias, state_counts, states
+from slimspeech.mini.grammar import Sentence
+from slimspeech.prompts import END_OF_TURN, Prompt
+
+Curve = list[dict[str, float]]
+
+
+def pretrain(
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    rows: Sequence[Row],
+    sentences: Iterator[Sentence],
+    prompt: Prompt,
+    pairs: Sequence[str],
+    *,
+    seed: int,
+    workers: int = 0,
+) -> Curve:
+    """Let the audio encoder hear letters, then words, and the decoder read; in place.
+
+    rows: one an utterance. Returns the curve: dicts with what was learnt, step and loss (the mean
+    since the entry before).
+    """
+    heard = [
+        train_listening(
+            model,
+            processor,
+            rows,
+            units,
+            epochs=epochs,
+            batch_size=32,
+            learning_rate=2e-3,
+            seed=seed + turn,
+            workers=workers,
+        )
+        for turn, (units, epochs) in enumerate([(letters, 1.5), (words, 1.0)])
+    ]
+    read = train_reading(
+        model,
+        processor,
+        sentences,
+        prompt,
+        pairs,
+        steps=600,
+        batch_size=64,
+        learning_rate=2e-3,
+        seed=seed + 2,
+    )
+    return [
+        {"learnt": name} | entry
+        for name, curve in zip(("letters", "words", "reading"), [*heard, read], strict=True)
+        for entry in curve
+    ]
+
+
+def letters(text: str) -> list[str]:
+    """The letters of an English text, and the spaces between its words."""
+    return re.findall("[a-z' ]", text.lower())
+
+
+def words(text: str) -> list[str]:
+    return re.findall("[a-z']+", text.lower())
+
+
+def train_listening(
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    rows: Sequence[Row],
+    units: Callable[[str], list[str]],
+    *,
+    epochs: float,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    workers: int = 0,
+) -> Curve:
+    """Train the audio encoder in place to name the units of the source text (CTC).
+
+    Letters first, then words: once single states tell words, the decoder finds in them what it
+    knows from text. The layer that names the units is not kept.
+    """
+    labels = sorted({unit for row in rows for unit in units(row["source"])})
+    numbers = {unit: number for number, unit in enumerate(labels, start=1)}  # 0 is CTC's blank
+    tower = model.model.audio_tower
+    rate = processor.feature_extractor.sampling_rate
+
+    def collate(batch: list[Row]) -> tuple[Tensor, Tensor, list[Tensor]]:
+        features = processor.feature_extractor(
+            [read_audio(row["audio"], rate) for row in batch],
+            sampling_rate=rate,
+            return_attention_mask=True,
+            return_tensors="pt",
+        )
+        return (
+            *crop(features["input_features"], features["attention_mask"]),
+            [torch.tensor([numbers[u] for u in units(row["source"])]) for row in batch],
+        )
+
+    def loss(features: Tensor, mask: Tensor, said: list[Tensor]) -> Tensor:
+        heard = states(tower, features, padding_bias(mask, torch.float32))
+        scores = head(tower.layer_norm(heard)).float().log_softmax(-1)
+        return nn.functional.ctc_loss(
+            scores.transpose(0, 1),
+            torch.cat(said),
+            state_counts(mask),
+            torch.tensor([len(sentence) for sentence in said]),
+            zero_infinity=True,
+        )
+
+    torch.manual_seed(seed)
+    head = nn.Linear(tower.config.d_model, len(labels) + 1)
+    loader = torch.utils.data.DataLoader(
+        rows,
+        batch_size=batch_size,
+        shuffle=True,
+        drop_last=True,
+        collate_fn=collate,
+        num_workers=workers,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    steps = int(epochs * len(loader))
+    batches = (batch for _ in iter(int, 1) for batch in loader)
+    weights = [*tower.parameters(), *head.parameters()]
+    return _train(model, weights, batches, loss, steps, learning_rate, units.__name__)
+
+
+def train_reading(
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    sentences: Iterator[Sentence],
+    prompt: Prompt,
+    pairs: Sequence[str],
+    *,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+) -> Curve:
+    """Train the decoder in place to translate text that stands where the audio will be.
+
+    The pairs take turns. The loss is on the English text and on the translation.
+    """
+    tokenizer = processor.tokenizer
+    slots = {pair: prompt.render(processor, pair).split(processor.audio_token) for pair in pairs}
+
+    def encode(sentence: Sentence, pair: str) -> tuple[list[int], list[int]]:
+        before, after = slots[pair]
+        parts = (
+            (before, False),
+            (sentence.source, True),
+            (after, False),
+            (sentence.targets[pair.split("-")[1]] + END_OF_TURN, True),
+        )
+        ids, labels = [], []
+        for text, learnt in parts:
+            tokens = tokenizer(text, add_special_tokens=False).input_ids
+            ids += tokens
+            labels += tokens if learnt else [IGNORED] * len(tokens)
+        return ids, labels
+
+    def batches() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        while True:
+            rows = [
+                encode(sentence, pairs[number % len(pairs)])
+                for number, sentence in enumerate(islice(sentences, batch_size))
+            ]
+            longest = max(len(ids) for ids, _ in rows)
+            ids = torch.full((len(rows), longest), tokenizer.pad_token_id)
+            labels = torch.full((len(rows), longest), IGNORED)
+            mask = torch.zeros((len(rows), longest), dtype=torch.long)
+            for number, (tokens, learnt) in enumerate(rows):
+                ids[number, : len(tokens)] = torch.tensor(tokens)
+                labels[number, : len(tokens)] = torch.tensor(learnt)
+                mask[number, : len(tokens)] = 1
+            yield ids, mask, labels
+
+    def loss(ids: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
+        hidden = model.get_decoder()(input_ids=ids, attention_mask=mask, use_cache=False)[0]
+        learnt = labels[:, 1:] != IGNORED
+        logits = model.lm_head(hidden[:, :-1][learnt])
+        return nn.functional.cross_entropy(logits.float(), labels[:, 1:][learnt])
+
+    torch.manual_seed(seed)
+    weights = [*model.get_decoder().parameters(), *model.lm_head.parameters()]
+    return _train(model, weights, batches(), loss, steps, learning_rate, "reading")
+
+
+def _train(
+    model: PreTrainedModel,
+    weights: Sequence[nn.Parameter],
+    batches: Iterator[tuple],
+    loss_of: Callable[..., Tensor],
+    steps: int,
+    learning_rate: float,
+    name: str,
+) -> Curve:
+    """Plain AdamW with one cycle. Returns dicts with step and loss, the mean since the last one."""
+    model.set_attn_implementation("eager")  # faster backwards on the CPU
+    weights = [weight for weight in weights if weight.requires_grad]
+    optimizer = torch.optim.AdamW(weights, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
+    curve, recent = [], []
+    model.train()
+    with tqdm(islice(batches, steps), total=steps, desc=name, unit="step", mininterval=5) as bar:
+        for step, batch in enumerate(bar, start=1):
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = loss_of(*batch)
+            loss.backward()
+            nn.utils.clip_grad_norm_(weights, 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            schedule.step()
+            recent.append(loss.item())
+            if step % 50 == 0 or step == steps:
+                curve.append({"step": step, "loss": sum(recent) / len(recent)})
+                bar.set_postfix(loss=curve[-1]["loss"])
+                recent = []
+    model.eval()
+    return curve
