@@ -83,7 +83,7 @@ def count_steps(monkeypatch):
 
 def test_loss_falls_to_nothing_on_rows_learnt_by_heart(trained):
     curve = trained[1]
-    assert [entry["step"] for entry in curve] == [10, 20, 30, 40, 50, 60]
+    assert [entry["step"] for entry in curve] == list(range(10, 100, 10))
     assert curve[0]["loss"] > 3
     assert curve[-1]["loss"] < 0.1
 

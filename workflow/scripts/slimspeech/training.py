@@ -140,6 +140,19 @@ class _Trainer(Trainer):
         loss = torch.nn.functional.cross_entropy(logits.float(), labels[answers])
         return (loss, {}) if return_outputs else loss
 
+    def _load_from_checkpoint(self, checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        """Put a checkpoint's weights into the model.
+
+        A checkpoint has the names of the published files, which differ from the module's; only
+        from_pretrained translates them. The Trainer's own loading finds no weight and only warns.
+        """
+        model = model or self.model
+        if isinstance(model, PeftModel):  # adapters are stored under their own names
+            super()._load_from_checkpoint(checkpoint, model)
+        else:
+            stored = type(model).from_pretrained(checkpoint, dtype=model.dtype)
+            model.load_state_dict(stored.state_dict())
+
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> LengthGroupedSampler:
         rows = train_dataset or self.train_dataset
         size = self.args.train_batch_size * self.args.gradient_accumulation_steps
