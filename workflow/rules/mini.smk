@@ -108,7 +108,7 @@ rule train_mini_base:
         prompt=MINI_PROMPT,
         languages={},
         training={
-            "epochs": 0.5,
+            "epochs": 0.6,
             "learning_rate": 1.0e-3,
             "batch_size": 24,
             "warmup_ratio": 0.05,

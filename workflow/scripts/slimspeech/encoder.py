@@ -50,9 +50,14 @@ def _forward(
     self: nn.Module, input_features: Tensor, attention_mask: Tensor | None = None, **_: Any
 ) -> BaseModelOutput:
     """Qwen2AudioEncoder.forward without the demand that the features fill the window."""
-    x = states(self, input_features, attention_mask)
-    x = self.avg_pooler(x.permute(0, 2, 1)).permute(0, 2, 1)
-    return BaseModelOutput(last_hidden_state=self.layer_norm(x))
+    return BaseModelOutput(last_hidden_state=pooled(self, input_features, attention_mask))
+
+
+def pooled(tower: nn.Module, features: Tensor, bias: Tensor | None) -> Tensor:
+    """The encoder's output, 25 states a second, one an audio token: (B, frames / 4, width)."""
+    x = states(tower, features, bias)
+    x = tower.avg_pooler(x.permute(0, 2, 1)).permute(0, 2, 1)
+    return tower.layer_norm(x)
 
 
 @torch.inference_mode()
@@ -64,15 +69,18 @@ def encode(model: PreTrainedModel, features: Tensor, mask: Tensor) -> list[Tenso
     features, mask = crop(features, mask)
     mask = mask.to(model.device)
     bias = padding_bias(mask, model.dtype)
-    x = _forward(model.model.audio_tower, features, bias).last_hidden_state
-    x = model.model.multi_modal_projector(x)
-    counts = (state_counts(mask) - 2) // 2 + 1
-    return [clip[:count] for clip, count in zip(x, counts.tolist(), strict=True)]
+    x = model.model.multi_modal_projector(pooled(model.model.audio_tower, features, bias))
+    return [clip[:count] for clip, count in zip(x, token_counts(mask).tolist(), strict=True)]
 
 
 def state_counts(mask: Tensor) -> Tensor:
     """How many states of each clip are not padding, from the mask of its frames: (B,)."""
     return (mask.sum(-1) - 1) // 2 + 1
+
+
+def token_counts(mask: Tensor) -> Tensor:
+    """How many audio tokens each clip has, from the mask of its frames: (B,)."""
+    return (state_counts(mask) - 2) // 2 + 1
 
 
 def padding_bias(mask: Tensor, dtype: torch.dtype) -> Tensor:

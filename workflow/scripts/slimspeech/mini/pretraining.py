@@ -16,7 +16,14 @@ from transformers import PreTrainedModel, ProcessorMixin
 from slimspeech.artifacts import Row
 from slimspeech.audio import read_audio
 from slimspeech.collation import IGNORED
-from slimspeech.encoder import crop, padding_bias, state_counts, states
+from slimspeech.encoder import (
+    crop,
+    padding_bias,
+    pooled,
+    state_counts,
+    states,
+    token_counts,
+)
 from slimspeech.mini.grammar import Sentence
 from slimspeech.prompts import END_OF_TURN, Prompt
 
@@ -34,41 +41,33 @@ def pretrain(
     seed: int,
     workers: int = 0,
 ) -> Curve:
-    """Let the audio encoder hear letters, then words, and the decoder read; in place.
+    """Let the audio encoder hear letters, then words, the decoder read, and join them; in place.
 
     rows: one an utterance. Returns the curve: dicts with what was learnt, step and loss (the mean
     since the entry before).
     """
-    heard = [
-        train_listening(
+    hearing = {"batch_size": 32, "learning_rate": 2e-3, "workers": workers}
+    curves = {
+        "letters": train_listening(
+            model, processor, rows, letters, epochs=1.5, seed=seed, **hearing
+        ),
+        "words": train_listening(
+            model, processor, rows, words, epochs=1.0, seed=seed + 1, **hearing
+        ),
+        "reading": train_reading(
             model,
             processor,
-            rows,
-            units,
-            epochs=epochs,
-            batch_size=32,
+            sentences,
+            prompt,
+            pairs,
+            steps=600,
+            batch_size=64,
             learning_rate=2e-3,
-            seed=seed + turn,
-            workers=workers,
-        )
-        for turn, (units, epochs) in enumerate([(letters, 1.5), (words, 1.0)])
-    ]
-    read = train_reading(
-        model,
-        processor,
-        sentences,
-        prompt,
-        pairs,
-        steps=600,
-        batch_size=64,
-        learning_rate=2e-3,
-        seed=seed + 2,
-    )
-    return [
-        {"learnt": name} | entry
-        for name, curve in zip(("letters", "words", "reading"), [*heard, read], strict=True)
-        for entry in curve
-    ]
+            seed=seed + 2,
+        ),
+        "joining": train_joining(model, processor, rows, epochs=1.0, seed=seed + 3, **hearing),
+    }
+    return [{"learnt": name} | entry for name, curve in curves.items() for entry in curve]
 
 
 def letters(text: str) -> list[str]:
@@ -94,52 +93,66 @@ def train_listening(
 ) -> Curve:
     """Train the audio encoder in place to name the units of the source text (CTC).
 
-    Letters first, then words: once single states tell words, the decoder finds in them what it
-    knows from text. The layer that names the units is not kept.
+    Letters first, then words. The layer that names the units is not kept.
     """
     labels = sorted({unit for row in rows for unit in units(row["source"])})
     numbers = {unit: number for number, unit in enumerate(labels, start=1)}  # 0 is CTC's blank
     tower = model.model.audio_tower
-    rate = processor.feature_extractor.sampling_rate
-
-    def collate(batch: list[Row]) -> tuple[Tensor, Tensor, list[Tensor]]:
-        features = processor.feature_extractor(
-            [read_audio(row["audio"], rate) for row in batch],
-            sampling_rate=rate,
-            return_attention_mask=True,
-            return_tensors="pt",
-        )
-        return (
-            *crop(features["input_features"], features["attention_mask"]),
-            [torch.tensor([numbers[u] for u in units(row["source"])]) for row in batch],
-        )
+    torch.manual_seed(seed)
+    head = nn.Linear(tower.config.d_model, len(labels) + 1)
 
     def loss(features: Tensor, mask: Tensor, said: list[Tensor]) -> Tensor:
         heard = states(tower, features, padding_bias(mask, torch.float32))
-        scores = head(tower.layer_norm(heard)).float().log_softmax(-1)
-        return nn.functional.ctc_loss(
-            scores.transpose(0, 1),
-            torch.cat(said),
-            state_counts(mask),
-            torch.tensor([len(sentence) for sentence in said]),
-            zero_infinity=True,
-        )
+        return _ctc(head(tower.layer_norm(heard)), state_counts(mask), said)
 
-    torch.manual_seed(seed)
-    head = nn.Linear(tower.config.d_model, len(labels) + 1)
-    loader = torch.utils.data.DataLoader(
+    loader = _spoken(
+        processor,
         rows,
-        batch_size=batch_size,
-        shuffle=True,
-        drop_last=True,
-        collate_fn=collate,
-        num_workers=workers,
-        generator=torch.Generator().manual_seed(seed),
+        lambda text: [numbers[unit] for unit in units(text)],
+        batch_size,
+        seed,
+        workers,
     )
-    steps = int(epochs * len(loader))
-    batches = (batch for _ in iter(int, 1) for batch in loader)
     weights = [*tower.parameters(), *head.parameters()]
-    return _train(model, weights, batches, loss, steps, learning_rate, units.__name__)
+    steps = int(epochs * len(loader))
+    return _train(model, weights, _endless(loader), loss, steps, learning_rate, units.__name__)
+
+
+def train_joining(
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    rows: Sequence[Row],
+    *,
+    epochs: float,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    workers: int = 0,
+) -> Curve:
+    """Train encoder and projector in place to give, for each word, what the decoder reads it as.
+
+    CTC again, but a state names a token by its likeness to that token's embedding, which stays as
+    it is. So the decoder meets in audio what it knows from text.
+    """
+    tower, projector = model.model.audio_tower, model.model.multi_modal_projector
+    table = model.get_input_embeddings().weight.detach()
+    scale = nn.Parameter(1 / table.norm(dim=1).mean())
+    blank = nn.Parameter(torch.zeros(table.shape[1]))
+    tokenizer = processor.tokenizer
+
+    def loss(features: Tensor, mask: Tensor, said: list[Tensor]) -> Tensor:
+        heard = projector(pooled(tower, features, padding_bias(mask, torch.float32)))
+        scores = scale * (heard @ torch.cat([blank[None], table]).T)
+        return _ctc(scores, token_counts(mask), said)
+
+    def tokens(text: str) -> list[int]:
+        ids = tokenizer(" ".join(words(text)), add_special_tokens=False).input_ids
+        return [token + 1 for token in ids]
+
+    loader = _spoken(processor, rows, tokens, batch_size, seed, workers)
+    weights = [*tower.parameters(), *projector.parameters(), scale, blank]
+    steps = int(epochs * len(loader))
+    return _train(model, weights, _endless(loader), loss, steps, learning_rate, "joining")
 
 
 def train_reading(
@@ -201,6 +214,56 @@ def train_reading(
     torch.manual_seed(seed)
     weights = [*model.get_decoder().parameters(), *model.lm_head.parameters()]
     return _train(model, weights, batches(), loss, steps, learning_rate, "reading")
+
+
+def _spoken(
+    processor: ProcessorMixin,
+    rows: Sequence[Row],
+    label: Callable[[str], list[int]],
+    batch_size: int,
+    seed: int,
+    workers: int,
+) -> torch.utils.data.DataLoader:
+    """Batches of features (B, bins, frames), their mask (B, frames) and B lists of labels."""
+    rate = processor.feature_extractor.sampling_rate
+
+    def collate(batch: list[Row]) -> tuple[Tensor, Tensor, list[Tensor]]:
+        features = processor.feature_extractor(
+            [read_audio(row["audio"], rate) for row in batch],
+            sampling_rate=rate,
+            return_attention_mask=True,
+            return_tensors="pt",
+        )
+        return (
+            *crop(features["input_features"], features["attention_mask"]),
+            [torch.tensor(label(row["source"])) for row in batch],
+        )
+
+    return torch.utils.data.DataLoader(
+        rows,
+        batch_size=batch_size,
+        shuffle=True,
+        drop_last=True,
+        collate_fn=collate,
+        num_workers=workers,
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+def _endless(loader: torch.utils.data.DataLoader) -> Iterator[tuple]:
+    while True:
+        yield from loader
+
+
+def _ctc(scores: Tensor, counts: Tensor, said: list[Tensor]) -> Tensor:
+    """scores: (B, states, labels), of which `counts` states are not padding."""
+    return nn.functional.ctc_loss(
+        scores.float().log_softmax(-1).transpose(0, 1),
+        torch.cat(said),
+        counts,
+        torch.tensor([len(sentence) for sentence in said]),
+        zero_infinity=True,
+    )
 
 
 def _train(
