@@ -133,6 +133,12 @@ def test_every_adapter_gets_gradient_and_the_base_stays(checkpointing, precision
     assert all(torch.equal(after[name], weight) for name, weight in base.items())
 
 
+def test_adapter_trains_on_after_an_evaluation(train, qlora, rows):
+    """bitsandbytes packs 4-bit weights for inference at the first evaluation on some CPUs."""
+    curve = train(qlora(), replace(SHORT, epochs=2), validation=rows[:2])
+    assert [entry["epoch"] for entry in curve if "eval_loss" in entry] == [1, 2]
+
+
 def test_checkpointing_changes_no_gradient(train, qlora):
     found = []
     for checkpointing in (False, True):

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from bitsandbytes.nn import Linear4bit
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from transformers import (
@@ -70,6 +71,11 @@ class LoraSettings:
 def add_adapter(model: PreTrainedModel, lora: LoraSettings, seed: int) -> PeftModel:
     """A fresh adapter, in fp32, on a model whose linear layers are 4-bit."""
     torch.manual_seed(seed)
+    for layer in model.modules():
+        if isinstance(layer, Linear4bit):
+            # On some CPUs the first evaluation would repack the weights into a form that can only
+            # be read, and training could not go on after it.
+            layer.support_avx512bf16_for_cpu = False
     model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     return get_peft_model(
         model,
