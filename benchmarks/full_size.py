@@ -30,6 +30,7 @@ from slimspeech.artifacts import Row
 from slimspeech.audio import write_wav
 from slimspeech.encoder import allow_short
 from slimspeech.errors import InputError
+from slimspeech.footprint import QWEN2_AUDIO_7B
 from slimspeech.generation import GenerationSettings
 from slimspeech.mini.model import build_processor
 
@@ -39,26 +40,8 @@ PUBLISHED_CANDIDATES = 212  # 30 + 29 + … + 23: eight of 32 layers, the ends p
 PUBLISHED_CLIPS = 100
 MEMORY = 50e9  # bytes: two copies of the weights in bf16, and room to work
 
-# The shape of Qwen2-Audio-7B, and one that exercises the code.
-FULL = {
-    "audio": {
-        "d_model": 1280,
-        "encoder_layers": 32,
-        "encoder_attention_heads": 20,
-        "encoder_ffn_dim": 5120,
-        "num_mel_bins": 128,
-        "max_source_positions": 1500,
-    },
-    "text": {
-        "vocab_size": 156_032,
-        "hidden_size": 4096,
-        "intermediate_size": 11_008,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 32,
-        "max_position_embeddings": 8192,
-    },
-}
+# The true shape, and one that exercises the code.
+FULL = QWEN2_AUDIO_7B
 TINY = {
     "audio": FULL["audio"]
     | {"d_model": 64, "encoder_layers": 1, "encoder_attention_heads": 1, "encoder_ffn_dim": 128},

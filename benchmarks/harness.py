@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from slimspeech import training
+from slimspeech import trainer, training
 from slimspeech.artifacts import Row, read_jsonl
 from slimspeech.collation import window_seconds
 from slimspeech.embeddings import encode_clips, read_clips
@@ -160,7 +160,7 @@ def search_with_engine(
 def batches_of_fine_tune(rows: Sequence[Row], batch_size: int, seed: int) -> Any:
     """The sampler of fine_tune(), so that another trainer can be given the same batches."""
     lengths = list(training._dataset(list(rows))["length"])
-    return training._LengthGroupedBatches(batch_size, lengths, seed)
+    return trainer.LengthGroupedBatches(batch_size, lengths, seed)
 
 
 def choose(hypotheses: dict[int, list[str]], rows: Sequence[Row]) -> tuple[int, str, float]:

@@ -77,6 +77,20 @@ def test_full_size_says_that_it_needs_a_gpu(bench):
         bench("full_size")
 
 
+def test_training_memory_in_tiny(bench):
+    options = ["--tiny", "--batch-size", "1", "--steps", "1", "--gradient-checkpointing"]
+    out = bench("training_memory", *options)
+    assert "TINY" in out and "does not fit" not in out
+    for method in ("fp32", "bf16", "bf16_stochastic", "qlora"):
+        assert f"| {method} " in out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_training_memory_says_that_it_needs_a_gpu(bench):
+    with pytest.raises(InputError, match="training_memory.py needs a GPU"):
+        bench("training_memory")
+
+
 def test_missing_inputs_are_named(bench, given, tmp_path):
     for option, path in (("--model", "teacher"), ("--segments", "train.jsonl")):
         with pytest.raises(InputError, match=f"{path}: not there; `make run` leaves it"):

@@ -2,21 +2,14 @@ import bitsandbytes.functional as bnb
 import pytest
 import torch
 from bitsandbytes.nn import Linear4bit
-from peft import PeftModel
 from transformers import Qwen2AudioForConditionalGeneration
 
+from slimspeech import quantization
 from slimspeech.errors import InputError
-from slimspeech.pruning import keep_layers
-from slimspeech.quantization import (
-    merge_adapter,
-    nf4,
-    pack,
-    quantised_layers,
-    round_to_nf4,
-)
+from slimspeech.packing import pack
+from slimspeech.quantization import formats, nf4, quantise, quantised_layers, round_to_nf4
 from slimspeech.qwen2audio import load_for_inference, load_model
 from slimspeech.size import measure_size
-from slimspeech.training import LoraSettings, add_adapter
 
 from .conftest import logits
 
@@ -32,27 +25,6 @@ def packed(trained, tmp_path_factory) -> str:
 def quantised(trained):
     """The trained model in 4 bits, fresh, as QLoRA trains on it."""
     return load_model(trained[0], torch.bfloat16, nf4())
-
-
-def adapted(model, layers=None):
-    """A random adapter on the 4-bit model, as large as training might make it."""
-    model = add_adapter(model, LoraSettings(r=4, alpha=8), seed=0)
-    torch.manual_seed(1)
-    for name, weight in model.named_parameters():
-        if "lora_B" in name:
-            weight.data.normal_(std=0.02)
-    return model.eval()
-
-
-@pytest.fixture(scope="session")
-def adapter(trained, tmp_path_factory) -> str:
-    directory = str(tmp_path_factory.mktemp("adapter"))
-    adapted(load_model(trained[0], torch.bfloat16, nf4())).save_pretrained(directory)
-    return directory
-
-
-def distance(model, other, features):
-    return (logits(model, features) - logits(other, features)).abs().mean().item()
 
 
 def test_plain_transformers_loads_the_packed_directory(packed):
@@ -100,58 +72,42 @@ def test_quantisation_none_keeps_bfloat16(trained, features, tmp_path):
     assert torch.equal(logits(model, features), logits(expected, features))
 
 
+@pytest.mark.parametrize("shape", [(64, 48), (24, 64, 3), (100, 7), (7, 3)])
+def test_quantised_in_pieces_is_what_bitsandbytes_makes_of_the_whole(shape, monkeypatch):
+    monkeypatch.setattr(quantization, "CHUNK", 128)
+    weight = torch.randn(shape, generator=torch.Generator().manual_seed(0)).bfloat16()
+    packed, state = quantise(weight)
+    expected, whole = bnb.quantize_4bit(weight, quant_type="nf4", compress_statistics=True)
+    assert torch.equal(packed, expected)
+    found, wanted = state.as_dict(packed=True), whole.as_dict(packed=True)
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[key], wanted[key]) for key in wanted)
+
+
 def test_rounding_gives_what_bitsandbytes_computes_with(trained, quantised):
-    rounded = load_model(trained[0], torch.bfloat16)
-    original = {name: layer.weight.clone() for name, layer in quantised_layers(rounded).items()}
-    head = rounded.get_output_embeddings().weight.clone()
-    round_to_nf4(rounded)
-    for name, layer in quantised_layers(rounded).items():
+    original = load_model(trained[0], torch.bfloat16)
+    for name, layer in quantised_layers(original).items():
         weight = quantised.get_submodule(name).weight
         expected = bnb.dequantize_4bit(weight.data, weight.quant_state)
-        assert torch.equal(layer.weight, expected.to(torch.bfloat16)), name
-        assert not torch.equal(layer.weight, original[name]), name
-    assert torch.equal(rounded.get_output_embeddings().weight, head)
+        assert torch.equal(round_to_nf4(layer.weight.data), expected.to(torch.bfloat16)), name
+        assert not torch.equal(layer.weight, expected), name
 
 
-def test_merged_model_is_nearest_to_the_one_that_was_trained(trained, quantised, adapter, features):
-    goal = PeftModel.from_pretrained(quantised, adapter).eval()
-    merged = merge_adapter(load_model(trained[0], torch.bfloat16), adapter)
-    unrounded = PeftModel.from_pretrained(load_model(trained[0], torch.bfloat16), adapter)
-    unrounded = unrounded.merge_and_unload()
-    base = load_model(trained[0], torch.bfloat16)
-    assert distance(merged, goal, features) < 0.5 * distance(unrounded, goal, features)
-    assert distance(merged, goal, features) < 0.2 * distance(base, goal, features)
+def test_names_of_formats():
+    kept = {"embedding": "none", "head": "none"}
+    coded = dict.fromkeys(["audio_tower", "projector", "decoder"], "nf4")
+    assert formats("nf4") == coded | kept
+    assert set(formats("none").values()) == {"none"}
+    assert formats({"head": "nf4"}) == coded | {"embedding": "none", "head": "nf4"}
 
 
-def test_merged_model_is_a_plain_one(trained, adapter):
-    merged = merge_adapter(load_model(trained[0], torch.bfloat16), adapter)
-    assert type(merged) is Qwen2AudioForConditionalGeneration
-    assert merged.state_dict().keys() == load_model(trained[0], torch.float32).state_dict().keys()
-    assert merged.dtype == torch.bfloat16
+@pytest.mark.parametrize("wrong", ["int4", {"heads": "nf4"}, {"head": "fp4"}])
+def test_unknown_formats(wrong):
+    with pytest.raises(InputError, match="quantization is nf4, none, or one of these"):
+        formats(wrong)
 
 
-def test_adapter_that_never_trained_is_refused(trained, quantised, tmp_path):
-    add_adapter(quantised, LoraSettings(r=4), seed=0).save_pretrained(tmp_path)
-    with pytest.raises(InputError, match="35 adapter matrices are zero"):
-        merge_adapter(load_model(trained[0], torch.bfloat16), tmp_path)
-
-
-def test_adapter_of_a_shallower_model_is_refused(trained, quantised, tmp_path):
-    keep_layers(quantised, [0, 1, 3])
-    adapted(quantised).save_pretrained(tmp_path)
-    with pytest.raises(InputError, match="another model"):
-        merge_adapter(load_model(trained[0], torch.bfloat16), tmp_path)
-
-
-def test_adapter_of_a_deeper_model_is_refused(model, adapter):
-    keep_layers(model, [0, 1, 3])
-    with pytest.raises(InputError, match="another model"):
-        merge_adapter(model, adapter)
-
-
-def test_adapter_of_another_width_is_refused(processor, adapter):
-    from slimspeech.mini.model import build_model
-
-    wider = build_model(processor, seed=0, decoder_layers=4, width=128, audio_layers=1)
-    with pytest.raises((InputError, RuntimeError), match="size mismatch|another model"):
-        merge_adapter(wider, adapter)
+def test_default_is_left_to_transformers():
+    """So that packed directories keep the config they always had."""
+    assert nf4().llm_int8_skip_modules is None
+    assert nf4({"head": "nf4"}).llm_int8_skip_modules == []

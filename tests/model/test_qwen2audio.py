@@ -1,4 +1,5 @@
 import json
+from copy import deepcopy
 
 import pytest
 import torch
@@ -125,3 +126,20 @@ def test_config_that_promises_more_layers_is_refused(saved):
     assert read_decoder_layers(str(saved)) == 5
     with pytest.raises(InputError, match="12 missing"):
         load(saved)
+
+
+def test_tokenizer_with_more_tokens_than_the_embedding_is_refused(saved, processor):
+    larger = deepcopy(processor)
+    larger.tokenizer.add_tokens(["one", "too", "many"])
+    larger.save_pretrained(saved)
+    tokens = len(processor.tokenizer)
+    with pytest.raises(InputError, match=f"has {tokens + 3} tokens and the embedding {tokens};"):
+        load_processor(saved)
+
+
+def test_tokenizer_whose_audio_token_is_another_is_refused(saved):
+    config = json.loads((saved / "config.json").read_text())
+    config["audio_token_index"] += 1
+    (saved / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"the tokenizer is another model's: its <\|AUDIO\|> is"):
+        load_processor(saved)

@@ -4,8 +4,8 @@ import struct
 import pytest
 
 from slimspeech.errors import InputError
+from slimspeech.packing import pack
 from slimspeech.pruning import keep_layers
-from slimspeech.quantization import pack
 from slimspeech.qwen2audio import load_model, save_model
 from slimspeech.size import measure_size
 

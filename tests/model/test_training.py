@@ -107,8 +107,8 @@ def test_both_precisions_learn(precision, train, build, rows):
         assert any(not torch.equal(w, before[n]) for n, w in weights_of(model).items() if part in n)
 
 
-def test_precision_is_one_of_two():
-    with pytest.raises(InputError, match="bf16 or fp32"):
+def test_precision_is_a_known_one():
+    with pytest.raises(InputError, match="one of bf16, bf16_stochastic, fp32, not 'fp16'"):
         replace(SHORT, precision="fp16")
 
 

@@ -57,6 +57,15 @@ def test_chinese_has_another_code_there(folder: Path):
     assert (row["target"], row["pair"]) == ("你好", "en-zh")
 
 
+def test_chinese_as_the_source_has_that_code_too(folder: Path):
+    (folder / "en").rename(folder / "zh-CN")
+    table = folder / "covost_v2.zh-CN_en.train.tsv"
+    table.write_text(f"{HEAD}\nc0.mp3\t你好\tHello\ts\n", encoding="utf-8")
+    (row,) = draw(folder, 1, pair="zh-en")
+    assert row["audio"] == str(folder / "zh-CN" / "clips" / "c0.mp3")
+    assert (row["source"], row["pair"]) == ("你好", "zh-en")
+
+
 def test_quotes_are_letters_and_backslashes_escape(folder: Path):
     write(folder, ['c0.mp3\t"So, he said.\t\\"Nun\\", sagte er.\ts', "c1.mp3\tB\tB\ts"])
     rows = {row["id"]: row for row in draw(folder, 2)}

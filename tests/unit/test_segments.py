@@ -1,6 +1,7 @@
 import logging
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -126,6 +127,17 @@ def test_an_error_leaves_the_last_good_audio(tmp_path: Path, corpus):
     with pytest.raises(InputError):
         prepare_segments(corpus.root, tmp_path / "audio", SETTINGS, LANGUAGES)
     assert len(list((tmp_path / "audio").rglob("*.wav"))) == 8
+
+
+@pytest.mark.parametrize(("free", "message"), [(1000, "unpacked,"), (40_000, "16 kHz audio")])
+def test_the_disk_is_looked_at_before(tmp_path: Path, corpus, monkeypatch, free, message):
+    archive = corpus.pack("zip" if free == 1000 else "folder")
+    before = sorted(tmp_path.rglob("*"))
+    usage = SimpleNamespace(free=free)
+    monkeypatch.setattr("slimspeech.disk.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(InputError, match=message):
+        prepare_segments(archive, tmp_path / "audio", SETTINGS, LANGUAGES)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_an_archive_that_is_not_there(tmp_path: Path):

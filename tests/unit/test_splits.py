@@ -99,6 +99,42 @@ def test_impossible_splits_are_refused(settings: SplitSettings, message: str):
         split(rows(), settings)
 
 
+def given_rows(*splits: str) -> list[dict]:
+    return [row | {"split": name} for row, name in zip(rows(len(splits)), splits, strict=True)]
+
+
+def test_given_parts_keep_their_names(caplog):
+    segments = given_rows("train", "dev", "tst-COMMON", "train", "tst-HE")
+    parts = split(segments, SplitSettings("given"))
+    assert {name: ids(part) for name, part in parts.items()} == {
+        "train": ["dev-1", "dev-4"],
+        "validation": ["dev-2"],
+        "test": ["dev-3"],
+    }
+    assert "1 segments of the split tst-HE are left out" in caplog.text
+
+
+def test_given_parts_without_one_to_validate_on():
+    segments = given_rows("train", "test", "train", "train")
+    parts = split(segments, SplitSettings("given", validation_size=1))
+    assert (len(parts["train"]), len(parts["validation"]), ids(parts["test"])) == (2, 1, ["dev-2"])
+    with pytest.raises(InputError, match="is for validation, its splits are train, test; .*_size"):
+        split(segments, SplitSettings("given"))
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        (("dev", "eval"), "is for train, its splits are dev, eval; name one train"),
+        (("train", "dev"), "is for test, its splits are train, dev; name one test or tst-COMMON"),
+        (("all", "all"), "is for train, its splits are all;"),
+    ],
+)
+def test_given_parts_that_are_not_given(splits: tuple[str, ...], message: str):
+    with pytest.raises(InputError, match=message):
+        split(given_rows(*splits), SplitSettings("given"))
+
+
 def test_manifest_row():
     assert list(manifest(rows(1), "en-de")[0].items()) == [
         ("id", "dev-1"),

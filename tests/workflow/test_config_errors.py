@@ -34,6 +34,9 @@ def change(config, path, value):
         ("teacher/model", "none", "teacher.model: there is no directory 'none'"),
         ("data/archive", "acl.zip", "data.archive: there is no 'acl.zip'"),
         ("data/out_of_domain/folder", "cv", "data.out_of_domain.folder: there is no 'cv'"),
+        ("data/archive", "results/corpora/acl6060-hub", "data.hub: results/corpora/acl6060-hub is"),
+        ("data/hub", {"revision": "main"}, "data.hub.revision: 'main' does not match"),
+        ("data/corpus", {"name": "Tales"}, "data.corpus: 'licence' is a required property"),
         ("data/split/test_talks", [], "data.split.test_talks: method talks needs a talk"),
         ("data/split/validation_talks", [], "pruning.split: the search translates validation"),
         (
@@ -44,6 +47,12 @@ def change(config, path, value):
         ("pruning/protect_last", 9, "lower it to 2 or less"),
         ("students/B/layers_removed", 4, "students.B.layers_removed: 4 is more than pruning"),
         ("students/A/stages/0/data", {"gold": 0}, "students.A.stages.0.data: all factors are 0"),
+        ("teacher/training/precision", "fp16", "teacher.training.precision: 'fp16' is not one of"),
+        (
+            "students/A/stages/0/training/precision",
+            "bf16_stochastic",
+            "students.A.stages.0.training.precision: bf16_stochastic is of full stages",
+        ),
         ("evaluation/systems", ["base", "C"], "evaluation.systems: there is no C; choose among"),
         ("evaluation/systems", ["pruned-04"], "evaluation.systems: there is no pruned-04"),
         (

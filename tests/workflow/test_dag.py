@@ -33,6 +33,7 @@ ONCE = {
     "speak_mini_archive": 1,
     "speak_mini_covost": 1,
     "prepare_segments": 1,
+    "record_corpora": 1,
     "tabulate_scores": 1,
     "tabulate_layers": 1,
     "write_config": 1,
@@ -92,6 +93,14 @@ def test_planning_is_quick_and_needs_no_library(planned):
 )
 def test_results_can_be_asked_for_by_name(planned, target, last):
     assert planned.plan(target)[last] >= 1
+
+
+@pytest.mark.parametrize("name", ["acl6060.zip", "acl6060-hub"])
+def test_acl6060_is_fetched_if_its_path_is_given(planned, config, name):
+    config["data"] |= {"archive": f"results/corpora/{name}", "hub": {"revision": "0" * 40}}
+    fetched = {"acl6060.zip": "download_acl6060", "acl6060-hub": "download_acl6060_hub"}[name]
+    jobs = planned.plan("results/mini/data/segments.jsonl", config=config)
+    assert jobs == {fetched: 1, "prepare_segments": 1}
 
 
 def test_a_target_brings_only_what_it_needs(planned):
@@ -214,6 +223,7 @@ def test_without_students_pruning_and_out_of_domain(planned, config):
     assert planned.plan(config=config) == {
         "speak_mini_archive": 1,
         "prepare_segments": 1,
+        "record_corpora": 1,
         "split_manifest": 2,
         "translate_test": 4,
         "measure_size": 4,

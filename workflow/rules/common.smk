@@ -40,6 +40,9 @@ STAGES = {
     for name, student in config["students"].items()
 }
 
+# Where the copy of ACL 60/60 on the Hugging Face Hub is put.
+HUB_COPY = "results/corpora/acl6060-hub"
+
 # Criteria of the search: those that translate, that measure all layers at once, and not at all.
 GENERATED = ("chrf", "shortlist")
 ONE_PASS = ("block_influence", "angular")
@@ -134,6 +137,8 @@ def get_path_problems():
     for key, path in corpora.items():
         if path and not is_made_here(path) and not os.path.exists(path):
             yield f"{key}: there is no {path!r}; give the path of the corpus you downloaded"
+    if os.path.normpath(data["archive"]) == HUB_COPY and "hub" not in data:
+        yield f"data.hub: {HUB_COPY} is fetched from the Hub; name the revision in data.hub"
 
 
 def get_split_problems():
@@ -142,7 +147,8 @@ def get_split_problems():
     talks = split["method"] == "talks"
     if talks and not split["test_talks"]:
         yield "data.split.test_talks: method talks needs a talk to test on; name one"
-    validation = split["validation_size"] or (talks and split["validation_talks"])
+    given = split["method"] == "given"
+    validation = given or split["validation_size"] or (talks and split["validation_talks"])
     pruning = config["pruning"]
     if pruning["iterations"] and pruning["split"] == "validation" and not validation:
         yield (
@@ -172,7 +178,7 @@ def get_pruning_problems():
 
 
 def get_recipe_problems():
-    """Stages of students without data."""
+    """Stages of students without data, or with a precision that is not theirs."""
     for student, stages in STAGES.items():
         for number, stage in enumerate(stages.values()):
             place = f"students.{student}.stages.{number}.data"
@@ -181,6 +187,12 @@ def get_recipe_problems():
                 yield f"{place}: all factors are 0; raise one"
             if "out_of_domain" in parts and "out_of_domain" not in config["data"]:
                 yield f"{place}: out_of_domain is not configured; add data.out_of_domain"
+            precision = stage["training"]["precision"]
+            if stage["method"] == "qlora" and precision == "bf16_stochastic":
+                yield (
+                    f"students.{student}.stages.{number}.training.precision: bf16_stochastic is of "
+                    "full stages; give a qlora stage bf16"
+                )
 
 
 def check_config():
@@ -392,7 +404,7 @@ def get_main_targets():
         pair=config["pairs"],
         student=config["students"],
     )
-    names = ["scores.csv", "scores.md", "config.json"]
+    names = ["scores.csv", "scores.md", "config.json", "data/corpus.json"]
     if config["pruning"]["iterations"]:
         names += ["layers.csv", "layers.md"]
     tables = [f"{EXPERIMENT}/{name}" for name in names]

@@ -1,7 +1,42 @@
 # From the raw archive to 16 kHz segments and the manifests of every pair.
 
 
-# Check the archive and write each gold segment as 16 kHz mono wav.
+# Fetch the official archive of ACL 60/60; runs where data.archive is this path.
+rule download_acl6060:
+    output:
+        archive="results/corpora/acl6060.zip",
+    log:
+        "logs/corpora/download_acl6060.log",
+    benchmark:
+        "results/corpora/benchmarks/download_acl6060.jsonl"
+    conda:
+        "../../envs/download.yaml"
+    params:
+        url="https://aclanthology.org/attachments/2023.iwslt-1.2.dataset.zip",
+        size=948169976,
+        sha256="5f2a3855b5f442c83e6461c32e8a8deb6c2b053518b02b957eb4686bacfce7cc",
+    script:
+        "../scripts/download_acl6060.py"
+
+
+# Fetch its copy on the Hugging Face Hub; runs where data.archive is this path.
+rule download_acl6060_hub:
+    output:
+        folder=directory("results/corpora/acl6060-hub"),
+    log:
+        "logs/corpora/download_acl6060_hub.log",
+    benchmark:
+        "results/corpora/benchmarks/download_acl6060_hub.jsonl"
+    conda:
+        "../../envs/download.yaml"
+    params:
+        repository=lookup("data/hub/repository", within=config, default=""),
+        revision=lookup("data/hub/revision", within=config, default=""),
+    script:
+        "../scripts/download_acl6060_hub.py"
+
+
+# Check the corpus and write each gold segment as 16 kHz mono wav.
 rule prepare_segments:
     input:
         archive=lookup("data/archive", within=config),
@@ -22,6 +57,25 @@ rule prepare_segments:
         long_segments=lookup("data/long_segments", within=config),
     script:
         "../scripts/prepare_segments.py"
+
+
+# Keep licence and citation of each corpus beside what was made from it.
+rule record_corpora:
+    input:
+        archive=lookup("data/archive", within=config),
+        segments="results/{experiment}/data/segments.jsonl",
+    output:
+        corpora="results/{experiment}/data/corpus.json",
+    log:
+        "logs/{experiment}/record_corpora.log",
+    localrule: True
+    conda:
+        "../../envs/data.yaml"
+    params:
+        corpus=lookup("data/corpus", within=config, default=None),
+        out_of_domain=lookup("data/out_of_domain/folder", within=config, default=None),
+    script:
+        "../scripts/record_corpora.py"
 
 
 # Divide the segments into train, validation and test, the same way for every pair.

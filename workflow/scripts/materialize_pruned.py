@@ -4,12 +4,10 @@ import torch
 
 from slimspeech.artifacts import read_json
 from slimspeech.logs import log_to
-from slimspeech.pruning import keep_layers
-from slimspeech.qwen2audio import load_model, load_processor, save_model
+from slimspeech.pruning import prune_checkpoint
 
 log_to(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)
 
-model = load_model(snakemake.input.teacher, torch.bfloat16)
-keep_layers(model, read_json(snakemake.input.layers)["kept"])
-save_model(model, load_processor(snakemake.input.teacher), snakemake.output.model)
+kept = read_json(snakemake.input.layers)["kept"]
+prune_checkpoint(snakemake.input.teacher, snakemake.output.model, kept)

@@ -3,7 +3,7 @@
 import torch
 
 from slimspeech.logs import log_to
-from slimspeech.quantization import pack
+from slimspeech.packing import pack
 
 log_to(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)

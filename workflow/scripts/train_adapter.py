@@ -5,6 +5,7 @@ import torch
 from slimspeech.artifacts import read_jsonl, write_jsonl
 from slimspeech.distillation import read_mix
 from slimspeech.logs import log_to
+from slimspeech.memory import require_gpu_memory
 from slimspeech.prompts import Prompt
 from slimspeech.quantization import nf4
 from slimspeech.qwen2audio import load_model, load_processor, write_directory
@@ -13,16 +14,20 @@ from slimspeech.training import LoraSettings, TrainingSettings, add_adapter, fin
 log_to(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)
 
+settings = TrainingSettings(**snakemake.params.training)
+lora = LoraSettings(**snakemake.params.lora)
+rows = read_mix(snakemake.input, snakemake.params.mix)
+require_gpu_memory(snakemake.input.model, rows, settings, lora)
 processor = load_processor(snakemake.input.model)
 model = load_model(snakemake.input.model, torch.bfloat16, quantization=nf4())
-model = add_adapter(model, LoraSettings(**snakemake.params.lora), seed=snakemake.params.seed)
+model = add_adapter(model, lora, seed=snakemake.params.seed)
 curve = fine_tune(
     model,
     processor,
-    read_mix(snakemake.input, snakemake.params.mix),
+    rows,
     read_jsonl(snakemake.input.validation),
     Prompt.of(snakemake.params.prompt, snakemake.params.languages),
-    TrainingSettings(**snakemake.params.training),
+    settings,
     seed=snakemake.params.seed,
     workspace=snakemake.params.workspace,
     workers=snakemake.threads - 1,

@@ -5,6 +5,7 @@ import torch
 from slimspeech.artifacts import read_jsonl, write_jsonl
 from slimspeech.distillation import read_mix
 from slimspeech.logs import log_to
+from slimspeech.memory import require_gpu_memory
 from slimspeech.prompts import Prompt
 from slimspeech.qwen2audio import load_model, load_processor, save_model
 from slimspeech.training import TrainingSettings, fine_tune
@@ -12,15 +13,18 @@ from slimspeech.training import TrainingSettings, fine_tune
 log_to(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)
 
+settings = TrainingSettings(**snakemake.params.training)
+rows = read_mix(snakemake.input, snakemake.params.mix)
+require_gpu_memory(snakemake.input.model, rows, settings)
 processor = load_processor(snakemake.input.model)
-model = load_model(snakemake.input.model, torch.float32)
+model = load_model(snakemake.input.model, settings.weights)
 curve = fine_tune(
     model,
     processor,
-    read_mix(snakemake.input, snakemake.params.mix),
+    rows,
     read_jsonl(snakemake.input.validation),
     Prompt.of(snakemake.params.prompt, snakemake.params.languages),
-    TrainingSettings(**snakemake.params.training),
+    settings,
     seed=snakemake.params.seed,
     workspace=snakemake.params.workspace,
     workers=snakemake.threads - 1,

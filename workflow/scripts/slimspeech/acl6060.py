@@ -6,20 +6,35 @@ begins. They are not all well-formed (bare & in eval), so they are only searched
 
 import logging
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from slimspeech.archives import is_litter
 from slimspeech.errors import InputError
+from slimspeech.raw_segments import RawSegment, raise_all, read_lines
 
 logger = logging.getLogger(__name__)
 
 CORPUS = "acl6060"
 SPLITS = ("dev", "eval")
+# The talks of the official archive in order (its FILE_ORDER), and the gold segments of each.
+TALKS = {
+    "dev": {
+        "2022.acl-long.268": 107,
+        "2022.acl-long.367": 82,
+        "2022.acl-long.590": 66,
+        "2022.acl-long.110": 108,
+        "2022.acl-long.117": 105,
+    },
+    "eval": {
+        "2022.acl-long.410": 100,
+        "2022.acl-long.468": 84,
+        "2022.acl-long.567": 56,
+        "2022.acl-long.597": 91,
+        "2022.acl-long.111": 85,
+    },
+}
 DEEPEST = 3
-NAMED_PROBLEMS = 5
 
 _WANTED = re.compile(r"(^|/)(dev|eval)/(segmented_wavs/gold|text/(txt|xml))/[^/]+$")
 _CLIP = re.compile(r"sent_([1-9]\d*)\.wav")
@@ -28,20 +43,6 @@ _TAG = re.compile(
     r"""|<doc\b[^>]*?\bdocid\s*=\s*["'](?P<doc>[^"']+)["']"""
     r"""|<seg\b[^>]*?\bid\s*=\s*["']\s*(?P<seg>\d+)\s*["']"""
 )
-
-
-@dataclass(frozen=True)
-class RawSegment:
-    """One segment as a corpus brings it: texts by language code, and a clip not yet looked at."""
-
-    id: str
-    talk: str
-    split: str
-    index: int
-    texts: dict[str, str]
-    clip: Path
-    name: str
-    corpus: str
 
 
 def is_wanted(member: str) -> bool:
@@ -62,17 +63,6 @@ def read_segments(root: Path, archive: str, languages: Sequence[str]) -> Iterato
             yield from _read_split(root, base / split, archive, languages)
 
 
-def raise_all(where: str, problems: Sequence[str], fix: str) -> None:
-    """Raise one InputError naming the first few problems and counting the rest, if any."""
-    if not problems:
-        return
-    for problem in problems:
-        logger.error("%s: %s", where, problem)
-    named = "; ".join(problems[:NAMED_PROBLEMS])
-    more = len(problems) - NAMED_PROBLEMS
-    raise InputError(f"{where}: {named}{f'; and {more} more' if more > 0 else ''}; {fix}")
-
-
 def _find_base(root: Path, archive: str) -> Path:
     """The folder that holds dev/ or eval/."""
     found = []
@@ -91,8 +81,9 @@ def _find_base(root: Path, archive: str) -> Path:
         names = ", ".join(str(folder.relative_to(root)) for folder in found)
         raise InputError(f"{archive}: holds ACL 60/60 more than once ({names}); leave one of them")
     raise InputError(
-        f"{archive}: no dev/ or eval/ with text/txt and segmented_wavs/gold inside; give the "
-        "archive of ACL 60/60 or the folder it unpacks to"
+        f"{archive}: no dev/ or eval/ with text/txt and segmented_wavs/gold inside, and no other "
+        "layout that docs/own-corpus.md names; give the archive of ACL 60/60 or the folder it "
+        "unpacks to, or a corpus in one of those layouts"
     )
 
 
@@ -173,36 +164,12 @@ def _read_texts(
             f"{', '.join(there) or 'none'}; correct pairs or get a whole copy of the archive"
         )
     return {
-        language: _read_lines(
+        language: read_lines(
             texts / _text_name(folder.name, language),
             f"{archive}: {_inside(root, texts / _text_name(folder.name, language))}",
         )
         for language in languages
     }
-
-
-def _read_lines(path: Path, name: str) -> list[str]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise InputError(f"{name}, line {line}: not UTF-8; save the file as UTF-8") from error
-    # Not splitlines(), which takes rarer characters than the newline for the end of a line.
-    lines = [line.removesuffix("\r").strip(" \t\u00a0") for line in text.split("\n")]
-    if lines[-1] == "":
-        lines.pop()
-    problems = []
-    for number, line in enumerate(lines, start=1):
-        if not line:
-            problems.append(f"line {number} is empty")
-        for character in line:
-            if unicodedata.category(character) == "Cc" and character != "\t":
-                problems.append(f"line {number} has the control character U+{ord(character):04X}")
-                break
-    if not lines:
-        problems.append("the file is empty")
-    raise_all(name, problems, "mend the text")
-    return lines
 
 
 def _read_talks(folder: Path, languages: Sequence[str]) -> dict[int, str] | None:

@@ -17,6 +17,7 @@ from typing import IO
 
 from tqdm import tqdm
 
+from slimspeech.disk import require_space
 from slimspeech.errors import InputError
 
 LARGEST_MEMBER = 2 * 2**30
@@ -56,7 +57,7 @@ def unpacked(
     A folder is given as it is; an archive is unpacked into `scratch`, which the caller removes.
     Raises InputError when the archive is missing, empty, of no known kind or damaged, when a
     member is unsafe (absolute, with "..", a link, a device, encrypted, there twice), or when it
-    declares more than 2 GiB, or all together more than 20 GiB.
+    declares more than 2 GiB, or all together more than 20 GiB, or than the disk has free.
     """
     archive, scratch = Path(archive), Path(scratch)
     if archive.is_dir():
@@ -95,7 +96,10 @@ def _no_archive(archive: Path) -> str:
         start = file.read(2)
     if start == b"PK":
         return f"{archive}: a zip cut short; download it again"
-    return f"{archive}: neither zip nor tar nor a folder; give one of these as data/archive"
+    return (
+        f"{archive}: neither zip nor tar, nor a folder or .tsv table; give one of these as "
+        "data/archive"
+    )
 
 
 def _unpack_zip(archive: Path, wanted: Callable[[str], bool], scratch: Path) -> None:
@@ -150,6 +154,7 @@ def _checked_total(archive: Path, name: str, size: int, total: int) -> int:
 
 
 def _write(archive: Path, members: list[Member], scratch: Path) -> None:
+    require_space(scratch, sum(member.size for member in members), f"{archive}, unpacked,")
     seen = set()
     for member in tqdm(members, desc="unpacking", unit="file"):
         target = scratch / PurePosixPath(member.name)

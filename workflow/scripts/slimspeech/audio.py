@@ -19,6 +19,8 @@ FRAME_SECONDS = 0.02
 UNKNOWN_SIZE = 0xFFFFFF00
 # A decoder may miss this much of what a lossy file promises without anything being lost.
 LOSSY_SLACK_SECONDS = 0.1
+# Offsets are rounded, and some corpora's last segments end a little after the talk.
+END_SLACK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -33,29 +35,50 @@ class Header:
 
 
 def read_audio(
-    path: str | Path, sampling_rate: int = SAMPLING_RATE, name: str | None = None
+    path: str | Path,
+    sampling_rate: int = SAMPLING_RATE,
+    name: str | None = None,
+    start: float = 0.0,
+    seconds: float | None = None,
 ) -> np.ndarray:
     """Mono float32 samples, shape (samples,), at `sampling_rate` Hz, channels averaged.
 
-    `name` stands in messages for the path, where the file is a copy the user never sees.
-    Raises InputError when the file is missing, empty, cut short, no audio, not finite, or has
-    a sampling rate outside 4 to 384 kHz.
+    All of the file, or from second `start` on for `seconds`; a part may end up to END_SLACK_SECONDS
+    after the file does, and is then as much shorter. `name` stands in messages for the path, where
+    the file is a copy the user never sees. Raises InputError when the file is missing, empty, cut
+    short, no audio, not finite, ends before the part, or has a sampling rate outside 4 to 384 kHz.
     """
     name = name or str(path)
     header = read_header(path, name)
+    first, frames = _part(header, start, seconds, name)
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        samples, rate = soundfile.read(
+            path, start=first, frames=frames, dtype="float32", always_2d=True
+        )
     except soundfile.LibsndfileError as error:
         raise InputError(f"{name}: damaged audio ({error}); replace the file") from error
-    missing = header.frames - len(samples)
+    missing = frames - len(samples)
     if missing > (LOSSY_SLACK_SECONDS * rate if header.format == "MP3" else 0):
-        raise _cut_short(name, header.frames, len(samples))
+        raise _cut_short(name, frames, len(samples))
     if not np.isfinite(samples).all():
         raise InputError(f"{name}: samples that are no finite numbers; export the clip again")
     mono = samples.mean(axis=1)
     if rate != sampling_rate:
         mono = soxr.resample(mono, rate, sampling_rate)
     return np.ascontiguousarray(mono, dtype=np.float32)
+
+
+def _part(header: Header, start: float, seconds: float | None, name: str) -> tuple[int, int]:
+    """The first frame of a part and how many it has."""
+    rate = header.sampling_rate
+    first = round(start * rate)
+    last = header.frames if seconds is None else round((start + seconds) * rate)
+    if first >= header.frames or last > header.frames + END_SLACK_SECONDS * rate:
+        raise InputError(
+            f"{name}: ends at {last / rate:.3f} s, but the file at {header.frames / rate:.3f} s; "
+            "correct the offsets or give the whole file"
+        )
+    return first, min(last, header.frames) - first
 
 
 def duration(path: str | Path, name: str | None = None) -> float:

@@ -40,7 +40,7 @@ def sample_covost(
     the log. Raises InputError when the table is missing or malformed, or has fewer than `size`.
     """
     folder = Path(folder)
-    source, _ = pair.split("-", 1)
+    source = _code(pair.split("-", 1)[0])
     table = _find_table(folder, pair)
     entries = _read_table(table)
     rows = []
@@ -82,9 +82,13 @@ def sample_covost(
     return rows
 
 
+def _code(language: str) -> str:
+    return CODES.get(language, language)
+
+
 def _find_table(folder: Path, pair: str) -> Path:
-    source, target = pair.split("-", 1)
-    name = f"covost_v2.{source}_{CODES.get(target, target)}.train.tsv"
+    source, target = (_code(language) for language in pair.split("-", 1))
+    name = f"covost_v2.{source}_{target}.train.tsv"
     for place in (folder, folder / source):
         if (place / name).is_file():
             return place / name

@@ -11,13 +11,14 @@ from transformers import (
     AutoConfig,
     AutoProcessor,
     BitsAndBytesConfig,
+    PreTrainedConfig,
     PreTrainedModel,
     ProcessorMixin,
-    Qwen2AudioForConditionalGeneration,
 )
 
 from slimspeech.encoder import allow_short
 from slimspeech.errors import InputError
+from slimspeech.four_bit_embedding import allow_any_width, model_class
 
 
 def device() -> torch.device:
@@ -32,9 +33,14 @@ def device_name() -> str:
 
 
 def load_processor(directory: str | Path) -> ProcessorMixin:
-    """Tokenizer, feature extractor and chat template. Raises InputError if the path is missing."""
-    _check(directory)
-    return AutoProcessor.from_pretrained(directory)
+    """Tokenizer, feature extractor and chat template.
+
+    Raises InputError if the path is missing, or if the tokenizer is not that of the model there.
+    """
+    check_directory(directory)
+    processor = AutoProcessor.from_pretrained(directory)
+    _check_tokenizer(directory, processor, AutoConfig.from_pretrained(directory))
+    return processor
 
 
 def load_model(
@@ -49,8 +55,9 @@ def load_model(
     Raises InputError if the directory is missing or holds no safetensors, or if a weight is
     missing from it (transformers would fill it with random numbers and only warn).
     """
-    _check(directory)
-    model, report = Qwen2AudioForConditionalGeneration.from_pretrained(
+    check_directory(directory)
+    kind = model_class(AutoConfig.from_pretrained(directory))
+    model, report = kind.from_pretrained(
         directory,
         dtype=dtype,
         device_map={"": place or device()},
@@ -64,12 +71,12 @@ def load_model(
             f"{directory}: the weights do not fit the config: {len(wrong)} missing or of another "
             f"shape, such as {wrong[0]}; the checkpoint is incomplete, make or download it again"
         )
-    return allow_short(model).eval()
+    return allow_any_width(allow_short(model)).eval()
 
 
 def load_for_inference(directory: str, precision: str) -> PreTrainedModel:
     """A model to translate with, in "fp32" or "bf16". A 4-bit one computes in bfloat16 always."""
-    _check(directory)
+    check_directory(directory)
     packed = hasattr(AutoConfig.from_pretrained(directory), "quantization_config")
     dtype = torch.bfloat16 if packed or precision == "bf16" else torch.float32
     return load_model(directory, dtype)
@@ -121,11 +128,11 @@ def write_directory(directory: str | Path, write: Callable[[Path], None]) -> Non
 
 def read_decoder_layers(directory: str) -> int:
     """The number of decoder layers, from the config alone."""
-    _check(directory)
+    check_directory(directory)
     return AutoConfig.from_pretrained(directory).text_config.num_hidden_layers
 
 
-def _check(directory: str | Path) -> None:
+def check_directory(directory: str | Path) -> None:
     path = Path(directory)
     if not (path / "config.json").is_file():
         raise InputError(
@@ -136,4 +143,24 @@ def _check(directory: str | Path) -> None:
         raise InputError(
             f"{directory}: no *.safetensors there; other weight formats can carry code and are "
             "not read, convert the model with save_pretrained"
+        )
+
+
+def _check_tokenizer(
+    directory: str | Path, processor: ProcessorMixin, config: PreTrainedConfig
+) -> None:
+    """A foreign tokenizer gives ids that the embedding lacks, or that stand for other tokens."""
+    tokens, rows = len(processor.tokenizer), config.text_config.vocab_size
+    problem = ""
+    if tokens > rows:
+        problem = f"it has {tokens} tokens and the embedding {rows}"
+    elif processor.audio_token_id != config.audio_token_id:
+        problem = (
+            f"its {processor.audio_token} is token {processor.audio_token_id} and the model's is "
+            f"{config.audio_token_id}"
+        )
+    if problem:
+        raise InputError(
+            f"{directory}: the tokenizer is another model's: {problem}; copy the processor's files "
+            "from the model that these weights come from"
         )

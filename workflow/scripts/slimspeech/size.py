@@ -1,11 +1,11 @@
-"""What a model directory weighs, read from the headers of its safetensors files alone.
+"""What a model directory weighs, read from the headers of its safetensors files.
 
 Nothing is loaded, so a 7B model is measured in milliseconds.
 """
 
 import json
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ SIDE_TENSORS = (".absmax", ".nested_absmax", ".quant_map", ".nested_quant_map", 
 
 # The beginning of a tensor's name, and the part of the model it belongs to.
 PARTS = {
+    "base_model.": "adapter",
     "audio_tower.": "audio_tower",
     "multi_modal_projector.": "projector",
     "language_model.model.embed_tokens.": "embedding",
@@ -42,11 +43,21 @@ def measure_size(directory: str | Path) -> dict[str, Any]:
         raise InputError(f"{directory}: no model there (config.json and *.safetensors)")
     weights: Counter[str] = Counter()
     stored: Counter[str] = Counter()
+    dtypes: dict[str, set[str]] = defaultdict(set)
+    seen: set[str] = set()
     for file in files:
-        for name, count, size in _tensors(file):
-            part = _part(name)
+        for name, count, size, dtype in _tensors(file):
+            if name in seen:
+                raise InputError(
+                    f"{file}: {name} is in another file of the directory too; remove what is left "
+                    "of an earlier model"
+                )
+            seen.add(name)
+            part = part_of(name)
             weights[part] += count
             stored[part] += size
+            if count:
+                dtypes[part].add(dtype)
     config = read_json(directory / "config.json")
     quantization = config.get("quantization_config") or {}
     return {
@@ -54,6 +65,7 @@ def measure_size(directory: str | Path) -> dict[str, Any]:
         "decoder_layers": _decoder_layers(files),
         "bytes": sum(file.stat().st_size for file in files),
         "quantization": quantization.get("bnb_4bit_quant_type", "none"),
+        "dtypes_by_part": {part: sorted(found) for part, found in sorted(dtypes.items())},
         "weights_by_part": dict(sorted(weights.items())),
         "bytes_by_part": dict(sorted(stored.items())),
     }
@@ -67,8 +79,11 @@ def _open(file: Path) -> Any:
         raise InputError(problem) from error
 
 
-def _tensors(file: Path) -> list[tuple[str, int, int]]:
-    """Name, true weights and stored bytes of every tensor; side tensors hold no weights."""
+def _tensors(file: Path) -> list[tuple[str, int, int, str]]:
+    """Name, true weights, stored bytes and dtype of every tensor; side tensors hold no weights.
+
+    The dtype is "nf4", or as the file says: "BF16", "F32".
+    """
     found = []
     with _open(file) as tensors:
         names = set(tensors.keys())
@@ -76,14 +91,15 @@ def _tensors(file: Path) -> list[tuple[str, int, int]]:
             tensor = tensors.get_slice(name)
             shape, width = tensor.get_shape(), _bytes_of(tensor.get_dtype())
             size = math.prod(shape) * width
+            dtype = tensor.get_dtype()
             if name.endswith(SIDE_TENSORS):
                 count = 0
             elif name + NF4_STATE in names:
                 state = json.loads(tensors.get_tensor(name + NF4_STATE).tobytes())
-                count = math.prod(state["shape"])
+                count, dtype = math.prod(state["shape"]), state["quant_type"]
             else:
                 count = math.prod(shape)
-            found.append((name, count, size))
+            found.append((name, count, size, dtype))
     return found
 
 
@@ -92,7 +108,8 @@ def _bytes_of(dtype: str) -> int:
     return int("".join(c for c in dtype.split("_")[0] if c.isdigit())) // 8
 
 
-def _part(name: str) -> str:
+def part_of(name: str) -> str:
+    """The part of the model that a stored tensor belongs to."""
     for beginning, part in PARTS.items():
         if name.startswith(beginning):
             return part

@@ -1,6 +1,7 @@
 """Divide the segments of a corpus into train, validation and test, and write them as manifests."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,13 +14,19 @@ from slimspeech.errors import InputError
 logger = logging.getLogger(__name__)
 
 PAPER_SEGMENTS = 884
+# What corpora call their parts, for the method "given"; other parts are left out.
+GIVEN = {
+    "train": ("train",),
+    "validation": ("dev", "valid", "validation"),
+    "test": ("test", "tst-COMMON", "eval"),
+}
 
 
 @dataclass(frozen=True)
 class SplitSettings:
     """The section data/split of the config; sizes are in segments."""
 
-    method: Literal["paper", "talks"]
+    method: Literal["paper", "talks", "given"]
     test_talks: Sequence[str] = ()
     validation_talks: Sequence[str] = ()
     test_size: int = 100
@@ -33,11 +40,14 @@ def split(rows: Sequence[Row], settings: SplitSettings) -> dict[str, list[Row]]:
     "paper" is the random split of the paper, the same as datasets' train_test_split(test_size,
     seed) over dev then eval, so that talks are on both sides; the validation segments are the
     last of its train. "talks" puts whole talks into test (and validation, where they are named),
-    so that no speaker of test is heard in training. Raises InputError on an unknown talk, a talk
-    named twice, or a part left empty that was asked for.
+    so that no speaker of test is heard in training. "given" takes the corpus' own parts by their
+    names (GIVEN); only if it has none to validate on is validation drawn from train. Raises
+    InputError on an unknown talk, a talk named twice, or a part left empty that was asked for.
     """
     if settings.method == "paper":
         parts = _split_paper(rows, settings)
+    elif settings.method == "given":
+        parts = _split_given(rows, settings)
     else:
         parts = _split_talks(rows, settings)
     for name, part in parts.items():
@@ -82,7 +92,7 @@ def manifest(rows: Sequence[Row], pair: str) -> list[Row]:
 
 def _wants_validation(settings: SplitSettings) -> bool:
     named = settings.method == "talks" and settings.validation_talks
-    return bool(named) or settings.validation_size > 0
+    return bool(named) or settings.method == "given" or settings.validation_size > 0
 
 
 def _split_paper(rows: Sequence[Row], settings: SplitSettings) -> dict[str, list[Row]]:
@@ -124,17 +134,41 @@ def _split_talks(rows: Sequence[Row], settings: SplitSettings) -> dict[str, list
     train = [row for row in rows if row["talk"] not in test | validation]
     held = [row for row in rows if row["talk"] in validation]
     if not validation:
-        size = settings.validation_size
-        if size >= len(train) > 0:
-            raise InputError(
-                f"data/split: validation_size {size} leaves nothing of {len(train)} segments to "
-                "train on; lower it"
-            )
-        drawn = set(np.random.default_rng(settings.seed).permutation(len(train))[:size].tolist())
-        held = [row for i, row in enumerate(train) if i in drawn]
-        train = [row for i, row in enumerate(train) if i not in drawn]
+        train, held = _draw_validation(train, settings)
     return {
         "train": train,
         "validation": held,
         "test": [row for row in rows if row["talk"] in test],
     }
+
+
+def _draw_validation(train: list[Row], settings: SplitSettings) -> tuple[list[Row], list[Row]]:
+    """What is left to train on, and validation_size segments drawn from it, in their order."""
+    size = settings.validation_size
+    if size >= len(train) > 0:
+        raise InputError(
+            f"data/split: validation_size {size} leaves nothing of {len(train)} segments to "
+            "train on; lower it"
+        )
+    drawn = set(np.random.default_rng(settings.seed).permutation(len(train))[:size].tolist())
+    held = [row for i, row in enumerate(train) if i in drawn]
+    return [row for i, row in enumerate(train) if i not in drawn], held
+
+
+def _split_given(rows: Sequence[Row], settings: SplitSettings) -> dict[str, list[Row]]:
+    counts = Counter(row["split"] for row in rows)
+    parts = {part: [row for row in rows if row["split"] in names] for part, names in GIVEN.items()}
+    known = {name for names in GIVEN.values() for name in names}
+    for name in counts.keys() - known:
+        logger.warning("%d segments of the split %s are left out", counts[name], name)
+    if not parts["validation"] and parts["train"]:
+        parts["train"], parts["validation"] = _draw_validation(parts["train"], settings)
+    for part in parts:
+        if not parts[part]:
+            size = " or set validation_size" if part == "validation" else ""
+            raise InputError(
+                f"data/split: no segment of the corpus is for {part}, its splits are "
+                f"{', '.join(counts)}; name one {' or '.join(GIVEN[part])}{size}, or choose "
+                "another method"
+            )
+    return parts

@@ -3,69 +3,26 @@
 import math
 import shutil
 import zlib
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from bitsandbytes.nn import Linear4bit
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
-from transformers import (
-    PreTrainedModel,
-    ProcessorMixin,
-    Trainer,
-    TrainingArguments,
-)
-from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from slimspeech.artifacts import Row, read_json, write_json
-from slimspeech.collation import IGNORED, Collator, window_seconds
+from slimspeech.collation import Collator, window_seconds
 from slimspeech.encoder import allow_short
 from slimspeech.errors import InputError
 from slimspeech.prompts import Prompt
+from slimspeech.settings import LoraSettings, TrainingSettings
+from slimspeech.trainer import Parts, UpdateTrainer, without_compiler
 
 AUDIO_TOKENS_PER_SECOND = 25
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """One stage of training. Defaults are the paper's (section 4) where it names one.
-
-    checkpoint_steps: steps between checkpoints to resume from after a kill; 0 for none.
-    """
-
-    epochs: float
-    learning_rate: float
-    batch_size: int = 4
-    gradient_accumulation: int = 1
-    scheduler: str = "cosine"
-    warmup_ratio: float = 0.0
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    precision: str = "bf16"
-    gradient_checkpointing: bool = False
-    checkpoint_steps: int = 0
-
-    def __post_init__(self):
-        if self.precision not in ("bf16", "fp32"):
-            raise InputError(f"precision is bf16 or fp32, not {self.precision!r}")
-
-
-@dataclass(frozen=True)
-class LoraSettings:
-    """Adapter on every linear layer of audio tower, projector and decoder (paper, section 4)."""
-
-    r: int = 64
-    alpha: int = 128
-    dropout: float = 0.0
-    rslora: bool = True
-    target_modules: str = "all-linear"
-
-    def __post_init__(self):
-        if self.r < 1:
-            raise InputError(f"LoRA rank must be positive, not {self.r}")
 
 
 def add_adapter(model: PreTrainedModel, lora: LoraSettings, seed: int) -> PeftModel:
@@ -91,80 +48,6 @@ def add_adapter(model: PreTrainedModel, lora: LoraSettings, seed: int) -> PeftMo
     )
 
 
-class _LengthGroupedBatches(LengthGroupedSampler):
-    """transformers' batches of like length, but in random order.
-
-    The library's own order runs from long to short clips through every fifty batches. The order
-    depends on seed and epoch alone, so that resumed training goes on with the same data.
-    """
-
-    def __init__(self, batch_size: int, lengths: list[int], seed: int):
-        super().__init__(batch_size, lengths=lengths)
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        self.generator = torch.Generator().manual_seed(self.seed + self.epoch)
-        indices = list(super().__iter__())
-        batches = [
-            indices[start : start + self.batch_size]
-            for start in range(0, len(indices), self.batch_size)
-        ]
-        # A last batch that is not full stays last, or all behind it would be cut elsewhere.
-        full = len(indices) // self.batch_size
-        order = torch.randperm(full, generator=self.generator).tolist()
-        for number in [*order, *range(full, len(batches))]:
-            yield from batches[number]
-
-
-class _Trainer(Trainer):
-    def compute_loss(
-        self,
-        model: torch.nn.Module,
-        inputs: dict[str, torch.Tensor],
-        return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | None = None,
-    ) -> torch.Tensor | tuple[torch.Tensor, dict]:
-        """The model's own loss, but the output head runs on the answers alone.
-
-        Most positions are audio and prompt, whose logits the loss would leave out.
-        """
-        plain = self.accelerator.unwrap_model(model)
-        if plain is not model:  # spread over several devices: their hooks sit on the whole model
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        if isinstance(plain, PeftModel):
-            plain = plain.get_base_model()
-        inputs = dict(inputs)
-        labels = inputs.pop("labels")[:, 1:]
-        answers = labels != IGNORED
-        with self.accelerator.autocast():
-            hidden = plain.model(**inputs, use_cache=False).last_hidden_state
-            logits = plain.lm_head(hidden[:, :-1][answers])
-        loss = torch.nn.functional.cross_entropy(logits.float(), labels[answers])
-        return (loss, {}) if return_outputs else loss
-
-    def _load_from_checkpoint(self, checkpoint: str, model: torch.nn.Module | None = None) -> None:
-        """Put a checkpoint's weights into the model.
-
-        A checkpoint has the names of the published files, which differ from the module's; only
-        from_pretrained translates them. The Trainer's own loading finds no weight and only warns.
-        """
-        model = model or self.model
-        if isinstance(model, PeftModel):  # adapters are stored under their own names
-            super()._load_from_checkpoint(checkpoint, model)
-        else:
-            stored = type(model).from_pretrained(checkpoint, dtype=model.dtype)
-            model.load_state_dict(stored.state_dict())
-
-    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> LengthGroupedSampler:
-        rows = train_dataset or self.train_dataset
-        size = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return _LengthGroupedBatches(size, list(rows["length"]), self.args.seed)
-
-
 def fine_tune(
     model: PreTrainedModel | PeftModel,
     processor: ProcessorMixin,
@@ -182,11 +65,15 @@ def fine_tune(
     workspace: directory for checkpoints. One of the same model, rows, prompt, settings and seed is
         resumed from, in the same data order; any other is thrown away. It is removed at the end.
     Returns the curve: dicts with step, epoch and loss or eval_loss (on `validation`, each epoch).
-    Raises InputError if there is nothing to train on or a clip is longer than the model reads,
+    If memory runs out, each update is computed in smaller micro-batches from there on.
+    Raises InputError if there is nothing to train on, a clip is longer than the model reads, the
+    precision is not one for this model, or one clip at a time is too much for the memory,
     RuntimeError if the loss stops being a number.
     """
     if not rows:
         raise InputError("no training rows; check the manifests and the data mix in config")
+    if settings.precision == "bf16_stochastic" and isinstance(model, PeftModel):
+        raise InputError("precision: bf16_stochastic trains all weights; give a qlora stage bf16")
     window = window_seconds(processor)
     for row in rows + validation:
         if row["duration"] > window:
@@ -199,23 +86,25 @@ def fine_tune(
     if not torch.cuda.is_available():
         # torch's fused attention is slow backwards on the CPU
         model.set_attn_implementation("eager")
-    trainer = _Trainer(
+    trainer = UpdateTrainer(
+        micro_batch=settings.batch_size,
         model=model,
         train_dataset=_dataset(rows),
         eval_dataset=_dataset(validation) if validation else None,
-        data_collator=Collator(processor, prompt),
+        data_collator=Parts(Collator(processor, prompt), settings.batch_size),
         args=TrainingArguments(
             output_dir=workspace,
             num_train_epochs=settings.epochs,
             learning_rate=settings.learning_rate,
-            per_device_train_batch_size=settings.batch_size,
+            # An update's clips at once; the trainer divides them, and averages their losses.
+            per_device_train_batch_size=settings.batch_size * settings.gradient_accumulation,
             per_device_eval_batch_size=settings.batch_size,
-            gradient_accumulation_steps=settings.gradient_accumulation,
             lr_scheduler_type=settings.scheduler,
             warmup_steps=settings.warmup_ratio,  # a fraction below 1 is a share of all steps
             weight_decay=settings.weight_decay,
             max_grad_norm=settings.max_grad_norm,
             bf16=settings.precision == "bf16",
+            **_optimizer(settings.precision),
             use_cpu=not torch.cuda.is_available(),
             activation_checkpointing=checkpointing,
             # The reentrant kind leaves the audio tower's adapters without gradient, silently.
@@ -237,7 +126,14 @@ def fine_tune(
     # offers; left on, accumulation would add up the averages instead of averaging them.
     trainer.model_accepts_loss_kwargs = False
     key = _key(model, rows, prompt, settings, seed)
-    result = trainer.train(resume_from_checkpoint=_checkpoint(workspace, key))
+    try:
+        with without_compiler():
+            result = trainer.train(resume_from_checkpoint=_checkpoint(workspace, key))
+    except torch.OutOfMemoryError as error:  # what a smaller micro-batch would not help
+        raise InputError(
+            f"out of memory in the update itself ({error}); for a full stage set precision: "
+            "bf16_stochastic, which holds weights and optimiser in fewer bytes"
+        ) from error
     shutil.rmtree(workspace)
     curve = [
         {key: entry[key] for key in ("step", "epoch", "loss", "eval_loss") if key in entry}
@@ -249,6 +145,13 @@ def fine_tune(
     if not all(map(math.isfinite, [result.training_loss, *losses])):
         raise RuntimeError("the loss is not a number; lower learning_rate or use precision: fp32")
     return curve
+
+
+def _optimizer(precision: str) -> dict[str, Any]:
+    """Arguments of the Trainer that choose the optimiser."""
+    if precision != "bf16_stochastic":
+        return {}
+    return {"optim": "adamw_torch_8bit", "optim_args": "bf16_stochastic_round=True"}
 
 
 def _key(

@@ -1,0 +1,248 @@
+"""A Qwen2-Audio-7B of random weights and true shape, made, pruned, packed and run on this machine.
+
+Every step is a process of its own, so that its peak memory is its own. Weights go through memory
+one at a time: no step but the last needs memory for the model, and that one for its packed form.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import full_size
+import harness
+import numpy as np
+import torch
+from peft import LoraConfig
+from safetensors.torch import save_file
+from tqdm import tqdm
+
+from slimspeech import checkpoints
+from slimspeech.disk import require_space
+from slimspeech.footprint import count_weights, predicted_bytes
+from slimspeech.footprint import full_size as full_config
+from slimspeech.merging import merge_adapter
+from slimspeech.packing import pack
+from slimspeech.pruning import prune_checkpoint
+from slimspeech.qwen2audio import load_for_inference, load_processor, write_directory
+from slimspeech.size import measure_size
+
+SMALLEST = {"embedding": "nf4", "head": "nf4"}
+KEPT = 24  # of 32 layers
+PIECE = 2**24  # random numbers drawn at a time
+RANK = 64
+STD = 0.02
+
+
+def make_teacher(folder: Path, tiny: bool) -> Path:
+    """Random weights as a model begins with: norms of 1, biases of 0, and noise."""
+    if tiny:
+        processor = full_size.make_processor()
+        model = full_size.make_model(full_size.TINY, processor, torch.bfloat16, "meta")
+        config = model.config
+    else:
+        processor, config = full_size.make_processor(), full_config()
+        config.audio_token_index = processor.audio_token_id
+    config.architectures = ["Qwen2AudioForConditionalGeneration"]
+    processor.save_pretrained(folder / "processor")
+    random = torch.Generator().manual_seed(0)
+
+    def write(partial: Path) -> None:
+        writer = checkpoints.ShardWriter(partial)
+        for name, shape in tqdm(checkpoints.shapes(config).items(), desc="Make teacher"):
+            weight = torch.zeros(shape, dtype=torch.bfloat16)
+            if len(shape) > 1:
+                for piece in weight.view(-1).split(PIECE):
+                    piece.normal_(std=STD, generator=random)
+            elif name.endswith("weight"):
+                weight.fill_(1)
+            writer.add(name, weight)
+        writer.finish()
+        checkpoints.write_rest(folder / "processor", partial, config)
+
+    require_space(folder, sum(predicted_bytes(config, "none").values()), "the teacher")
+    write_directory(folder / "teacher", write)
+    return folder / "teacher"
+
+
+def prune(folder: Path, tiny: bool) -> Path:
+    layers = 4 if tiny else 32
+    kept = np.linspace(0, layers - 1, 3 if tiny else KEPT).round().astype(int).tolist()
+    prune_checkpoint(folder / "teacher", folder / "pruned", kept)
+    return folder / "pruned"
+
+
+def make_adapter(folder: Path, tiny: bool) -> Path:
+    """A random adapter on every linear layer but the output head, in fp32, as training leaves."""
+    config = checkpoints.read_config(folder / "pruned")
+    random = torch.Generator().manual_seed(1)
+    found, rank = checkpoints.shapes(config), 4 if tiny else RANK
+    weights, targets = {}, set()
+    for name, module in checkpoints.skeleton(config).named_modules():
+        if not isinstance(module, torch.nn.Linear) or name == "lm_head":
+            continue
+        out, width = found[checkpoints.stored_name(f"{name}.weight")]
+        targets.add(name.rpartition(".")[2])
+        for key, shape in (("lora_A", (rank, width)), ("lora_B", (out, rank))):
+            matrix = torch.empty(shape).normal_(std=STD, generator=random)
+            weights[f"base_model.model.{name}.{key}.weight"] = matrix
+    adapter = folder / "adapter"
+    adapter.mkdir(exist_ok=True)
+    LoraConfig(
+        r=rank, lora_alpha=2 * rank, use_rslora=True, target_modules=targets
+    ).save_pretrained(adapter)
+    save_file(weights, adapter / "adapter_model.safetensors", metadata={"format": "pt"})
+    return adapter
+
+
+def merge(folder: Path, tiny: bool) -> Path:
+    merge_adapter(folder / "pruned", folder / "adapter", folder / "merged")
+    return folder / "merged"
+
+
+def pack_usual(folder: Path, tiny: bool) -> Path:
+    pack(folder / "merged", folder / "packed", "nf4")
+    return folder / "packed"
+
+
+def pack_smallest(folder: Path, tiny: bool) -> Path:
+    pack(folder / "merged", folder / "smallest", SMALLEST)
+    return folder / "smallest"
+
+
+@torch.inference_mode()
+def run(directory: Path) -> None:
+    """Load a packed directory and run a second of noise and ten tokens through it."""
+    processor = load_processor(directory)
+    model = load_for_inference(str(directory), "bf16")
+    rate = processor.feature_extractor.sampling_rate
+    audio = 0.1 * np.random.default_rng(0).standard_normal(rate).astype(np.float32)
+    text = f"{processor.audio_bos_token}{processor.audio_token}{processor.audio_eos_token}"
+    batch = processor(
+        text=text + "Translate it.", audio=[audio], sampling_rate=rate, return_tensors="pt"
+    ).to(model.device)
+    begin = time.perf_counter()
+    logits = model(**batch).logits
+    print(f"forward {time.perf_counter() - begin:.1f} s", file=sys.stderr)
+    if not torch.isfinite(logits).all():
+        raise RuntimeError(f"{directory}: logits that are not numbers")
+
+
+def run_usual(folder: Path, tiny: bool) -> Path:
+    run(folder / "packed")
+    return folder / "packed"
+
+
+def run_smallest(folder: Path, tiny: bool) -> Path:
+    run(folder / "smallest")
+    return folder / "smallest"
+
+
+STEPS: dict[str, tuple[str, Callable[[Path, bool], Path]]] = {
+    "make": ("make the teacher", make_teacher),
+    "prune": ("prune it", prune),
+    "adapter": ("make an adapter", make_adapter),
+    "merge": ("merge it", merge),
+    "pack": ("pack: nf4", pack_usual),
+    "pack-smallest": ("pack: nf4, embedding and head too", pack_smallest),
+    "run": ("load and run nf4", run_usual),
+    "run-smallest": ("load and run the other", run_smallest),
+}
+
+
+def peak_memory() -> int:
+    """Bytes. Of this process alone, where the system tells; read pages of files count as well."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def take(step: str, folder: Path, tiny: bool) -> None:
+    """Do one step in this process, and leave what it cost beside the models."""
+    if step.startswith("pack") or step in ("prune", "merge"):
+        # What is written is loaded in a step of its own.
+        checkpoints.try_if_it_fits = lambda directory: None
+    begin = time.perf_counter()
+    directory = STEPS[step][1](folder, tiny)
+    cost = {"seconds": time.perf_counter() - begin, "memory": peak_memory()}
+    files = [file.stat().st_size for file in directory.glob("*.safetensors")]
+    cost |= {"bytes": sum(files), "files": len(files)}
+    (folder / f"{step}.json").write_text(json.dumps(cost))
+
+
+def measure(folder: Path, steps: Sequence[str], tiny: bool, threads: int) -> None:
+    rows = []
+    for step in steps:
+        command = [sys.executable, __file__, "--folder", str(folder), "--take", step]
+        command += ["--threads", str(threads)] + ["--tiny"] * tiny
+        subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": str(threads)})
+        cost: dict[str, Any] = json.loads((folder / f"{step}.json").read_text())
+        rows.append(
+            [
+                STEPS[step][0],
+                f"{cost['seconds']:.1f}",
+                f"{cost['memory'] / 1e9:.2f}",
+                f"{cost['bytes'] / 1e9:.3f}",
+                str(cost["files"]),
+            ]
+        )
+    sizes = []
+    for name in ("teacher", "pruned", "packed", "smallest"):
+        if (folder / name).is_dir():
+            size = measure_size(folder / name)
+            config = checkpoints.read_config(folder / name)
+            form = {"packed": "nf4", "smallest": SMALLEST}.get(name, "none")
+            predicted = sum(predicted_bytes(config, form).values())
+            if sum(count_weights(config).values()) != size["weights"]:
+                raise RuntimeError(f"{folder / name}: weights are missing")
+            parts = [f"{part} {number / 1e9:.3f}" for part, number in size["bytes_by_part"].items()]
+            sizes.append(
+                [
+                    name,
+                    f"{size['weights']:,}",
+                    f"{size['bytes'] / 1e9:.3f}",
+                    f"{predicted / 1e9:.3f}",
+                    ", ".join(parts),
+                ]
+            )
+    harness.report(
+        "Packing at full size" + (" (TINY: only to try the code)" * tiny),
+        [f"{threads} threads", "GB are 10^9 bytes; memory is the peak of the step's own process"],
+        harness.table(["step", "seconds", "peak memory, GB", "files, GB", "files"], rows)
+        + "\n\n"
+        + harness.table(["model", "weights", "files, GB", "predicted, GB", "by part, GB"], sizes),
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--folder", type=Path, help="where the models go, and stay; else a temporary folder")
+    add("--steps", nargs="+", choices=STEPS, default=list(STEPS), help="all, if not given")
+    add("--take", choices=STEPS, help=argparse.SUPPRESS)
+    add("--tiny", action="store_true", help="a tiny shape: to try the code")
+    harness.add_machine(parser)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    if options.take:
+        return take(options.take, options.folder, options.tiny)
+    if options.folder:
+        options.folder.mkdir(parents=True, exist_ok=True)
+        return measure(options.folder, options.steps, options.tiny, options.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        measure(Path(folder), options.steps, options.tiny, options.threads)
+
+
+if __name__ == "__main__":
+    harness.run(main)

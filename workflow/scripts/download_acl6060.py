@@ -1,0 +1,12 @@
+"""Fetch the official archive of ACL 60/60."""
+
+from slimspeech.download import download
+from slimspeech.logs import log_to
+
+log_to(snakemake.log[0])
+download(
+    snakemake.params.url,
+    snakemake.output.archive,
+    size=snakemake.params.size,
+    sha256=snakemake.params.sha256,
+)

@@ -1,0 +1,13 @@
+"""Fetch the copy of ACL 60/60 on the Hugging Face Hub, at one revision."""
+
+from slimspeech.hub import download_snapshot
+from slimspeech.logs import log_to
+
+log_to(snakemake.log[0])
+download_snapshot(
+    snakemake.params.repository,
+    snakemake.params.revision,
+    snakemake.output.folder,
+    kind="dataset",
+    patterns=["*.parquet"],
+)

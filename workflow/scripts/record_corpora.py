@@ -1,0 +1,14 @@
+"""Write down licence and citation of each corpus."""
+
+from slimspeech.artifacts import read_jsonl, write_json
+from slimspeech.licences import describe_corpora
+from slimspeech.logs import log_to
+
+log_to(snakemake.log[0])
+records = describe_corpora(
+    snakemake.input.archive,
+    read_jsonl(snakemake.input.segments),
+    given=snakemake.params.corpus,
+    out_of_domain=snakemake.params.out_of_domain,
+)
+write_json(snakemake.output.corpora, records)

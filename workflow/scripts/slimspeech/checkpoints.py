@@ -1,0 +1,267 @@
+"""Model directories read and written tensor by tensor, so that the model never lies in memory.
+
+Names of tensors are those in the files of Qwen2-Audio, which are not those of the modules.
+"""
+
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from tqdm import tqdm
+from transformers import (
+    AutoConfig,
+    BitsAndBytesConfig,
+    PretrainedConfig,
+    Qwen2AudioForConditionalGeneration,
+)
+
+from slimspeech import four_bit_embedding, qwen2audio
+from slimspeech.artifacts import read_json, write_json
+from slimspeech.disk import require_space
+from slimspeech.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+LOADER = "load_student.py"
+INDEX = "model.safetensors.index.json"
+SHARD_BYTES = 10**9  # a larger tensor (the embedding of the 7B) is a file of its own
+ROOM_TO_RUN = 2 * 10**9  # bytes beside the weights, to run one prompt
+
+# The beginning of a module's name, and what stands for it in the files.
+STORED = {
+    "lm_head.": "language_model.lm_head.",
+    "model.language_model.": "language_model.model.",
+    "model.audio_tower.": "audio_tower.",
+    "model.multi_modal_projector.": "multi_modal_projector.",
+}
+
+Change = Callable[[str, Tensor], Mapping[str, Tensor]]
+
+
+def stored_name(name: str) -> str:
+    """The name in the files of a parameter, such as model.audio_tower.conv1.weight."""
+    for module, stored in STORED.items():
+        if name.startswith(module):
+            return stored + name.removeprefix(module)
+    raise KeyError(name)
+
+
+def read_config(directory: str | Path) -> PretrainedConfig:
+    """Raises InputError if there is no model."""
+    qwen2audio.check_directory(directory)
+    return AutoConfig.from_pretrained(directory)
+
+
+def skeleton(config: PretrainedConfig) -> Qwen2AudioForConditionalGeneration:
+    """The model of a config without its weights: shapes alone, on the meta device."""
+    with torch.device("meta"):
+        return Qwen2AudioForConditionalGeneration(config)
+
+
+def shapes(config: PretrainedConfig) -> dict[str, torch.Size]:
+    """Shape of every tensor that a checkpoint of this config holds, before quantisation."""
+    state = skeleton(config).state_dict()
+    return {stored_name(name): tensor.shape for name, tensor in state.items()}
+
+
+def linear_weights(config: PretrainedConfig) -> list[str]:
+    """Names of the weight matrices of all linear layers, the output head's among them."""
+    modules = skeleton(config).named_modules()
+    return [stored_name(f"{name}.weight") for name, m in modules if isinstance(m, nn.Linear)]
+
+
+class Checkpoint:
+    """The tensors of a directory by name, each read when it is asked for."""
+
+    def __init__(self, directory: str | Path):
+        """Raises InputError if there is no model, or a file of it is missing or damaged."""
+        self.directory = Path(directory)
+        qwen2audio.check_directory(self.directory)
+        self._files = self._find()
+
+    def require(self, expected: Mapping[str, Sequence[int]]) -> None:
+        """Raises InputError unless every expected tensor is there in its shape."""
+        strangers = sorted(self._files.keys() - expected.keys())
+        wrong = [name for name in expected if name not in self._files]
+        for name in expected.keys() & self._files.keys():
+            with safe_open(self._files[name], framework="pt") as file:
+                if list(file.get_slice(name).get_shape()) != list(expected[name]):
+                    wrong.append(name)
+        if wrong:
+            raise InputError(
+                f"{self.directory}: the weights do not fit the config: {len(wrong)} missing or of "
+                f"another shape, such as {wrong[0]}; the checkpoint is incomplete, make or "
+                "download it again"
+            )
+        if strangers:
+            logger.warning(
+                "%s: %d tensors are not the model's and are left out, such as %s",
+                self.directory,
+                len(strangers),
+                strangers[0],
+            )
+
+    def read(self, name: str, dtype: torch.dtype = torch.bfloat16) -> Tensor:
+        """Raises InputError if a number of the tensor is not finite."""
+        # The file is opened for this tensor alone: what was read of an open one stays in memory.
+        with safe_open(self._files[name], framework="pt") as file:
+            tensor = file.get_tensor(name).to(dtype)
+        if not all(map(torch.isfinite, torch.aminmax(tensor))):
+            raise InputError(
+                f"{self._files[name]}: {name} holds values that are not numbers; make it again"
+            )
+        return tensor
+
+    def _find(self) -> dict[str, Path]:
+        index = self.directory / INDEX
+        if index.is_file():
+            listed = read_json(index)["weight_map"]
+            files = sorted({self.directory / file for file in listed.values()})
+        else:
+            files = sorted(self.directory.glob("model*.safetensors"))
+        found = {}
+        for path in files:
+            if not path.is_file():
+                raise InputError(f"{path}: missing, though the index names it; download it again")
+            try:
+                with safe_open(path, framework="pt") as file:
+                    found |= dict.fromkeys(file.keys(), path)
+            except SafetensorError as error:
+                problem = f"{path}: not a whole safetensors file ({error}); make it again"
+                raise InputError(problem) from error
+        return found
+
+
+class ShardWriter:
+    """Writes tensors in the order they come, in files of at most `limit` bytes.
+
+    What memory it takes is one file. A checkpoint of one file is called model.safetensors, one of
+    several has an index, as transformers writes them.
+    """
+
+    def __init__(self, directory: Path, limit: int = SHARD_BYTES):
+        self.directory = directory
+        self.limit = limit
+        self._shards: list[list[str]] = []
+        self._waiting: dict[str, Tensor] = {}
+        self._bytes = self._total = 0
+
+    def add(self, name: str, tensor: Tensor) -> None:
+        size = tensor.numel() * tensor.element_size()
+        if self._waiting and self._bytes + size > self.limit:
+            self._flush()
+        self._waiting[name] = tensor.contiguous()
+        self._bytes += size
+        self._total += size
+
+    def finish(self) -> None:
+        self._flush()
+        count = len(self._shards)
+        names = [f"model-{number:05}-of-{count:05}.safetensors" for number in range(1, count + 1)]
+        if count == 1:
+            names = ["model.safetensors"]
+        for number, name in enumerate(names):
+            self._path(number).rename(self.directory / name)
+        if count > 1:
+            files = {
+                tensor: name
+                for name, shard in zip(names, self._shards, strict=True)
+                for tensor in shard
+            }
+            index = {"metadata": {"total_size": self._total}, "weight_map": files}
+            write_json(self.directory / INDEX, index)
+
+    def _path(self, number: int) -> Path:
+        return self.directory / f"shard-{number}.safetensors"
+
+    def _flush(self) -> None:
+        save_file(self._waiting, self._path(len(self._shards)), metadata={"format": "pt"})
+        self._shards.append(list(self._waiting))
+        self._waiting, self._bytes = {}, 0
+
+
+def rewrite(
+    source: str | Path,
+    target: str | Path,
+    config: PretrainedConfig,
+    change: Change,
+    *,
+    needed: int,
+    quantization: BitsAndBytesConfig | None = None,
+    names: Mapping[str, str] | None = None,
+    limit: int = SHARD_BYTES,
+) -> None:
+    """Write a directory from another, tensor by tensor, in bfloat16.
+
+    config: that of the target, but for its quantization. names: from tensors of the target to
+    those of the source, where they differ or some are left out. change: what is written for a
+    tensor, by its name in the target. needed: bytes that the disk must have.
+    Every tensor is held against the shape that its config asks for, and for being finite; the
+    result is loaded and run as in save_model() where the memory for it is free, and not otherwise.
+    Raises InputError if tensors are missing, misshapen or not finite, or if the disk is too small.
+    """
+    original = read_config(source)
+    if hasattr(original, "quantization_config"):
+        raise InputError(f"{source}: quantised already; give the bfloat16 model it was made from")
+    checkpoint = Checkpoint(source)
+    expected = shapes(original)
+    checkpoint.require(expected)
+    names = names or {name: name for name in expected}
+    if quantization:
+        config.quantization_config = quantization
+    require_space(Path(target).parent, needed, f"the model {Path(target).name}")
+
+    def write(partial: Path) -> None:
+        writer = ShardWriter(partial, limit)
+        for name, old in tqdm(names.items(), desc=f"Write {Path(target).name}"):
+            for written, tensor in change(name, checkpoint.read(old)).items():
+                writer.add(written, tensor)
+        writer.finish()
+        write_rest(source, partial, config)
+        try_if_it_fits(partial)
+
+    qwen2audio.write_directory(target, write)
+
+
+def as_it_is(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    """The change that changes nothing."""
+    return {name: tensor}
+
+
+def write_rest(source: str | Path, directory: Path, config: PretrainedConfig) -> None:
+    """Everything of a model but its weights: config (bfloat16), processor, settings."""
+    write_config(config, directory)
+    qwen2audio.load_processor(source).save_pretrained(directory)
+    settings = Path(source, "generation_config.json")
+    if settings.is_file():
+        shutil.copy(settings, directory)
+    if hasattr(config, four_bit_embedding.MARK):
+        shutil.copy(four_bit_embedding.__file__, directory / LOADER)
+
+
+def write_config(config: PretrainedConfig, directory: Path) -> None:
+    """Write config.json of a model in bfloat16."""
+    for part in (config, config.text_config, config.audio_config):
+        part.dtype = torch.bfloat16
+    config.save_pretrained(directory)
+
+
+def try_if_it_fits(directory: Path) -> None:
+    """Load a directory and run a prompt through it, if the free memory holds it."""
+    weights = sum(file.stat().st_size for file in directory.glob("*.safetensors"))
+    free = psutil.virtual_memory().available
+    if free >= weights + ROOM_TO_RUN:
+        qwen2audio.try_model(directory)
+    else:
+        logger.warning(
+            "names, shapes and numbers are checked, but no prompt was run: the model takes "
+            "%.1f GB and %.1f GB of memory are free",
+            (weights + ROOM_TO_RUN) / 1e9,
+            free / 1e9,
+        )

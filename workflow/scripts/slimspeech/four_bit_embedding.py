@@ -1,0 +1,97 @@
+"""Load a packed Qwen2-Audio whose embedding is 4-bit, which transformers does not do by itself.
+
+This file needs torch, transformers and bitsandbytes alone. A copy lies in such a directory:
+
+    from load_student import load
+    model = load("path/of/the/directory")
+
+Nothing else differs from from_pretrained, which refuses the directory for its embedding's shape.
+"""
+
+from typing import Any
+
+import torch
+from bitsandbytes.functional import QuantState, dequantize_4bit, dequantize_blockwise
+from bitsandbytes.nn import Embedding4bit, EmbeddingNF4, Linear4bit
+from torch import Tensor
+from transformers import PretrainedConfig, PreTrainedModel, Qwen2AudioForConditionalGeneration
+
+MARK = "embedding_quantization"  # the key in config.json, "nf4"
+DTYPE = torch.bfloat16
+CPU_TILE = 32  # outputs that bitsandbytes' kernel for CPUs with bfloat16 takes at a time
+
+
+# Names of tensors in the files to those of modules, which transformers knows for its own class only.
+NAMES = {
+    r"^language_model\.lm_head": "lm_head",
+    r"^language_model\.model": "model.language_model",
+    r"^audio_tower": "model.audio_tower",
+    r"^multi_modal_projector": "model.multi_modal_projector",
+}
+
+
+class NF4Embedding(EmbeddingNF4):
+    """bitsandbytes' embedding, whose forward does not know scales that are quantised themselves."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Token ids (...) to bfloat16 embeddings (..., width); only their rows are unpacked."""
+        state, width = self.weight.quant_state, self.embedding_dim
+        if state.nested:  # once: 4 bytes instead of 1 for 64 weights
+            state.absmax = dequantize_blockwise(state.absmax, state.state2) + state.offset
+            state.state2, state.nested = None, False
+        ids = input.reshape(-1)
+        rows = QuantState(
+            absmax=state.absmax.view(self.num_embeddings, -1)[ids].view(-1),
+            shape=torch.Size((len(ids), width)),
+            dtype=DTYPE,
+            blocksize=state.blocksize,
+            code=state.code,
+            quant_type=state.quant_type,
+        )
+        packed = self.weight.data.view(self.num_embeddings, width // 2)[ids]
+        return dequantize_4bit(packed.view(-1, 1), rows).view(*input.shape, width)
+
+    def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
+        """As Linear4bit does; from_pretrained asks for the names, and the base class refuses."""
+        super(Embedding4bit, self)._save_to_state_dict(destination, prefix, keep_vars)
+        state = getattr(self.weight, "quant_state", None)
+        for key, tensor in state.as_dict(packed=True).items() if state else ():
+            destination[f"{prefix}weight.{key}"] = tensor
+
+
+class Qwen2AudioWithNF4Embedding(Qwen2AudioForConditionalGeneration):
+    """The model as transformers has it, but for its embedding."""
+
+    def __init__(self, config: PretrainedConfig):
+        super().__init__(config)
+        plain = self.get_input_embeddings()
+        with torch.device("meta"):
+            packed = NF4Embedding(plain.num_embeddings, plain.embedding_dim, dtype=DTYPE)
+            weight = torch.empty(plain.weight.numel() // 2, 1, dtype=torch.uint8)
+        packed.weight.data = weight
+        self.set_input_embeddings(packed)
+
+    @classmethod
+    def from_pretrained(cls, directory: Any, **options: Any) -> Any:
+        return super().from_pretrained(directory, **{"key_mapping": NAMES} | options)
+
+
+def model_class(config: PretrainedConfig) -> type[Qwen2AudioForConditionalGeneration]:
+    """What a directory with this config is loaded by."""
+    marked = getattr(config, MARK, None) is not None
+    return Qwen2AudioWithNF4Embedding if marked else Qwen2AudioForConditionalGeneration
+
+
+def allow_any_width(model: PreTrainedModel) -> PreTrainedModel:
+    """Keep 4-bit layers of odd widths, such as a small vocabulary's head, off that kernel."""
+    for layer in model.modules():
+        if isinstance(layer, Linear4bit) and layer.out_features % CPU_TILE:
+            layer.support_avx512bf16_for_cpu = False
+    return model
+
+
+def load(directory: str, **options: Any) -> Qwen2AudioForConditionalGeneration:
+    """The model of a packed directory, in evaluation mode. Options are from_pretrained's."""
+    options = {"dtype": DTYPE, "use_safetensors": True} | options
+    model = Qwen2AudioWithNF4Embedding.from_pretrained(directory, **options)
+    return allow_any_width(model).eval()

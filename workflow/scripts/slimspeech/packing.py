@@ -1,0 +1,49 @@
+"""The student as a user gets it: quantised once, from bfloat16, in a directory of its own.
+
+Weights are read and written one at a time: packing a model of 7B takes less than 4 GB of memory.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from slimspeech.checkpoints import SHARD_BYTES, read_config, rewrite
+from slimspeech.errors import InputError
+from slimspeech.footprint import four_bit_weights, predicted_bytes
+from slimspeech.four_bit_embedding import MARK
+from slimspeech.quantization import BLOCK, formats, nf4, stored
+from slimspeech.qwen2audio import device
+
+
+def pack(
+    directory: str | Path,
+    packed: str | Path,
+    quantization: str | Mapping[str, str] = "nf4",
+    limit: int = SHARD_BYTES,
+) -> None:
+    """Write a model in the formats asked for (see quantization.formats), the rest in bfloat16.
+
+    from_pretrained loads the result by itself, unless the embedding is 4-bit: then the directory
+    holds a loader, load_student.py, and config.json says `embedding_quantization`.
+    limit: bytes of a file of weights. Raises InputError as rewrite() does, and for an embedding
+    that does not divide into blocks.
+    """
+    config = read_config(directory)
+    four_bit = set(four_bit_weights(config, quantization))
+    needed = sum(predicted_bytes(config, quantization).values())
+    if formats(quantization)["embedding"] == "nf4":
+        if config.text_config.hidden_size % BLOCK:
+            raise InputError(
+                f"{directory}: its embedding is {config.text_config.hidden_size} wide and 4 bits "
+                f"take a multiple of {BLOCK}; leave embedding out of the student's quantization"
+            )
+        setattr(config, MARK, "nf4")
+
+    def change(name: str, weight: Tensor) -> dict[str, Tensor]:
+        if name not in four_bit:
+            return {name: weight}
+        return {key: tensor.cpu() for key, tensor in stored(name, weight.to(device())).items()}
+
+    form = nf4(quantization) if four_bit else None
+    rewrite(directory, packed, config, change, needed=needed, quantization=form, limit=limit)

@@ -1,0 +1,55 @@
+"""How a stage trains. The names are those of the keys in config."""
+
+from dataclasses import dataclass
+
+import torch
+
+from slimspeech.errors import InputError
+
+PRECISIONS = ("bf16", "bf16_stochastic", "fp32")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """One stage of training. Defaults are the paper's (section 4) where it names one.
+
+    precision: "fp32"; "bf16" for fp32 weights and bf16 autocast; "bf16_stochastic" for bf16
+        weights that are rounded up or down at random, with 8-bit optimiser states.
+    checkpoint_steps: steps between checkpoints to resume from after a kill; 0 for none.
+    """
+
+    epochs: float
+    learning_rate: float
+    batch_size: int = 4
+    gradient_accumulation: int = 1
+    scheduler: str = "cosine"
+    warmup_ratio: float = 0.0
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    precision: str = "bf16"
+    gradient_checkpointing: bool = False
+    checkpoint_steps: int = 0
+
+    def __post_init__(self):
+        if self.precision not in PRECISIONS:
+            raise InputError(f"precision is one of {', '.join(PRECISIONS)}, not {self.precision!r}")
+
+    @property
+    def weights(self) -> torch.dtype:
+        """What the weights are held in while all of them are trained."""
+        return torch.bfloat16 if self.precision == "bf16_stochastic" else torch.float32
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """Adapter on every linear layer of audio tower, projector and decoder (paper, section 4)."""
+
+    r: int = 64
+    alpha: int = 128
+    dropout: float = 0.0
+    rslora: bool = True
+    target_modules: str = "all-linear"
+
+    def __post_init__(self):
+        if self.r < 1:
+            raise InputError(f"LoRA rank must be positive, not {self.r}")
