@@ -53,7 +53,19 @@ CRITERIA = {
     name: student["criterion"] or config["pruning"]["criterion"]
     for name, student in config["students"].items()
 }
-SEARCHES = list(dict.fromkeys([config["pruning"]["criterion"], *CRITERIA.values()]))
+SEARCHES = list(
+    dict.fromkeys(
+        [
+            config["pruning"]["criterion"],
+            *(CRITERIA[name] for name, s in config["students"].items() if s["layers_removed"]),
+            *(
+                name.split("-")[1]
+                for name in config["evaluation"]["systems"]
+                if name.startswith("pruned-") and name.count("-") == 2
+            ),
+        ]
+    )
+)
 
 # Every removal of every search that the experiment uses, in order.
 REMOVALS = [
@@ -83,7 +95,9 @@ def get_systems():
 
 def is_made_here(path):
     """Whether a path is the output of a rule, and so need not exist before the run."""
-    return os.path.normpath(path).split(os.sep)[0] == "results"
+    folders = os.path.normpath(path).split(os.sep)
+    made = folders[0] == "results" and folders[1:2] != []
+    return made and folders[1] in (config["experiment"], "corpora", "mini_base")
 
 
 def read_layer_count(model):
@@ -119,11 +133,15 @@ def get_name_problems():
 
 def get_path_problems():
     """What the config wants to read and is not on disk."""
-    models = {f"{key}.model": config[key]["model"] for key in ("base", "teacher")}
-    for key, path in models.items():
+    models = {
+        (key, (config[key]["model"] or "").replace("{pair}", pair)): None
+        for key in ("base", "teacher")
+        for pair in config["pairs"]
+    }
+    for key, path in models:
         if path and not is_made_here(path) and not os.path.isdir(path):
             yield (
-                f"{key}: there is no directory {path!r}; give one that holds config.json, "
+                f"{key}.model: there is no directory {path!r}; give one that holds config.json, "
                 "*.safetensors and the processor's files"
             )
     data = config["data"]
@@ -155,6 +173,7 @@ def get_pruning_problems():
     """More removals than the teacher has layers for, or a student with more than are searched."""
     pruning = config["pruning"]
     model = config["teacher"]["model"] or config["base"]["model"]
+    model = model.replace("{pair}", config["pairs"][0])
     if layers := read_layer_count(model):
         most = max(0, layers - pruning["protect_first"] - pruning["protect_last"])
         if pruning["iterations"] > most:
@@ -219,7 +238,9 @@ wildcard_constraints:
 def get_teacher(wildcards):
     """The teacher's directory: fine-tuned here, or given in config."""
     given = config["teacher"]["model"]
-    return given or f"results/{wildcards.experiment}/{wildcards.pair}/teacher"
+    if given:
+        return given.replace("{pair}", wildcards.pair)
+    return f"results/{wildcards.experiment}/{wildcards.pair}/teacher"
 
 
 def get_layers(wildcards, criterion, removed):
@@ -244,6 +265,13 @@ def get_search(wildcards):
     if wildcards.criterion == "angular":
         search["block"] = pruning["iterations"]
     return search | {"criterion": wildcards.criterion}
+
+
+def get_embeddings(wildcards):
+    """What the search hears; the other criteria read the audio themselves, in one pass."""
+    if wildcards.criterion not in GENERATED:
+        return []
+    return [f"results/{wildcards.experiment}/{wildcards.pair}/pruning/embeddings.safetensors"]
 
 
 def get_proposal_search(wildcards):
