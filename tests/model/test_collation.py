@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from slimspeech.collation import IGNORED, Collator, window_seconds
+from slimspeech.audio import read_audio
+from slimspeech.collation import IGNORED, Collator, extract_features, window_seconds
+from slimspeech.encoder import token_counts
 from slimspeech.errors import InputError
 from slimspeech.prompts import END_OF_TURN
 
@@ -56,18 +58,37 @@ def test_only_the_answer_and_its_end_have_labels(collator, rows, processor):
 
 
 def test_training_continues_the_tokens_that_generation_is_given(collator, rows):
-    from slimspeech.audio import read_audio
-
     trained = [
         [i for i, label in zip(ids, labels, strict=True) if label == IGNORED]
         for ids, labels in zip(
             by_row(collator(rows), "input_ids"), by_row(collator(rows), "labels"), strict=True
         )
     ]
-    given = collator.prompts([r["pair"] for r in rows], [read_audio(r["audio"]) for r in rows])
+    counts = [int(25 * row["duration"]) for row in rows]
+    given = collator.prompts([row["pair"] for row in rows], counts)
     assert trained == by_row(given, "input_ids")
     # left-padded: every prompt ends where generation starts
     assert given["attention_mask"][:, -1].all() and not given["attention_mask"][:, 0].all()
+
+
+def test_prompts_and_features_are_the_processors(collator, rows, processor, prompt):
+    audio = [read_audio(row["audio"]) for row in rows]
+    theirs = processor(
+        text=[prompt.render(processor, row["pair"]) for row in rows],
+        audio=audio,
+        sampling_rate=16_000,
+        padding=True,
+        padding_side="left",
+        return_tensors="pt",
+    )
+    ours = extract_features(processor, audio)
+    prompts = collator.prompts([row["pair"] for row in rows], token_counts(ours["mask"]).tolist())
+    assert torch.equal(prompts["input_ids"], theirs["input_ids"])
+    assert torch.equal(prompts["attention_mask"], theirs["attention_mask"])
+    frames = ours["features"].shape[-1]
+    assert torch.equal(ours["features"], theirs["input_features"][..., :frames])
+    assert not theirs["feature_attention_mask"][:, frames:].any()
+    assert torch.equal(ours["mask"], theirs["feature_attention_mask"][:, :frames])
 
 
 def test_target_is_stripped(collator, rows, processor):
@@ -123,18 +144,3 @@ def test_other_sampling_rates_are_resampled(collator, tmp_path):
     soundfile.write(tmp_path / "44.wav", 0.3 * np.sin(2 * np.pi * 440 * time), 44_100)
     batch = collator([make_row("a", str(tmp_path / "44.wav"), 1.0, "en-de", "Ja.")])
     assert batch["feature_attention_mask"].sum() == 100
-
-
-def test_batch_without_audio_is_an_error(processor, prompt, rows, monkeypatch):
-    """What a processor does that takes the clips under another name: warn and go on."""
-
-    class Deaf:
-        def __init__(self):
-            self.feature_extractor = processor.feature_extractor
-            self.apply_chat_template = processor.apply_chat_template
-
-        def __call__(self, text, audio, **options):
-            return {"input_ids": torch.zeros(1, 3), "attention_mask": torch.ones(1, 3)}
-
-    with pytest.raises(RuntimeError, match="no audio features"):
-        Collator(Deaf(), prompt)(rows[:1])

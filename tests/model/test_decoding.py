@@ -8,7 +8,7 @@ import torch
 from transformers import Qwen2AudioForConditionalGeneration
 
 from slimspeech.audio import read_audio
-from slimspeech.collation import Collator
+from slimspeech.collation import Collator, extract_features
 from slimspeech.decoding import decode, embed_prompts
 from slimspeech.encoder import encode
 from slimspeech.errors import InputError
@@ -58,10 +58,9 @@ def reference(model, kept, inputs, max_new_tokens):
 
 
 def run(model, processor, prompt, rows, kept, missing, max_new_tokens):
-    batch = Collator(processor, prompt).prompts(
-        [row["pair"] for row in rows], [read_audio(row["audio"]) for row in rows]
-    )
-    audio = encode(model, batch["input_features"], batch["feature_attention_mask"])
+    features = extract_features(processor, [read_audio(row["audio"]) for row in rows])
+    audio = encode(model, **features)
+    batch = Collator(processor, prompt).prompts([row["pair"] for row in rows], map(len, audio))
     return decode(
         model,
         kept,

@@ -4,6 +4,8 @@ import torch
 
 from slimspeech import generation
 from slimspeech.audio import write_wav
+from slimspeech.collation import extract_features
+from slimspeech.embeddings import read_clips
 from slimspeech.generation import (
     GenerationSettings,
     translate,
@@ -84,6 +86,57 @@ def test_memory_that_runs_out_halves_the_batch(model, processor, rows, prompt, g
     assert sizes == [4, 2, 1, 1, 1, 1, 1, 1]
 
 
+def test_variants_of_one_clip_that_do_not_fit_are_decoded_apart(
+    build, processor, rows, prompt, monkeypatch
+):
+    model, usual, sizes = build(3), generation.decode, []
+    settings = GenerationSettings(64, 12)
+    clips = read_clips(rows, processor)
+
+    def decode(model, kept, missing, embeddings, *arguments, **options):
+        sizes.append(len(missing) * len(embeddings))
+        if sizes[-1] > 1:
+            raise torch.OutOfMemoryError
+        return usual(model, kept, missing, embeddings, *arguments, **options)
+
+    expected = translate_variants(model, processor, clips, prompt, settings, range(4), [1, 2, None])
+    monkeypatch.setattr(generation, "decode", decode)
+    found = translate_variants(model, processor, clips, prompt, settings, range(4), [1, 2, None])
+    assert found == expected
+    # 6 clips of 3 variants, halved until one hypothesis is decoded at a time
+    assert sizes == [18, 9, 3] + 18 * [1]
+
+
+def test_memory_too_small_for_one_hypothesis_is_an_error(
+    model, processor, rows, prompt, greedy, monkeypatch
+):
+    def decode(*_, **__):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(generation, "decode", decode)
+    with pytest.raises(torch.OutOfMemoryError):
+        translate(model, processor, rows, prompt, greedy)
+
+
+def test_the_batch_is_as_large_as_the_free_memory(model, processor, rows, prompt, monkeypatch):
+    class Memory:
+        available = 0
+
+    monkeypatch.setattr(generation.psutil, "virtual_memory", lambda: Memory)
+    assert generation.rows_that_fit(model, 100) == 1
+    Memory.available = 10_000_000
+    # 4 layers and 2 to spare, keys and values of the model's width, states of 6 widths and 3 of
+    # the feed-forward layer, in fp32; logits twice in fp32; a fifth left alone
+    config = model.get_decoder().config
+    width, inner = config.hidden_size, config.intermediate_size
+    row = 100 * 4 * (2 * width * 6 + 6 * width + 3 * inner) + 8 * config.vocab_size
+    assert generation.rows_that_fit(model, 100) == 8_000_000 // row > 1
+    Memory.available = 10**12
+    assert generation.rows_that_fit(model, 100) == generation.ROWS_CPU
+    found = translate(model, processor, rows, prompt, GenerationSettings("auto", 40))
+    assert found == [row["target"] for row in rows]
+
+
 @pytest.mark.parametrize("pair, joined", [("en-de", "1 2 3"), ("en-zh", "123")])
 def test_long_clip_is_cut_and_its_parts_joined_in_order(
     pair, joined, processor, prompt, tmp_path, monkeypatch
@@ -99,14 +152,15 @@ def test_long_clip_is_cut_and_its_parts_joined_in_order(
         make_row("long", str(tmp_path / "long.wav"), 14.0, pair, ""),
     ]
 
-    def tell(model, collator, clips, settings, kept, missing):
+    def tell(model, collator, clips, settings, kept, groups):
         assert all(clip.pair == pair for clip in clips)
-        collator.prompts([clip.pair for clip in clips], [clip.audio for clip in clips])
+        extract_features(processor, [clip.audio for clip in clips])  # refuses what is too long
         return [[str(round(10 * float(np.abs(clip.audio).max())))] for clip in clips]
 
     monkeypatch.setattr(generation, "_generate", tell)
+    clips = read_clips(rows, processor)
     [found] = translate_variants(
-        None, processor, rows, prompt, GenerationSettings(3, 8), [0], [None]
+        None, processor, clips, prompt, GenerationSettings(3, 8), [0], [None]
     )
     assert found == ["4", joined]
 
@@ -115,8 +169,9 @@ def test_silent_parts_leave_no_spaces(processor, prompt, tmp_path, monkeypatch):
     write_wav(tmp_path / "long.wav", np.zeros(16_000 * 17))
     rows = [make_row("long", str(tmp_path / "long.wav"), 17.0, "en-de", "")]
     monkeypatch.setattr(generation, "_generate", lambda *_: [["Guten"], [""], ["Tag."]])
+    clips = read_clips(rows, processor)
     [found] = translate_variants(
-        None, processor, rows, prompt, GenerationSettings(3, 8), [0], [None]
+        None, processor, clips, prompt, GenerationSettings(3, 8), [0], [None]
     )
     assert found == ["Guten Tag."]
 

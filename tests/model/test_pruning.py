@@ -2,14 +2,7 @@ import pytest
 import torch
 
 from slimspeech.errors import InputError
-from slimspeech.generation import translate
-from slimspeech.metrics import score
-from slimspeech.pruning import (
-    SearchSettings,
-    candidates,
-    keep_layers,
-    score_removals,
-)
+from slimspeech.pruning import keep_layers
 from slimspeech.qwen2audio import load_model, read_decoder_layers, save_model
 
 from .conftest import logits
@@ -83,50 +76,3 @@ def test_wrong_lists_are_refused_and_leave_the_model_whole(kept, model):
     with pytest.raises(InputError, match="do not fit a decoder of 4 layers"):
         keep_layers(model, kept)
     assert shape(model) == before
-
-
-@pytest.mark.parametrize(
-    "kept, first, last, expected",
-    [
-        ([0, 1, 2, 3], 1, 1, [1, 2]),
-        ([0, 1, 2, 3], 0, 0, [0, 1, 2, 3]),
-        ([0, 1, 2, 3], 2, 0, [2, 3]),
-        ([0, 5, 9, 31], 1, 2, [5]),
-    ],
-)
-def test_protected_ends_are_no_candidates(kept, first, last, expected):
-    assert candidates(kept, SearchSettings("auto", first, last)) == expected
-
-
-@pytest.mark.parametrize("kept, first, last", [([0, 31], 1, 1), ([0, 31], 2, 2), ([0], 1, 0)])
-def test_no_candidate_is_an_error(kept, first, last):
-    with pytest.raises(InputError, match="lower pruning.iterations"):
-        candidates(kept, SearchSettings("auto", first, last))
-
-
-@pytest.mark.parametrize("pair, metric", [("en-de", "chrf++"), ("en-zh", "chrf")])
-def test_removals_are_scored_one_at_a_time(pair, metric, model, processor, rows, prompt, greedy):
-    segments = [row for row in rows if row["pair"] == pair]
-    kept = [0, 1, 3]
-    scores, found = score_removals(
-        model, processor, kept, segments, prompt, greedy, SearchSettings(protect_last=0)
-    )
-    assert [(row["layer"], row["metric"]) for row in scores] == [(1, metric), (3, metric)]
-    assert [(row["layer"], row["id"]) for row in found] == [
-        (layer, segment["id"]) for layer in (1, 3) for segment in segments
-    ]
-    # The pair's score is that of the model pruned for good.
-    keep_layers(model, [0, 3])
-    hypotheses = translate(model, processor, segments, prompt, greedy)
-    assert hypotheses == [row["hypothesis"] for row in found if row["layer"] == 1]
-    references = [segment["target"] for segment in segments]
-    value = score(hypotheses, references, pair[3:], [metric])[metric]["score"]
-    assert scores[0]["score"] == pytest.approx(value)
-
-
-def test_search_wants_segments_of_one_pair(model, processor, rows, prompt, greedy):
-    for segments in ([], rows):
-        with pytest.raises(InputError, match="one pair"):
-            score_removals(
-                model, processor, [0, 1, 2, 3], segments, prompt, greedy, SearchSettings()
-            )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from project import REPOSITORY, Project, make_project
+from project import REPOSITORY, Project, finish, make_project
 
 
 @pytest.fixture
@@ -20,18 +20,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """For dry-runs only: as if the default config had run. All results are there, and empty."""
-    project = make_project(tmp_path_factory.mktemp("finished") / "project")
-    summary = project.succeed("--summary").splitlines()
-    first = next(i for i, line in enumerate(summary) if line.startswith("output_file\t"))
-    for line in summary[first + 1 :]:
-        path = project.root / line.split("\t")[0]
-        if path.suffix:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-        else:
-            path.mkdir(parents=True, exist_ok=True)
-    project.succeed("--touch", "--forceall", "--cores", "1")
-    return project
+    return finish(make_project(tmp_path_factory.mktemp("finished") / "project"))
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,26 @@ def change(config, path, value):
         ("students/A/stages/0/data", {"gold": 0}, "students.A.stages.0.data: all factors are 0"),
         ("evaluation/systems", ["base", "C"], "evaluation.systems: there is no C; choose among"),
         ("evaluation/systems", ["pruned-04"], "evaluation.systems: there is no pruned-04"),
+        (
+            "evaluation/systems",
+            ["pruned-taylor-01", "pruned-loss-04", "pruned-loss-03"],
+            "evaluation.systems: there is no pruned-taylor-01, pruned-loss-04; choose among base, "
+            "teacher, pruned-01 (the teacher after one removal) to the last of pruning.iterations, "
+            "pruned-loss-01 (by another criterion) and A, B",
+        ),
+        (
+            "pruning/criterion",
+            "taylor",
+            "pruning.criterion: 'taylor' is not one of ['chrf', 'shortlist', 'loss', ",
+        ),
+        (
+            "students/B/criterion",
+            "taylor",
+            "students.B.criterion: 'taylor' is not one of [None, 'chrf', 'shortlist', 'loss', ",
+        ),
+        ("pruning/shards", 0, "pruning.shards: 0 is less than the minimum of 1"),
+        ("pruning/shortlist", {"size": 0}, "pruning.shortlist.size: 0 is less than the minimum"),
+        ("pruning/shortlist", {"by": "angular"}, "pruning.shortlist.by: 'angular' is not one of"),
     ],
 )
 def test_a_wrong_value_stops_before_anything_runs(project, path, value, message):

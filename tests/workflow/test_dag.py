@@ -5,6 +5,7 @@ import time
 from copy import deepcopy
 
 import pytest
+from project import finish, make_project
 
 pytestmark = pytest.mark.workflow
 
@@ -15,7 +16,9 @@ PER_PAIR = {
     "translate_train": 1,
     "filter_pseudo_labels": 1,
     "list_layers": 1,
+    "encode_clips": 1,
     "score_layers": 3,
+    "gather_scores": 3,
     "select_layer": 3,
     "materialize_pruned": 3,
     "train_student": 1,  # B
@@ -31,11 +34,15 @@ ONCE = {
     "speak_mini_covost": 1,
     "prepare_segments": 1,
     "tabulate_scores": 1,
+    "tabulate_layers": 1,
     "write_config": 1,
 }
 HEAVY = {"torch", "transformers", "peft", "datasets", "sacrebleu", "slimspeech"}
 # What stands behind a student's training, for one student and one pair.
 STUDENT = {"pack_student": 1, "translate_test": 1, "measure_size": 1, "score_hypotheses": 1}
+
+
+SEARCHING = ("propose_layers", "score_layers", "gather_scores", "select_layer")
 
 
 @pytest.fixture
@@ -65,8 +72,13 @@ def test_planning_is_quick_and_needs_no_library(planned):
         ("results/mini/en-zh/data/test.jsonl", "split_manifest"),
         ("results/mini/en-de/teacher", "train_teacher"),
         ("results/mini/en-de/distillation/distilled.jsonl", "filter_pseudo_labels"),
-        ("results/mini/en-de/pruning/iter_02/layers.json", "select_layer"),
-        ("results/mini/en-de/pruning/iter_02/model", "materialize_pruned"),
+        ("results/mini/en-de/pruning/embeddings.safetensors", "encode_clips"),
+        ("results/mini/en-de/pruning/shortlist/iter_01/proposal.csv", "propose_layers"),
+        ("results/mini/en-de/pruning/angular/iter_01/scores.csv", "gather_scores"),
+        ("results/mini/en-de/pruning/chrf/iter_02/layers.json", "select_layer"),
+        ("results/mini/en-de/pruning/last/iter_02/layers.json", "select_layer_by_place"),
+        ("results/mini/en-de/pruning/block_influence/iter_02/model", "materialize_pruned"),
+        ("results/mini/layers.md", "tabulate_layers"),
         ("results/mini/en-de/students/B/1-full/model", "train_student"),
         ("results/mini/en-de/students/B/2-qlora/model", "merge_adapter"),
         ("results/mini/en-de/students/A/1-qlora/adapter", "train_adapter"),
@@ -83,26 +95,98 @@ def test_results_can_be_asked_for_by_name(planned, target, last):
 
 
 def test_a_target_brings_only_what_it_needs(planned):
-    jobs = planned.plan("results/mini/en-de/pruning/iter_02/model")
+    jobs = planned.plan("results/mini/en-de/pruning/chrf/iter_02/model")
     assert jobs == {
         "speak_mini_archive": 1,
         "prepare_segments": 1,
         "split_manifest": 1,
         "train_teacher": 1,
         "list_layers": 1,
+        "encode_clips": 1,
         "score_layers": 2,
+        "gather_scores": 2,
         "select_layer": 2,
         "materialize_pruned": 1,
     }
 
 
 def test_iteration_00_is_listed_and_never_searched(planned):
-    folder = "results/mini/en-de/pruning/iter_00"
-    assert "score_layers" not in planned.plan(f"{folder}/layers.json")
-    for missing in (f"{folder}/scores.csv", f"{folder}/model"):
+    folder = "results/mini/en-de/pruning"
+    jobs = planned.plan(f"{folder}/iter_00/layers.json")
+    assert jobs["list_layers"] == 1
+    assert not {"encode_clips", "score_layers"} & jobs.keys()
+    for missing in ("iter_00/model", "chrf/iter_00/scores.csv", "chrf/iter_00/layers.json"):
+        missing = f"{folder}/{missing}"
         done = planned.snakemake("--dry-run", missing)
         assert done.returncode != 0
         assert "MissingRuleException" in done.stdout
+
+
+DATA = {"speak_mini_archive": 1, "prepare_segments": 1, "split_manifest": 1}
+IN_THREE = {"score_layers": 6, "gather_scores": 2, "select_layer": 2}
+IN_ONE = IN_THREE | {"score_layers": 2}
+
+
+@pytest.mark.parametrize(
+    ("criterion", "jobs"),
+    [
+        ("chrf", DATA | {"encode_clips": 1} | IN_THREE),
+        ("shortlist", DATA | {"encode_clips": 1, "propose_layers": 2} | IN_THREE),
+        ("loss", DATA | IN_THREE),
+        # One pass measures every layer, so it is never split.
+        ("block_influence", DATA | IN_ONE),
+        ("angular", DATA | IN_ONE),
+        # By place: no model is loaded and no data needed.
+        ("middle", {"select_layer_by_place": 2}),
+        ("last", {"select_layer_by_place": 2}),
+    ],
+)
+def test_a_criterion_brings_only_the_jobs_it_needs(planned, config, criterion, jobs):
+    config["teacher"] = {"model": "resources/mini/base"}
+    config["pruning"]["shards"] = 3
+    target = f"results/mini/en-de/pruning/{criterion}/iter_02/layers.json"
+    assert planned.plan(target, config=config) == jobs | {"list_layers": 1}
+
+
+def test_the_configured_criterion_is_the_one_that_runs(planned, config):
+    config["pruning"]["criterion"] = "middle"
+    jobs = planned.plan(config=config)
+    assert jobs["select_layer_by_place"] == 6
+    assert jobs["tabulate_layers"] == 1
+    assert not {"encode_clips", "score_layers", "gather_scores", "select_layer"} & jobs.keys()
+
+
+def test_shards_can_be_set_for_one_run(planned):
+    target = "results/mini/en-de/pruning/chrf/iter_01/scores.csv"
+    jobs = planned.plan(target, "--set-scatter", "layers=4")
+    assert (jobs["score_layers"], jobs["gather_scores"]) == (4, 1)
+
+
+def test_a_student_may_have_a_criterion_of_its_own(planned, config):
+    config["students"]["B"]["criterion"] = "loss"
+    jobs = planned.plan(config=config)
+    # Two pairs, two searches, three iterations: that of the config is made for the systems.
+    assert {jobs[rule] for rule in ("score_layers", "gather_scores", "select_layer")} == {12}
+    assert jobs["materialize_pruned"] == 12
+    assert jobs["encode_clips"] == 2
+
+    text = planned.succeed(
+        "results/mini/en-de/students/B/1-full/model",
+        *("--dry-run", "--configfile", planned.write_config(config)),
+    )
+    assert "pruning/loss/iter_03/model" in text
+    assert "pruning/chrf/" not in text
+
+
+def test_pruned_systems_are_named_by_their_criterion(planned, config):
+    folder = "results/mini/en-de/evaluation"
+    jobs = planned.plan(f"{folder}/pruned-03/size.json", f"{folder}/pruned-loss-03/size.json")
+    assert (jobs["materialize_pruned"], jobs["score_layers"]) == (2, 6)
+    # The same model by its short name and by its long one.
+    config["pruning"]["criterion"] = "loss"
+    targets = (f"{folder}/pruned-03/size.json", f"{folder}/pruned-loss-03/size.json")
+    jobs = planned.plan(*targets, config=config)
+    assert (jobs["materialize_pruned"], jobs["score_layers"]) == (1, 3)
 
 
 @pytest.mark.parametrize(("keep", "jobs"), [("all", 6), ("last", 2), ("none", 0)])
@@ -208,8 +292,8 @@ def test_one_more_iteration_runs_that_iteration_alone(finished):
     config = finished.default_config()
     config["pruning"]["iterations"] = 4
     assert finished.plan(config=config) == both_pairs(
-        {"score_layers": 1, "select_layer": 1, "materialize_pruned": 1}
-    )
+        {"score_layers": 1, "gather_scores": 1, "select_layer": 1, "materialize_pruned": 1}
+    ) | {"tabulate_layers": 1}
 
 
 def test_the_teachers_learning_rate_reruns_all_but_the_data(finished):
@@ -219,7 +303,8 @@ def test_the_teachers_learning_rate_reruns_all_but_the_data(finished):
     del jobs["split_manifest"], jobs["prepare_out_of_domain"]
     for rule in ("translate_test", "measure_size", "score_hypotheses"):
         jobs[rule] -= 2  # the base, which no teacher made
-    assert finished.plan(config=config) == jobs | {"tabulate_scores": 1, "write_config": 1}
+    tables = {"tabulate_scores": 1, "tabulate_layers": 1, "write_config": 1}
+    assert finished.plan(config=config) == jobs | tables
 
 
 def test_other_metrics_rerun_the_scoring_alone(finished):
@@ -240,3 +325,80 @@ def test_a_forced_search_keeps_the_teacher(finished):
     jobs = finished.plan("results/mini/scores.md", "--forcerun", "score_layers")
     assert jobs["score_layers"] == 6
     assert not {"train_teacher", "prepare_segments", "translate_train"} & jobs.keys()
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """For dry-runs only: as if four searches had run, of two iterations each."""
+    project = make_project(tmp_path_factory.mktemp("searched") / "project")
+    return finish(project, searches(project))
+
+
+def searches(project):
+    config = project.default_config()
+    config["pairs"] = ["en-de"]
+    config["teacher"] = {"model": "resources/mini/base"}
+    config["pruning"] |= {"iterations": 2, "keep_checkpoints": "none"}
+    config["students"] = {
+        name: {"criterion": name, "layers_removed": 1, "stages": []}
+        for name in ("shortlist", "loss", "angular")
+    }
+    config["evaluation"]["systems"] = ["teacher"]
+    return config
+
+
+def search(project, config):
+    """The measuring jobs that are planned, by criterion."""
+    path = project.write_config(config)
+    text = project.succeed("--dry-run", "--configfile", path)
+    jobs = re.findall(r"^(?:local)?rule (\w+):\n(?:    .*\n)*?    output: (\S+)", text, re.M)
+    assert jobs
+    found = {}
+    for rule, output in jobs:
+        if rule in ("encode_clips", *SEARCHING):
+            criterion = output.removeprefix("results/mini/en-de/pruning/").partition("/")[0]
+            found[criterion, rule] = found.get((criterion, rule), 0) + 1
+    return found
+
+
+def iterations(criterion, count, rules=SEARCHING[1:]):
+    return {(criterion, rule): count for rule in rules}
+
+
+def test_finished_searches_stay(searched):
+    assert searched.plan(config=searches(searched)) == {}
+
+
+def test_a_longer_shortlist_reruns_the_shortlist_alone(searched):
+    config = searches(searched)
+    config["pruning"]["shortlist"] = {"size": 3}
+    # The second iteration goes on from the first, so that its proposal is made again too.
+    assert search(searched, config) == iterations("shortlist", 2) | {
+        ("shortlist", "propose_layers"): 1
+    }
+
+
+def test_another_proposal_reruns_the_shortlist_alone(searched):
+    config = searches(searched)
+    config["pruning"]["shortlist"] = {"by": "block_influence"}
+    assert search(searched, config) == iterations("shortlist", 2, SEARCHING)
+
+
+def test_another_number_of_iterations_reruns_the_blocks_alone(searched):
+    config = searches(searched)
+    config["pruning"]["iterations"] = 3
+    # A block is as long as the search: the others go on from where they are.
+    assert search(searched, config) == (
+        iterations("chrf", 1)
+        | iterations("loss", 1)
+        | iterations("shortlist", 1, SEARCHING)
+        | iterations("angular", 3)
+    )
+
+
+def test_another_metric_reruns_what_translates(searched):
+    config = searches(searched)
+    config["pruning"]["metric"] = "bleu"
+    assert search(searched, config) == (
+        iterations("chrf", 2) | iterations("shortlist", 2) | {("shortlist", "propose_layers"): 1}
+    )

@@ -40,19 +40,64 @@ STAGES = {
     for name, student in config["students"].items()
 }
 
-# How the search measures; what else is under `pruning` does not change a score.
-SEARCH = {key: config["pruning"][key] for key in ("metric", "protect_first", "protect_last")}
+# Criteria of the search: those that translate, that measure all layers at once, and not at all.
+GENERATED = ("chrf", "shortlist")
+ONE_PASS = ("block_influence", "angular")
+MEASURED = (*GENERATED, "loss", *ONE_PASS)
+UNMEASURED = ("middle", "last")
+ALL_CRITERIA = (*MEASURED, *UNMEASURED)
+PROTECTED = [config["pruning"][key] for key in ("protect_first", "protect_last")]
+
+# The criterion of each student, and every one that the experiment uses, the default first.
+CRITERIA = {
+    name: student["criterion"] or config["pruning"]["criterion"]
+    for name, student in config["students"].items()
+}
+SEARCHES = list(
+    dict.fromkeys(
+        [
+            config["pruning"]["criterion"],
+            *(CRITERIA[name] for name, s in config["students"].items() if s["layers_removed"]),
+            *(
+                name.split("-")[1]
+                for name in config["evaluation"]["systems"]
+                if name.startswith("pruned-") and name.count("-") == 2
+            ),
+        ]
+    )
+)
+
+# Every removal of every search that the experiment uses, in order.
+REMOVALS = [
+    {"pair": pair, "criterion": criterion, "iteration": k}
+    for pair in config["pairs"]
+    for criterion in SEARCHES
+    for k in range(1, config["pruning"]["iterations"] + 1)
+]
+
+
+scattergather:
+    layers=config["pruning"]["shards"],
 
 
 def get_systems():
-    """Everything that can be scored. "pruned-03" is the teacher after so many removals."""
-    pruned = [f"pruned-{k:02d}" for k in range(1, config["pruning"]["iterations"] + 1)]
+    """Everything that can be scored. "pruned-03" is the teacher after so many removals by the
+    default criterion, "pruned-loss-03" by another.
+    """
+    last = config["pruning"]["iterations"]
+    pruned = [
+        f"{name}-{k:02d}"
+        for name in ["pruned", *(f"pruned-{criterion}" for criterion in ALL_CRITERIA)]
+        for k in range(1, last + 1)
+    ]
     return ["base", "teacher", *pruned, *config["students"]]
 
 
 def is_made_here(path):
     """Whether a path is the output of a rule, and so need not exist before the run."""
-    return os.path.normpath(path).split(os.sep)[0] == "results"
+    folders = os.path.normpath(path).split(os.sep)
+    made = folders[0] == "results" and folders[1:2] != []
+    return made and folders[1] in (config["experiment"], "corpora", "mini_base")
 
 
 def read_layer_count(model):
@@ -80,18 +125,23 @@ def get_name_problems():
     systems = get_systems()
     if unknown := [name for name in config["evaluation"]["systems"] if name not in systems]:
         yield (
-            f"evaluation.systems: there is no {', '.join(unknown)}; choose among "
-            f"{', '.join(systems)}"
+            f"evaluation.systems: there is no {', '.join(unknown)}; choose among base, teacher, "
+            f"pruned-01 (the teacher after one removal) to the last of pruning.iterations, "
+            f"pruned-loss-01 (by another criterion) and {', '.join(config['students'])}"
         )
 
 
 def get_path_problems():
     """What the config wants to read and is not on disk."""
-    models = {f"{key}.model": config[key]["model"] for key in ("base", "teacher")}
-    for key, path in models.items():
+    models = {
+        (key, (config[key]["model"] or "").replace("{pair}", pair)): None
+        for key in ("base", "teacher")
+        for pair in config["pairs"]
+    }
+    for key, path in models:
         if path and not is_made_here(path) and not os.path.isdir(path):
             yield (
-                f"{key}: there is no directory {path!r}; give one that holds config.json, "
+                f"{key}.model: there is no directory {path!r}; give one that holds config.json, "
                 "*.safetensors and the processor's files"
             )
     data = config["data"]
@@ -123,6 +173,7 @@ def get_pruning_problems():
     """More removals than the teacher has layers for, or a student with more than are searched."""
     pruning = config["pruning"]
     model = config["teacher"]["model"] or config["base"]["model"]
+    model = model.replace("{pair}", config["pairs"][0])
     if layers := read_layer_count(model):
         most = max(0, layers - pruning["protect_first"] - pruning["protect_last"])
         if pruning["iterations"] > most:
@@ -171,28 +222,99 @@ wildcard_constraints:
     experiment=config["experiment"],
     pair="|".join(config["pairs"]),
     k=r"(?!00)\d\d",  # iteration 00 has its own rule
+    criterion="|".join(ALL_CRITERIA),
     student="|".join(config["students"]) or "none",
     stage=r"\d+-(full|qlora)",
-    system="|".join(["base", "teacher", r"pruned-(?!00)\d\d", *config["students"]]),
+    system="|".join(
+        [
+            "base",
+            "teacher",
+            rf"pruned-(?:(?:{'|'.join(ALL_CRITERIA)})-)?(?!00)\d\d",
+            *config["students"],
+        ]
+    ),
 
 
 def get_teacher(wildcards):
     """The teacher's directory: fine-tuned here, or given in config."""
     given = config["teacher"]["model"]
-    return given or f"results/{wildcards.experiment}/{wildcards.pair}/teacher"
+    if given:
+        return given.replace("{pair}", wildcards.pair)
+    return f"results/{wildcards.experiment}/{wildcards.pair}/teacher"
+
+
+def get_layers(wildcards, criterion, removed):
+    """The list of layers kept after so many removals; before the first, whatever the criterion."""
+    folder = f"results/{wildcards.experiment}/{wildcards.pair}/pruning"
+    if removed == 0:
+        return f"{folder}/iter_00/layers.json"
+    return f"{folder}/{criterion}/iter_{removed:02d}/layers.json"
 
 
 def get_previous_layers(wildcards):
     """The layers kept after iteration k-1, which iteration k prunes further."""
-    folder = f"results/{wildcards.experiment}/{wildcards.pair}/pruning"
-    return f"{folder}/iter_{int(wildcards.k) - 1:02d}/layers.json"
+    return get_layers(wildcards, wildcards.criterion, int(wildcards.k) - 1)
 
 
-def get_pruned_model(wildcards, removed):
+def get_search(wildcards):
+    """How a criterion measures: no more than changes its scores, so that no other key reruns it."""
+    pruning = config["pruning"]
+    search = {key: pruning[key] for key in ("protect_first", "protect_last")}
+    if wildcards.criterion in GENERATED:
+        return search | {"criterion": "chrf", "metric": pruning["metric"]}
+    if wildcards.criterion == "angular":
+        search["block"] = pruning["iterations"]
+    return search | {"criterion": wildcards.criterion}
+
+
+def get_embeddings(wildcards):
+    """What the search hears; the other criteria read the audio themselves, in one pass."""
+    if wildcards.criterion not in GENERATED:
+        return []
+    return [f"results/{wildcards.experiment}/{wildcards.pair}/pruning/embeddings.safetensors"]
+
+
+def get_proposal_search(wildcards):
+    """How the layers of a shortlist are found."""
+    pruning = config["pruning"]
+    search = {key: pruning[key] for key in ("protect_first", "protect_last")}
+    return search | {"criterion": pruning["shortlist"]["by"]}
+
+
+def get_proposal(wildcards):
+    """What a shortlist is made from; other criteria measure every removable layer."""
+    if wildcards.criterion != "shortlist":
+        return []
+    folder = f"results/{wildcards.experiment}/{wildcards.pair}/pruning/shortlist"
+    return [f"{folder}/iter_{wildcards.k}/proposal.csv"]
+
+
+def get_shortlist(wildcards):
+    """How many of the proposed layers are measured."""
+    return config["pruning"]["shortlist"]["size"] if wildcards.criterion == "shortlist" else 0
+
+
+def get_shards(wildcards):
+    """The parts of an iteration. What measures all layers in one pass gains nothing from parts."""
+    folder = f"results/{wildcards.experiment}/{wildcards.pair}/pruning/{wildcards.criterion}"
+    pattern = f"{folder}/iter_{wildcards.k}/shards/{{scatteritem}}.json"
+    if wildcards.criterion in ONE_PASS:
+        return [pattern.format(scatteritem="1-of-1")]
+    return gather.layers(pattern)
+
+
+def get_all_layers(wildcards):
+    """The layers kept after each removal."""
+    pattern = "results/{experiment}/{pair}/pruning/{criterion}/iter_{iteration:02d}/layers.json"
+    return [pattern.format(experiment=wildcards.experiment, **removal) for removal in REMOVALS]
+
+
+def get_pruned_model(wildcards, criterion, removed):
     """The teacher with so many layers removed."""
     if removed == 0:
         return get_teacher(wildcards)
-    return f"results/{wildcards.experiment}/{wildcards.pair}/pruning/iter_{removed:02d}/model"
+    folder = f"results/{wildcards.experiment}/{wildcards.pair}/pruning/{criterion}"
+    return f"{folder}/iter_{removed:02d}/model"
 
 
 def get_student_folder(wildcards):
@@ -213,7 +335,7 @@ def get_stage(wildcards):
 def get_start_model(wildcards):
     """The model that a student's first stage trains: the teacher, pruned as often as it says."""
     removed = config["students"][wildcards.student]["layers_removed"]
-    return get_pruned_model(wildcards, removed)
+    return get_pruned_model(wildcards, CRITERIA[wildcards.student], removed)
 
 
 def get_stage_model(wildcards):
@@ -260,8 +382,9 @@ def get_system_model(wildcards):
     if wildcards.system == "teacher":
         return get_teacher(wildcards)
     if wildcards.system.startswith("pruned-"):
-        removed = int(wildcards.system.removeprefix("pruned-"))
-        return get_pruned_model(wildcards, removed)
+        *criterion, removed = wildcards.system.removeprefix("pruned-").split("-")
+        [criterion] = criterion or [config["pruning"]["criterion"]]
+        return get_pruned_model(wildcards, criterion, int(removed))
     return f"{folder}/students/{wildcards.system}/packed"
 
 
@@ -283,8 +406,9 @@ def get_checkpoints():
     last = config["pruning"]["iterations"]
     kept = {"all": range(1, last + 1), "last": range(last, last + 1) if last else [], "none": []}
     return expand(
-        f"{EXPERIMENT}/{{pair}}/pruning/iter_{{k:02d}}/model",
+        f"{EXPERIMENT}/{{pair}}/pruning/{{criterion}}/iter_{{k:02d}}/model",
         pair=config["pairs"],
+        criterion=SEARCHES,
         k=kept[config["pruning"]["keep_checkpoints"]],
     )
 
@@ -296,5 +420,8 @@ def get_main_targets():
         pair=config["pairs"],
         student=config["students"],
     )
-    table = [f"{EXPERIMENT}/scores.csv", f"{EXPERIMENT}/scores.md", f"{EXPERIMENT}/config.json"]
-    return table + students + get_checkpoints()
+    names = ["scores.csv", "scores.md", "config.json"]
+    if config["pruning"]["iterations"]:
+        names += ["layers.csv", "layers.md"]
+    tables = [f"{EXPERIMENT}/{name}" for name in names]
+    return tables + students + get_checkpoints()

@@ -13,29 +13,85 @@ rule list_layers:
         "../scripts/list_layers.py"
 
 
-# Translate without each layer in turn, and score what comes out.
-rule score_layers:
+# What the decoder hears, once for every search: the audio encoder is never pruned.
+rule encode_clips:
+    input:
+        teacher=get_teacher,
+        segments=get_search_segments,
+        audio="results/{experiment}/data/audio",
+    output:
+        embeddings="results/{experiment}/{pair}/pruning/embeddings.safetensors",
+    log:
+        "logs/{experiment}/{pair}/encode_clips.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/encode_clips.jsonl"
+    conda:
+        "../../envs/qwen2audio.yaml"
+    resources:
+        gpu=1,
+        mem_mb=40000,
+        runtime="1h",
+    params:
+        clips=lookup("pruning/clips", within=config),
+        precision=lookup("generation/precision", within=config),
+    script:
+        "../scripts/encode_clips.py"
+
+
+# For a shortlist: measure every removal the cheap way.
+rule propose_layers:
     input:
         teacher=get_teacher,
         layers=get_previous_layers,
         segments=get_search_segments,
         audio="results/{experiment}/data/audio",
     output:
-        scores="results/{experiment}/{pair}/pruning/iter_{k}/scores.csv",
-        hypotheses="results/{experiment}/{pair}/pruning/iter_{k}/hypotheses.jsonl",
+        proposal="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/proposal.csv",
     log:
-        "logs/{experiment}/{pair}/score_layers/iter_{k}.log",
+        "logs/{experiment}/{pair}/propose_layers/{criterion}_{k}.log",
     benchmark:
-        "results/{experiment}/{pair}/benchmarks/score_layers/iter_{k}.jsonl"
+        "results/{experiment}/{pair}/benchmarks/propose_layers/{criterion}_{k}.jsonl"
     conda:
         "../../envs/qwen2audio.yaml"
     resources:
         gpu=1,
-        mem_mb=32000,
+        mem_mb=40000,
+        runtime="1h",
+    params:
+        clips=lookup("pruning/clips", within=config),
+        search=get_proposal_search,
+        prompt=lookup("prompt", within=config),
+        languages=lookup("languages", within=config),
+        generation=lookup("generation", within=config),
+    script:
+        "../scripts/propose_layers.py"
+
+
+# Measure what the removal of each layer costs, for a part of the layers.
+rule score_layers:
+    input:
+        teacher=get_teacher,
+        layers=get_previous_layers,
+        segments=get_search_segments,
+        audio="results/{experiment}/data/audio",
+        embeddings=get_embeddings,
+        proposal=get_proposal,
+    output:
+        shard="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/shards/{scatteritem}.json",
+    log:
+        "logs/{experiment}/{pair}/score_layers/{criterion}_{k}_{scatteritem}.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/score_layers/{criterion}_{k}_{scatteritem}.jsonl"
+    conda:
+        "../../envs/qwen2audio.yaml"
+    resources:
+        gpu=1,
+        mem_mb=40000,
         runtime="8h",
     params:
         clips=lookup("pruning/clips", within=config),
-        search=SEARCH,
+        search=get_search,
+        shortlist=get_shortlist,
         prompt=lookup("prompt", within=config),
         languages=lookup("languages", within=config),
         generation=lookup("generation", within=config),
@@ -43,37 +99,99 @@ rule score_layers:
         "../scripts/score_layers.py"
 
 
-# Drop the layer whose absence scores best.
+# Put the parts of an iteration together, after a check that they belong together.
+rule gather_scores:
+    input:
+        shards=get_shards,
+    output:
+        scores="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/scores.csv",
+        hypotheses="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/hypotheses.jsonl",
+    log:
+        "logs/{experiment}/{pair}/gather_scores/{criterion}_{k}.log",
+    localrule: True
+    conda:
+        "../../envs/scoring.yaml"
+    script:
+        "../scripts/gather_scores.py"
+
+
+# Drop the layer whose removal costs least.
 rule select_layer:
     input:
         layers=get_previous_layers,
-        scores="results/{experiment}/{pair}/pruning/iter_{k}/scores.csv",
+        scores="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/scores.csv",
+        hypotheses="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/hypotheses.jsonl",
+        segments=get_search_segments,
+        proposal=get_proposal,
     output:
-        layers="results/{experiment}/{pair}/pruning/iter_{k}/layers.json",
+        layers="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/layers.json",
     log:
-        "logs/{experiment}/{pair}/select_layer/iter_{k}.log",
+        "logs/{experiment}/{pair}/select_layer/{criterion}_{k}.log",
+    wildcard_constraints:
+        criterion="|".join(MEASURED),
     localrule: True
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/scoring.yaml"
+    params:
+        clips=lookup("pruning/clips", within=config),
+        protected=PROTECTED,
+        shortlist=get_shortlist,
     script:
         "../scripts/select_layer.py"
+
+
+# Drop a layer by its place in the stack, without measuring.
+rule select_layer_by_place:
+    input:
+        layers=get_previous_layers,
+    output:
+        layers="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/layers.json",
+    log:
+        "logs/{experiment}/{pair}/select_layer_by_place/{criterion}_{k}.log",
+    wildcard_constraints:
+        criterion="|".join(UNMEASURED),
+    localrule: True
+    conda:
+        "../../envs/scoring.yaml"
+    params:
+        protected=PROTECTED,
+    script:
+        "../scripts/select_layer_by_place.py"
+
+
+# Which layers each search removes, by how much, and how far the searches agree.
+rule tabulate_layers:
+    input:
+        layers=get_all_layers,
+    output:
+        csv="results/{experiment}/layers.csv",
+        markdown="results/{experiment}/layers.md",
+    log:
+        "logs/{experiment}/tabulate_layers.log",
+    localrule: True
+    conda:
+        "../../envs/scoring.yaml"
+    params:
+        removals=REMOVALS,
+    script:
+        "../scripts/tabulate_layers.py"
 
 
 # Write the weights of one iteration, made from the teacher and the list of its kept layers.
 rule materialize_pruned:
     input:
         teacher=get_teacher,
-        layers="results/{experiment}/{pair}/pruning/iter_{k}/layers.json",
+        layers="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/layers.json",
     output:
-        model=directory("results/{experiment}/{pair}/pruning/iter_{k}/model"),
+        model=directory("results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/model"),
     log:
-        "logs/{experiment}/{pair}/materialize_pruned/iter_{k}.log",
+        "logs/{experiment}/{pair}/materialize_pruned/{criterion}_{k}.log",
     benchmark:
-        "results/{experiment}/{pair}/benchmarks/materialize_pruned/iter_{k}.jsonl"
+        "results/{experiment}/{pair}/benchmarks/materialize_pruned/{criterion}_{k}.jsonl"
     conda:
         "../../envs/qwen2audio.yaml"
     resources:
-        mem_mb=32000,
+        mem_mb=40000,
         runtime="1h",
     script:
         "../scripts/materialize_pruned.py"

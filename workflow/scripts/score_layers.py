@@ -1,26 +1,51 @@
-"""Score the teacher's translations without each removable layer in turn."""
+"""Measure what the removal of each layer of a shard costs."""
+
+from dataclasses import asdict
 
 import torch
 
-from slimspeech.artifacts import read_json, read_jsonl, write_csv, write_jsonl
+from slimspeech.artifacts import read_csv, read_json, read_jsonl, write_json
+from slimspeech.embeddings import origin, read_embeddings
 from slimspeech.generation import GenerationSettings
 from slimspeech.logs import log_to
 from slimspeech.prompts import Prompt
-from slimspeech.pruning import SearchSettings, score_removals
 from slimspeech.qwen2audio import load_for_inference, load_processor
+from slimspeech.search import SearchSettings, score_removals
+from slimspeech.selection import candidates
+from slimspeech.shards import number_of, share
 
 log_to(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)
 
 generation = GenerationSettings(**snakemake.params.generation)
+settings = SearchSettings(**snakemake.params.search)
+prompt = Prompt.of(snakemake.params.prompt, snakemake.params.languages)
+segments = read_jsonl(snakemake.input.segments)[: snakemake.params.clips]
+made_from = origin(snakemake.input.teacher, segments, generation.precision)
+kept = read_json(snakemake.input.layers)["kept"]
+proposal = [row for path in snakemake.input.proposal for row in read_csv(path)]
+protected = (settings.protect_first, settings.protect_last)
+considered = candidates(kept, *protected, proposal, snakemake.params.shortlist)
+mine = share(considered, *number_of(snakemake.wildcards.scatteritem))
 scores, hypotheses = score_removals(
     load_for_inference(snakemake.input.teacher, generation.precision),
     load_processor(snakemake.input.teacher),
-    read_json(snakemake.input.layers)["kept"],
-    read_jsonl(snakemake.input.segments)[: snakemake.params.clips],
-    Prompt.of(snakemake.params.prompt, snakemake.params.languages),
+    kept,
+    mine,
+    segments,
+    [clip for path in snakemake.input.embeddings for clip in read_embeddings(path, made_from)],
+    prompt,
     generation,
-    SearchSettings(**snakemake.params.search),
+    settings,
 )
-write_jsonl(snakemake.output.hypotheses, hypotheses)
-write_csv(snakemake.output.scores, scores)
+shard = {
+    "shard": snakemake.wildcards.scatteritem,
+    "iteration": int(snakemake.wildcards.k),
+    "kept": kept,
+    **made_from,
+    "settings": [asdict(settings), asdict(prompt), asdict(generation)],
+    "candidates": considered,
+    "scores": scores,
+    "hypotheses": hypotheses,
+}
+write_json(snakemake.output.shard, shard)

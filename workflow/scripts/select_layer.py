@@ -1,10 +1,18 @@
-"""Drop the layer whose absence scores best."""
+"""Drop the layer whose removal costs least."""
 
-from slimspeech.artifacts import read_csv, read_json, write_json
+from slimspeech.artifacts import read_csv, read_json, read_jsonl, write_json
 from slimspeech.logs import log_to
-from slimspeech.selection import drop_least_important
+from slimspeech.selection import candidates, drop_least_important
 
 log_to(snakemake.log[0])
 
-layers = drop_least_important(read_json(snakemake.input.layers), read_csv(snakemake.input.scores))
-write_json(snakemake.output.layers, layers)
+layers = read_json(snakemake.input.layers)
+proposal = [row for path in snakemake.input.proposal for row in read_csv(path)]
+dropped = drop_least_important(
+    layers,
+    read_csv(snakemake.input.scores),
+    candidates(layers["kept"], *snakemake.params.protected, proposal, snakemake.params.shortlist),
+    read_jsonl(snakemake.input.hypotheses),
+    read_jsonl(snakemake.input.segments)[: snakemake.params.clips],
+)
+write_json(snakemake.output.layers, dropped)

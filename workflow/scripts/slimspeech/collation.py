@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import BatchFeature, ProcessorMixin
+from torch import Tensor
+from transformers import BatchEncoding, ProcessorMixin
 
 from slimspeech.artifacts import Row
 from slimspeech.audio import read_audio
-from slimspeech.encoder import crop
+from slimspeech.encoder import crop, token_counts
 from slimspeech.errors import InputError
 from slimspeech.prompts import END_OF_TURN, Prompt
 
@@ -20,6 +21,31 @@ def window_seconds(processor: ProcessorMixin) -> float:
     """The longest clip the audio encoder reads, in seconds (30 for Qwen2-Audio)."""
     extractor = processor.feature_extractor
     return extractor.n_samples / extractor.sampling_rate
+
+
+def extract_features(processor: ProcessorMixin, audio: Sequence[np.ndarray]) -> dict[str, Tensor]:
+    """Log-mel `features` (B, mel bins, frames) of 16 kHz mono clips, cropped, and their `mask`.
+
+    Raises InputError for a clip longer than the window, which the feature extractor would cut
+    without a word.
+    """
+    extractor = processor.feature_extractor
+    for clip in audio:
+        if len(clip) > extractor.n_samples:
+            raise InputError(
+                f"a clip lasts {len(clip) / extractor.sampling_rate:.2f} s and the model reads "
+                f"{window_seconds(processor):g} s; only translating cuts long clips "
+                "(data.long_segments: split), other steps need data without them"
+            )
+    batch = extractor(
+        list(audio),
+        sampling_rate=extractor.sampling_rate,
+        padding="max_length",
+        return_attention_mask=True,
+        return_tensors="pt",
+    )
+    features, mask = crop(batch["input_features"], batch["attention_mask"])
+    return {"features": features, "mask": mask}
 
 
 class Collator:
@@ -34,41 +60,26 @@ class Collator:
         self.processor = processor
         self.prompt = prompt
 
-    def prompts(self, pairs: Sequence[str], audio: Sequence[np.ndarray]) -> BatchFeature:
+    def prompts(self, pairs: Sequence[str], audio_tokens: Sequence[int]) -> BatchEncoding:
         """Left-padded prompts, so that all translations begin at the same position.
 
-        audio: 16 kHz float32 mono clips. Raises InputError for one longer than the window, which
-        the feature extractor would cut without a word.
+        audio_tokens: for each clip the placeholders that its embeddings take the place of. The
+        ids are those of the processor given the audio, which the tests compare.
         """
-        extractor = self.processor.feature_extractor
-        for clip in audio:
-            if len(clip) > extractor.n_samples:
-                raise InputError(
-                    f"a clip lasts {len(clip) / extractor.sampling_rate:.2f} s and the model reads "
-                    f"{window_seconds(self.processor):g} s; set data.long_segments to `split`"
-                )
-        batch = self.processor(
-            text=[self.prompt.render(self.processor, pair) for pair in pairs],
-            audio=list(audio),
-            sampling_rate=extractor.sampling_rate,
-            padding=True,
-            padding_side="left",
-            return_tensors="pt",
+        placeholder = self.processor.audio_token
+        texts = [
+            self.prompt.render(self.processor, pair).replace(placeholder, placeholder * count)
+            for pair, count in zip(pairs, audio_tokens, strict=True)
+        ]
+        return self.processor.tokenizer(
+            texts, padding=True, padding_side="left", return_tensors="pt"
         )
-        # A processor that takes the clips under another keyword would leave a text-only batch.
-        if "input_features" not in batch:
-            raise RuntimeError("the processor returned no audio features")
-        batch["input_features"], batch["feature_attention_mask"] = crop(
-            batch["input_features"], batch["feature_attention_mask"]
-        )
-        return batch
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:
         """Right-padded prompts and answers. The answer ends with the end-of-turn token."""
         rate = self.processor.feature_extractor.sampling_rate
-        batch = self.prompts(
-            [row["pair"] for row in rows], [read_audio(row["audio"], rate) for row in rows]
-        )
+        heard = extract_features(self.processor, [read_audio(row["audio"], rate) for row in rows])
+        batch = self.prompts([row["pair"] for row in rows], token_counts(heard["mask"]).tolist())
         tokenizer = self.processor.tokenizer
         # Tokenised apart and joined as ids, so that training continues exactly the tokens that
         # generation is given, whatever the tokenizer would merge across the seam.
@@ -91,6 +102,6 @@ class Collator:
             # Not from the pad id: the end-of-text token may be both.
             "attention_mask": (torch.arange(padded.shape[1]) < lengths[:, None]).long(),
             "labels": pad(labels, batch_first=True, padding_value=IGNORED),
-            "input_features": batch["input_features"],
-            "feature_attention_mask": batch["feature_attention_mask"],
+            "input_features": heard["features"],
+            "feature_attention_mask": heard["mask"],
         }

@@ -31,6 +31,34 @@ def embed_prompts(model: PreTrainedModel, input_ids: Tensor, audio: Sequence[Ten
     return embeddings
 
 
+def attention_inputs(
+    decoder: nn.Module, embeddings: Tensor, mask: Tensor
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """What a decoder layer takes besides the states of a whole pass: attention bias, rotary angles.
+
+    embeddings: (B, L, hidden size); mask: (B, L), padded on either side.
+    Raises InputError for a decoder with a sliding window.
+    """
+    if set(decoder.config.layer_types) != {"full_attention"}:
+        raise InputError("the decoder has layers with a sliding window, which are not supported")
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    length = embeddings.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=embeddings.device).tril()
+    bias = bias_of(causal & mask.bool()[:, None, None, :], embeddings.dtype)
+    return bias, decoder.rotary_emb(embeddings, positions)
+
+
+def logits_of(model: PreTrainedModel, states: Tensor) -> Tensor:
+    """(…, vocabulary), from what the last layer gives: (…, hidden size).
+
+    Raises RuntimeError if a logit is not a number.
+    """
+    logits = model.lm_head(model.get_decoder().norm(states))
+    if not torch.isfinite(logits).all():
+        raise RuntimeError("the model gives logits that are not numbers; use precision: fp32")
+    return logits
+
+
 @torch.inference_mode()
 def decode(
     model: PreTrainedModel,
@@ -53,9 +81,6 @@ def decode(
     strangers = [layer for layer in missing if layer is not None and layer not in kept]
     if strangers or len(set(missing)) != len(missing):
         raise InputError(f"variants without layers {list(missing)} do not fit the stack {kept}")
-    decoder = model.get_decoder()
-    if set(decoder.config.layer_types) != {"full_attention"}:
-        raise InputError("the decoder has layers with a sliding window, which are not supported")
     # In order of the missing layer, so that the rows that share a prompt's pass are neighbours.
     order = sorted(range(len(missing)), key=lambda v: (missing[v] is None, missing[v]))
     batch = _Batch(model, kept, [missing[v] for v in order], mask)
@@ -147,11 +172,7 @@ class _Batch:
 
     def _prompt(self, embeddings: Tensor) -> Tensor:
         """The prompts' pass: fills the caches, returns logits (variants * B, vocabulary)."""
-        positions = (self.mask.cumsum(-1) - 1).clamp(min=0)
-        rotary = self.decoder.rotary_emb(embeddings, positions)
-        length = embeddings.shape[1]
-        causal = torch.ones(length, length, dtype=torch.bool, device=embeddings.device).tril()
-        bias = bias_of(causal & self.mask.bool()[:, None, None, :], embeddings.dtype)
+        bias, rotary = attention_inputs(self.decoder, embeddings, self.mask)
         trunk = embeddings  # what all variants share that have not met their missing layer
         branches: list[Tensor] = []
         for layer in self.kept:
@@ -171,7 +192,7 @@ class _Batch:
                 trunk = module(trunk, bias, past_key_values=together, position_embeddings=rotary)
             self._keep([*captured, *[together] * behind], through if lacking else None)
         last = torch.cat([*branches, *[trunk] * (len(self.missing) - len(branches))])[:, -1]
-        return self._logits(last)
+        return logits_of(self.model, last)
 
     def _keep(self, captured: Sequence[_Capture], lacking: int | None) -> None:
         """Lay out one layer's keys and values for the rows that run it."""
@@ -205,10 +226,4 @@ class _Batch:
                     past_key_values=cache,
                     position_embeddings=tuple(angle[here] for angle in rotary),
                 )
-        return self._logits(hidden[:, -1])
-
-    def _logits(self, hidden: Tensor) -> Tensor:
-        logits = self.model.lm_head(self.decoder.norm(hidden))
-        if not torch.isfinite(logits).all():
-            raise RuntimeError("the model gives logits that are not numbers; use precision: fp32")
-        return logits
+        return logits_of(self.model, hidden[:, -1])

@@ -68,24 +68,24 @@ def score(
     Scores run from 0 to 100 and are not rounded. Raises InputError when there is nothing to
     score, the lengths differ or a metric is unknown.
     """
-    _check(hypotheses, references)
+    check_counts(hypotheses, references)
     results = {}
     for name in metrics:
-        scorer = _scorer(name, target_language)
-        value = scorer.corpus_score(hypotheses, [references]).score
-        results[name] = {"score": value, "signature": str(scorer.get_signature())}
+        measure = scorer(name, target_language)
+        value = measure.corpus_score(hypotheses, [references]).score
+        results[name] = {"score": value, "signature": str(measure.get_signature())}
         logger.info("%s %.2f on %d segments", name, value, len(hypotheses))
     return results
 
 
 def segment_scores(hypotheses: list[str], references: list[str], metric: str) -> list[float]:
     """The score of each segment by itself, 0 to 100. BLEU has none worth reading: InputError."""
-    _check(hypotheses, references)
+    check_counts(hypotheses, references)
     if metric not in SEGMENT_METRICS:
         raise InputError(f"no segment scores by {metric!r}; use {' or '.join(SEGMENT_METRICS)}")
-    scorer = _scorer(metric)
+    measure = scorer(metric)
     return [
-        scorer.sentence_score(hypothesis, [reference]).score
+        measure.sentence_score(hypothesis, [reference]).score
         for hypothesis, reference in zip(hypotheses, references, strict=True)
     ]
 
@@ -116,7 +116,8 @@ def segment_rows(
     return rows
 
 
-def _scorer(metric: str, target_language: str = "") -> BLEU | CHRF:
+def scorer(metric: str, target_language: str = "") -> BLEU | CHRF:
+    """sacreBLEU's metric of that name, set up for the language. Raises InputError if unknown."""
     if metric == "bleu":
         return BLEU(tokenize=_tokenizer(target_language))
     if metric == "chrf":
@@ -136,7 +137,8 @@ def _tokenizer(target_language: str) -> str:
     return "char" if target_language in WRITTEN_WITHOUT_SPACES | {"ko"} else "13a"
 
 
-def _check(hypotheses: list[str], references: list[str]) -> None:
+def check_counts(hypotheses: Sequence[str], references: Sequence[str]) -> None:
+    """Raises InputError unless there are segments, and a hypothesis for each."""
     if not references:
         raise InputError("nothing to score: the manifest holds no segments; check data.split")
     if len(hypotheses) != len(references):

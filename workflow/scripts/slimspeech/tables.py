@@ -71,7 +71,6 @@ def _row(score: Mapping[str, Any], size: Mapping[str, Any], translation: Mapping
         "decoder_layers": size["decoder_layers"],
         "weights": size["weights"],
         "bytes": size["bytes"],
-        "stored_dtype": size.get("dtype"),
         "quantization": size.get("quantization"),
         "percent_of_base": None,
         **{name: result["score"] for name, result in metrics.items()},
@@ -120,7 +119,7 @@ def _section(pair: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     )
     return [
         f"## {source} to {target} ({pair}), {rows[0]['segments']} segments",
-        _aligned(header, cells),
+        aligned(header, cells),
         f"Size: safetensors files, in units of a thousand. % of teacher: by {ranking}.\n"
         f"Speed: seconds of work per second of audio, on {_settings(rows)}.",
         f"Signatures of the scores:\n\n{signatures}",
@@ -142,7 +141,7 @@ def _fixed(number: float | None, digits: int) -> str:
     return MISSING if number is None else f"{number:.{digits}f}"
 
 
-def _aligned(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+def aligned(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     """First column to the left, the others, all numbers, to the right."""
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]

@@ -1,0 +1,297 @@
+"""What the benchmarks share: arguments, inputs, timing, and every call of the library's engine."""
+
+import argparse
+import contextlib
+import logging
+import math
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import transformers
+from transformers import PreTrainedModel, ProcessorMixin
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
+
+from slimspeech import training
+from slimspeech.artifacts import Row, read_jsonl
+from slimspeech.collation import window_seconds
+from slimspeech.embeddings import encode_clips, read_clips
+from slimspeech.errors import InputError
+from slimspeech.generation import GenerationSettings, translate, translate_variants
+from slimspeech.languages import target_code
+from slimspeech.metrics import score, search_metric
+from slimspeech.prompts import Prompt
+from slimspeech.qwen2audio import device_name, load_for_inference, load_processor
+
+T = TypeVar("T")
+
+RESULTS = Path("results/mini/en-de")
+PARTS = ("train", "validation", "test")
+ENCODED_AT_ONCE = 16
+PROMPT = Prompt(
+    system="You are a professional translator.",
+    user="Translate the {source} speech into {target}:",
+    languages={},
+)
+
+
+# Arguments and inputs
+
+
+def make_parser(description: str, clips: int) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add = parser.add_argument
+    add("--model", type=Path, default=RESULTS / "teacher", help="directory of the model")
+    add(
+        "--segments",
+        type=Path,
+        nargs="+",
+        default=[RESULTS / "data" / f"{part}.jsonl" for part in PARTS],
+        help="manifests; their first rows are taken",
+    )
+    add("--clips", type=positive, default=clips, help="how many segments")
+    add_machine(parser)
+    return parser
+
+
+def add_machine(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--precision", choices=("fp32", "bf16"), default="fp32", help="of both sides")
+    add("--threads", type=positive, default=os.cpu_count(), help="CPU threads of both sides")
+    add("--repeats", type=positive, default=3, help="rounds; the median counts")
+
+
+def add_decoding(parser: argparse.ArgumentParser, max_new_tokens: int = 64) -> None:
+    add = parser.add_argument
+    add("--max-new-tokens", type=positive, default=max_new_tokens, help="cap of both sides")
+    add("--batch-size", type=rows_at_once, default="auto", help="hypotheses the engine decodes")
+
+
+def positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not positive")
+    return number
+
+
+def rows_at_once(text: str) -> int | str:
+    return text if text == "auto" else positive(text)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A model and what it is given. All segments are of one pair and fit the model's window."""
+
+    model: PreTrainedModel
+    processor: ProcessorMixin
+    segments: list[Row]
+    generation: GenerationSettings
+
+
+def load(options: argparse.Namespace, clips: int | None = None) -> Bench:
+    """Raises InputError when an input is missing, too small, or too long to compare."""
+    torch.set_num_threads(options.threads)
+    processor, segments = load_inputs(options, clips or options.clips)
+    generation = GenerationSettings(options.batch_size, options.max_new_tokens, options.precision)
+    model = load_for_inference(str(options.model), options.precision)
+    return Bench(model, processor, segments, generation)
+
+
+def load_inputs(options: argparse.Namespace, clips: int) -> tuple[ProcessorMixin, list[Row]]:
+    """The processor, and the first segments of the manifests."""
+    missing = [path for path in [options.model, *options.segments] if not path.exists()]
+    if missing:
+        raise InputError(
+            f"{missing[0]}: not there; `make run` leaves it, or give --model and --segments"
+        )
+    processor = load_processor(options.model)
+    rows = [row for path in options.segments for row in read_jsonl(path)][:clips]
+    if len(rows) < clips:
+        raise InputError(f"{clips} segments are wanted and the manifests have {len(rows)}")
+    if len({row["pair"] for row in rows}) != 1:
+        raise InputError("the segments are of several pairs; give manifests of one")
+    long = [row["id"] for row in rows if row["duration"] > window_seconds(processor)]
+    if long:
+        raise InputError(f"segment {long[0]} is longer than the model's window; leave it out")
+    return processor, rows
+
+
+def removable(model: PreTrainedModel, count: int | None = None) -> list[int]:
+    """The layers that may go, all but the first and the last; or `count` of them, spread evenly."""
+    layers = list(range(1, len(model.get_decoder().layers) - 1))
+    if count is None:
+        return layers
+    if count > len(layers):
+        raise InputError(f"{count} candidates are wanted and the model has {len(layers)}")
+    return [layers[(2 * i + 1) * len(layers) // (2 * count)] for i in range(count)]
+
+
+# The engine. What the library changes in its interface is adapted here alone.
+
+
+def translate_with_engine(bench: Bench, rows: Sequence[Row]) -> list[str]:
+    return translate(bench.model, bench.processor, rows, PROMPT, bench.generation)
+
+
+def encode_with_engine(bench: Bench, rows: Sequence[Row]) -> list[Any]:
+    """The part that a search does once, whatever its iterations: the audio embeddings."""
+    clips = read_clips(rows, bench.processor)
+    return encode_clips(bench.model, bench.processor, clips, ENCODED_AT_ONCE)
+
+
+def search_with_engine(
+    bench: Bench, clips: Sequence[Any], kept: Sequence[int], missing: Sequence[int]
+) -> dict[int, list[str]]:
+    """One iteration on encoded clips: the hypotheses without each missing layer."""
+    texts = translate_variants(
+        bench.model, bench.processor, clips, PROMPT, bench.generation, kept, missing
+    )
+    return dict(zip(missing, texts, strict=True))
+
+
+def batches_of_fine_tune(rows: Sequence[Row], batch_size: int, seed: int) -> Any:
+    """The sampler of fine_tune(), so that another trainer can be given the same batches."""
+    lengths = list(training._dataset(list(rows))["length"])
+    return training._LengthGroupedBatches(batch_size, lengths, seed)
+
+
+def choose(hypotheses: dict[int, list[str]], rows: Sequence[Row]) -> tuple[int, str, float]:
+    """The layer whose absence scores highest (of equals the deepest), the metric, the score."""
+    language = target_code(rows[0]["pair"])
+    metric = search_metric(language)
+    references = [row["target"] for row in rows]
+    scores = {
+        layer: score(texts, references, language, [metric])[metric]["score"]
+        for layer, texts in hypotheses.items()
+    }
+    best = max(scores, key=lambda layer: (scores[layer], layer))
+    return best, metric, scores[best]
+
+
+# Timing
+
+
+def timed(work: Callable[[], T]) -> tuple[T, float]:
+    """What the work returns, and the seconds until the device has done it."""
+    synchronize()
+    start = time.perf_counter()
+    value = work()
+    synchronize()
+    return value, time.perf_counter() - start
+
+
+def synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+@dataclass
+class Timing:
+    """Seconds of each round, and what the last round returned."""
+
+    seconds: list[float]
+    value: Any
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    def cells(self, engine: "Timing") -> list[str]:
+        """Median, lowest to highest, and the ratio to the engine's median."""
+        return [
+            f"{self.median:.2f}",
+            f"{min(self.seconds):.2f}–{max(self.seconds):.2f}",
+            f"{self.median / engine.median:.2f}",
+        ]
+
+
+def compare(
+    works: dict[str, Callable[[Sequence[Row]], Any]],
+    rows: Sequence[Row],
+    *,
+    repeats: int,
+    warm_up: int = 2,
+) -> dict[str, Timing]:
+    """Time each work on the rows, after trying it on the first few.
+
+    The rounds go through all works in turn, so that what else the machine does falls on all.
+    """
+    timings = {name: Timing([], None) for name in works}
+    # What transformers prints on its way is no part of the report.
+    with contextlib.redirect_stdout(sys.stderr):
+        for work in works.values():
+            work(rows[:warm_up])
+        for number in range(repeats):
+            for name, work in works.items():
+                timing = timings[name]
+                timing.value, seconds = timed(lambda work=work: work(rows))
+                timing.seconds.append(seconds)
+                print(f"round {number + 1}, {name}: {seconds:.2f} s")
+    return timings
+
+
+# What is printed
+
+
+def differing(found: Sequence[str], expected: Sequence[str]) -> str:
+    """ "identical", or how many of the hypotheses differ."""
+    wrong = sum(a != b for a, b in zip(found, expected, strict=True))
+    return f"{wrong} of {len(expected)} differ" if wrong else "identical"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown, its first column to the left and the others to the right."""
+    cells = [list(map(str, row)) for row in (head, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    rule = [
+        "-" * width if number == 0 else "-" * (width - 1) + ":"
+        for number, width in enumerate(widths)
+    ]
+    cells.insert(1, rule)
+    return "\n".join(
+        f"| {row[0].ljust(widths[0])} | "
+        + " | ".join(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
+        + " |"
+        for row in cells
+    )
+
+
+def report(title: str, about: Sequence[str], *parts: str) -> None:
+    """Print a heading, one line on what ran and where, and the parts."""
+    print("\n\n".join([f"## {title}", "; ".join([*about, machine()]) + ".", *parts]))
+
+
+def machine() -> str:
+    """The device, the CPU, and the versions that matter."""
+    cpu = "unknown CPU"
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+        cpu = names[0] if names else cpu
+    return (
+        f"{device_name()} ({cpu}, {os.cpu_count()} cores), "
+        f"torch {torch.__version__}, transformers {transformers.__version__}"
+    )
+
+
+def largest(values: Sequence[float]) -> float:
+    """The largest, or not a number if there is none."""
+    return max(values, default=math.nan)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a benchmark; what the user can mend is said in one sentence."""
+    transformers.utils.logging.set_verbosity_error()
+    logging.getLogger("slimspeech").setLevel(logging.WARNING)
+    try:
+        main()
+    except InputError as error:
+        sys.exit(str(error))

@@ -1,0 +1,88 @@
+"""The benchmarks run, on a tiny model, and find the same hypotheses. Times are not looked at."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+import torch
+
+from slimspeech.artifacts import write_jsonl
+from slimspeech.errors import InputError
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+QUICK = ["--repeats", "1", "--threads", "1"]
+
+
+@pytest.fixture
+def bench(monkeypatch, capsys):
+    """Runs a benchmark's main() and gives what it prints."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+
+    def run(name, *options):
+        importlib.import_module(name).main([*options, *QUICK])
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def given(trained, rows, tmp_path) -> list[str]:
+    """The tiny model and the German rows."""
+    segments = tmp_path / "segments.jsonl"
+    write_jsonl(segments, [row for row in rows if row["pair"] == "en-de"])
+    return ["--model", trained[0], "--segments", str(segments)]
+
+
+def test_search_iteration(bench, given):
+    out = bench("search_iteration", *given, "--clips", "3", "--max-new-tokens", "20")
+    assert "3 clips, 2 candidates of 4 layers" in out
+    assert out.count("identical |") == 2 and out.count(", same |") == 2
+    assert "differ" not in out and "another" not in out
+
+
+def test_search_iteration_in_bf16_counts_what_differs(bench, given):
+    options = ["--clips", "2", "--max-new-tokens", "6", "--candidates", "1"]
+    out = bench("search_iteration", *given, *options, "--precision", "bf16")
+    assert out.count("identical") + out.count("of 2 differ") == 2
+    assert "1 candidates of 4 layers; bf16" in out
+
+
+def test_search_scaling(bench, given):
+    segments = given[-1]  # of three rows, and four are wanted
+    options = ["--clips", "1", "--max-new-tokens", "4", "--iterations", "2"]
+    out = bench("search_scaling", *given, segments, *options)
+    assert "at x4" in out and "| iteration 2 " in out
+
+
+def test_translation(bench, given):
+    out = bench("translation", *given, "--clips", "3", "--max-new-tokens", "20")
+    assert out.count("identical |") == 2 and "differ" not in out
+
+
+def test_training_step(bench, given):
+    options = ["--clips", "2", "--batch-size", "1", "--steps", "10"]
+    out = bench("training_step", *given, *options)
+    assert "Losses on the same batches are equal" in out
+
+
+def test_full_size_in_tiny(bench):
+    out = bench("full_size", "--tiny", "--max-new-tokens", "4", "--precision", "fp32")
+    assert "TINY" in out and "candidates: identical." in out
+    assert "2 x 3 x" in out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_full_size_says_that_it_needs_a_gpu(bench):
+    with pytest.raises(InputError, match="needs a GPU"):
+        bench("full_size")
+
+
+def test_missing_inputs_are_named(bench, given, tmp_path):
+    for option, path in (("--model", "teacher"), ("--segments", "train.jsonl")):
+        with pytest.raises(InputError, match=f"{path}: not there; `make run` leaves it"):
+            bench("translation", *given, option, str(tmp_path / path))
+
+
+def test_too_few_segments_are_an_error(bench, given):
+    with pytest.raises(InputError, match="4 segments are wanted and the manifests have 3"):
+        bench("translation", *given, "--clips", "4")

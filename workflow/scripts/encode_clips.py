@@ -1,0 +1,22 @@
+"""Compute the audio embeddings of the segments that the search translates."""
+
+import torch
+
+from slimspeech.artifacts import read_jsonl
+from slimspeech.embeddings import encode_clips, origin, read_clips, write_embeddings
+from slimspeech.logs import log_to
+from slimspeech.qwen2audio import load_for_inference, load_processor
+
+log_to(snakemake.log[0])
+torch.set_num_threads(snakemake.threads)
+
+precision = snakemake.params.precision
+segments = read_jsonl(snakemake.input.segments)[: snakemake.params.clips]
+processor = load_processor(snakemake.input.teacher)
+clips = encode_clips(
+    load_for_inference(snakemake.input.teacher, precision),
+    processor,
+    read_clips(segments, processor),
+)
+made_from = origin(snakemake.input.teacher, segments, precision)
+write_embeddings(snakemake.output.embeddings, clips, made_from)

@@ -1,0 +1,30 @@
+"""Measure every removal by a cheap criterion, from which a shortlist is made."""
+
+import torch
+
+from slimspeech.artifacts import read_json, read_jsonl, write_csv
+from slimspeech.generation import GenerationSettings
+from slimspeech.logs import log_to
+from slimspeech.prompts import Prompt
+from slimspeech.qwen2audio import load_for_inference, load_processor
+from slimspeech.search import SearchSettings, score_removals
+from slimspeech.selection import removable
+
+log_to(snakemake.log[0])
+torch.set_num_threads(snakemake.threads)
+
+generation = GenerationSettings(**snakemake.params.generation)
+settings = SearchSettings(**snakemake.params.search)
+kept = read_json(snakemake.input.layers)["kept"]
+scores, _ = score_removals(
+    load_for_inference(snakemake.input.teacher, generation.precision),
+    load_processor(snakemake.input.teacher),
+    kept,
+    removable(kept, settings.protect_first, settings.protect_last),
+    read_jsonl(snakemake.input.segments)[: snakemake.params.clips],
+    [],
+    Prompt.of(snakemake.params.prompt, snakemake.params.languages),
+    generation,
+    settings,
+)
+write_csv(snakemake.output.proposal, scores)

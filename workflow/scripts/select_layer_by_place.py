@@ -1,0 +1,11 @@
+"""Drop a layer by its place in the stack, without measuring."""
+
+from slimspeech.artifacts import read_json, write_json
+from slimspeech.logs import log_to
+from slimspeech.selection import drop_by_place
+
+log_to(snakemake.log[0])
+
+layers = read_json(snakemake.input.layers)
+dropped = drop_by_place(layers, snakemake.wildcards.criterion, *snakemake.params.protected)
+write_json(snakemake.output.layers, dropped)

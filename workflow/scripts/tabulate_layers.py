@@ -1,0 +1,12 @@
+"""Put the removals of every pair and search into one table."""
+
+from slimspeech.artifacts import read_json, write_csv, write_text
+from slimspeech.layer_tables import layers_markdown, tabulate_layers
+from slimspeech.logs import log_to
+
+log_to(snakemake.log[0])
+
+results = [read_json(path) for path in snakemake.input.layers]
+rows = tabulate_layers(snakemake.params.removals, results)
+write_csv(snakemake.output.csv, rows)
+write_text(snakemake.output.markdown, layers_markdown(rows))
