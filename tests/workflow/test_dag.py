@@ -178,6 +178,13 @@ def test_a_student_may_have_a_criterion_of_its_own(planned, config):
     assert "pruning/chrf/" not in text
 
 
+def test_a_search_is_made_for_whom_it_prunes(planned, config):
+    config["students"]["A"]["criterion"] = "loss"  # and none of its layers go
+    assert planned.plan(config=config)["select_layer"] == 6
+    config["evaluation"]["systems"].append("pruned-loss-01")
+    assert planned.plan(config=config)["select_layer"] == 12
+
+
 def test_pruned_systems_are_named_by_their_criterion(planned, config):
     folder = "results/mini/en-de/evaluation"
     jobs = planned.plan(f"{folder}/pruned-03/size.json", f"{folder}/pruned-loss-03/size.json")
