@@ -44,7 +44,9 @@ STAGES = {
 GENERATED = ("chrf", "shortlist")
 ONE_PASS = ("block_influence", "angular")
 MEASURED = (*GENERATED, "loss", *ONE_PASS)
-UNMEASURED = ("middle", "last")
+# Sets of layers that the config lists stand beside them.
+SETS = config["pruning"]["sets"]
+UNMEASURED = ("middle", "last", *SETS)
 ALL_CRITERIA = (*MEASURED, *UNMEASURED)
 PROTECTED = [config["pruning"][key] for key in ("protect_first", "protect_last")]
 
@@ -67,12 +69,18 @@ SEARCHES = list(
     )
 )
 
+
+def get_length(criterion, pair):
+    """The most removals that a criterion can name: as many as a set lists, else as one asks for."""
+    return len(SETS[criterion].get(pair, [])) if criterion in SETS else 99
+
+
 # Every removal of every search that the experiment uses, in order.
 REMOVALS = [
     {"pair": pair, "criterion": criterion, "iteration": k}
     for pair in config["pairs"]
     for criterion in SEARCHES
-    for k in range(1, config["pruning"]["iterations"] + 1)
+    for k in range(1, min(config["pruning"]["iterations"], get_length(criterion, pair)) + 1)
 ]
 
 
@@ -129,6 +137,29 @@ def get_name_problems():
             f"pruned-01 (the teacher after one removal) to the last of pruning.iterations, "
             f"pruned-loss-01 (by another criterion) and {', '.join(config['students'])}"
         )
+
+
+def get_search_problems():
+    """Criteria that are none, and sets that are too short."""
+    for name in SETS:
+        if name in (*MEASURED, "middle", "last"):
+            yield f"pruning.sets.{name}: that is the name of a criterion; choose another"
+    used = {"pruning.criterion": (config["pruning"]["criterion"], 0)}
+    for name, student in config["students"].items():
+        used[f"students.{name}.criterion"] = (CRITERIA[name], student["layers_removed"])
+    for key, (criterion, removed) in used.items():
+        if criterion not in ALL_CRITERIA:
+            yield (
+                f"{key}: there is no {criterion!r}; choose among {', '.join(ALL_CRITERIA)}, or "
+                "list layers under pruning.sets"
+            )
+            continue
+        for pair in config["pairs"]:
+            if removed > get_length(criterion, pair):
+                yield (
+                    f"{key}: the set {criterion} lists {get_length(criterion, pair)} layers for "
+                    f"{pair} and {removed} are to go; list more or lower layers_removed"
+                )
 
 
 def get_path_problems():
@@ -195,6 +226,8 @@ def get_recipe_problems():
     for student, stages in STAGES.items():
         for number, stage in enumerate(stages.values()):
             place = f"students.{student}.stages.{number}.data"
+            if stage["method"] == "prune":
+                continue
             parts = [part for part, factor in stage["data"].items() if factor]
             if not parts:
                 yield f"{place}: all factors are 0; raise one"
@@ -206,6 +239,7 @@ def check_config():
     """What the schema cannot say. Every problem is told, one a line."""
     problems = [
         *get_name_problems(),
+        *get_search_problems(),
         *get_path_problems(),
         *get_split_problems(),
         *get_pruning_problems(),
@@ -224,7 +258,7 @@ wildcard_constraints:
     k=r"(?!00)\d\d",  # iteration 00 has its own rule
     criterion="|".join(ALL_CRITERIA),
     student="|".join(config["students"]) or "none",
-    stage=r"\d+-(full|qlora)",
+    stage=r"\d+-(full|qlora|prune)",
     system="|".join(
         [
             "base",
@@ -287,6 +321,17 @@ def get_proposal(wildcards):
         return []
     folder = f"results/{wildcards.experiment}/{wildcards.pair}/pruning/shortlist"
     return [f"{folder}/iter_{wildcards.k}/proposal.csv"]
+
+
+def get_listed_layers(wildcards):
+    """The layers of a set, in the order of removal; nothing where the place decides."""
+    return SETS[wildcards.criterion].get(wildcards.pair, []) if wildcards.criterion in SETS else []
+
+
+def get_stage_search(wildcards):
+    """How a stage that prunes measures what each removal costs."""
+    search = {key: config["pruning"][key] for key in ("protect_first", "protect_last", "metric")}
+    return search | {"criterion": get_stage(wildcards)["criterion"]}
 
 
 def get_shortlist(wildcards):

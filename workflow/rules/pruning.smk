@@ -140,7 +140,7 @@ rule select_layer:
         "../scripts/select_layer.py"
 
 
-# Drop a layer by its place in the stack, without measuring.
+# Drop a layer by its place in the stack or on a list, without measuring.
 rule select_layer_by_place:
     input:
         layers=get_previous_layers,

@@ -1,6 +1,7 @@
-"""Depth pruning: reduce a decoder to some of its layers."""
+"""Depth pruning: reduce a decoder, or an audio encoder, to some of its layers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -14,15 +15,38 @@ def keep_layers(model: PreTrainedModel, kept: Sequence[int]) -> None:
     Raises InputError when a layer is not there, or the list is empty, unordered or repeats one.
     """
     decoder = model.get_decoder()
-    count = len(decoder.layers)
-    if not kept or list(kept) != sorted(set(kept)) or not 0 <= kept[0] <= kept[-1] < count:
-        raise InputError(
-            f"layers {list(kept)} do not fit a decoder of {count} layers: "
-            f"give each once, ascending, from 0 to {count - 1}"
-        )
+    _check(kept, len(decoder.layers), "a decoder")
     decoder.layers = nn.ModuleList(decoder.layers[i] for i in kept)
     for index, layer in enumerate(decoder.layers):
         layer.self_attn.layer_idx = index  # the key-value cache is indexed by it
     # layer_types is checked against the count on reload, so both change together
     decoder.config.layer_types = [decoder.config.layer_types[i] for i in kept]
     decoder.config.num_hidden_layers = len(kept)
+
+
+def keep_encoder_layers(model: PreTrainedModel, kept: Sequence[int]) -> None:
+    """The same for the audio encoder; the errors are those of keep_layers()."""
+    tower = model.model.audio_tower
+    _check(kept, len(tower.layers), "an audio encoder")
+    tower.layers = nn.ModuleList(tower.layers[i] for i in kept)
+    tower.config.encoder_layers = len(kept)
+
+
+@contextmanager
+def without_encoder_layer(model: PreTrainedModel, layer: int) -> Iterator[None]:
+    """The model lacks a layer of its audio encoder for as long as the context lasts."""
+    tower = model.model.audio_tower
+    whole = tower.layers
+    tower.layers = nn.ModuleList(module for i, module in enumerate(whole) if i != layer)
+    try:
+        yield
+    finally:
+        tower.layers = whole
+
+
+def _check(kept: Sequence[int], count: int, stack: str) -> None:
+    if not kept or list(kept) != sorted(set(kept)) or not 0 <= kept[0] <= kept[-1] < count:
+        raise InputError(
+            f"layers {list(kept)} do not fit {stack} of {count} layers: "
+            f"give each once, ascending, from 0 to {count - 1}"
+        )
