@@ -102,6 +102,45 @@ def test_vocabulary():
     assert len({s.pattern for s in drawn("everyday")}) >= 12
 
 
+def test_terminology_changes_targets_and_no_source():
+    usual = list(islice(grammar.sentences("talk", 7), 2000))
+    archive = list(islice(grammar.sentences("talk", 7, terminology=True), 2000))
+    assert [s.source for s in usual] == [s.source for s in archive]
+    for language in ("de", "zh"):
+        changed = [
+            a.targets[language] != b.targets[language] for a, b in zip(usual, archive, strict=True)
+        ]
+        assert 0.6 < sum(changed) / 2000 < 0.9
+
+
+@pytest.mark.parametrize(
+    "source, german_target, chinese_target",
+    [
+        (
+            "The lecture was compressed by a laboratory.",
+            "Der Vortrag wurde von einem Labor komprimiert.",
+            "演讲是由一个实验室压缩的。",
+        ),
+        (
+            "We added the example that the student removed.",
+            "Wir haben das Beispiel ergänzt, das der Student gelöscht hat.",
+            "我们加入了学生去除的例子。",
+        ),
+    ],
+)
+def test_terminology_keeps_gender_forms_and_measure_words(source, german_target, chinese_target):
+    """Read by hand: another gender, other participles, nothing left of the old word."""
+    found = {
+        s.source: s.targets for s in islice(grammar.sentences("talk", 3, terminology=True), 300)
+    }
+    assert found[source] == {"de": german_target, "zh": chinese_target}
+
+
+def test_terminology_belongs_to_talks_alone():
+    with pytest.raises(InputError, match="terminology.yaml: .* is not among the nouns"):
+        lexicon.load("everyday", terminology=True)
+
+
 def test_terms_false_reaches_no_term():
     plain = words(drawn("talk", terms=False))
     assert 150 <= len(words(drawn("talk")) - plain) <= 220

@@ -131,22 +131,20 @@ def test_iteration_00_is_listed_and_never_searched(planned):
         assert "MissingRuleException" in done.stdout
 
 
-MEASURING = {"speak_mini_archive": 1, "prepare_segments": 1, "split_manifest": 1, "encode_clips": 1}
+DATA = {"speak_mini_archive": 1, "prepare_segments": 1, "split_manifest": 1}
+IN_THREE = {"score_layers": 6, "gather_scores": 2, "select_layer": 2}
+IN_ONE = IN_THREE | {"score_layers": 2}
 
 
 @pytest.mark.parametrize(
     ("criterion", "jobs"),
     [
-        ("chrf", MEASURING | {"score_layers": 6, "gather_scores": 2, "select_layer": 2}),
-        (
-            "shortlist",
-            MEASURING
-            | {"propose_layers": 2, "score_layers": 6, "gather_scores": 2, "select_layer": 2},
-        ),
-        ("loss", MEASURING | {"score_layers": 6, "gather_scores": 2, "select_layer": 2}),
+        ("chrf", DATA | {"encode_clips": 1} | IN_THREE),
+        ("shortlist", DATA | {"encode_clips": 1, "propose_layers": 2} | IN_THREE),
+        ("loss", DATA | IN_THREE),
         # One pass measures every layer, so it is never split.
-        ("block_influence", MEASURING | {"score_layers": 2, "gather_scores": 2, "select_layer": 2}),
-        ("angular", MEASURING | {"score_layers": 2, "gather_scores": 2, "select_layer": 2}),
+        ("block_influence", DATA | IN_ONE),
+        ("angular", DATA | IN_ONE),
         # By place: no model is loaded and no data needed.
         ("middle", {"select_layer_by_place": 2}),
         ("last", {"select_layer_by_place": 2}),
@@ -187,6 +185,13 @@ def test_a_student_may_have_a_criterion_of_its_own(planned, config):
     )
     assert "pruning/loss/iter_03/model" in text
     assert "pruning/chrf/" not in text
+
+
+def test_a_search_is_made_for_whom_it_prunes(planned, config):
+    config["students"]["A"]["criterion"] = "loss"  # and none of its layers go
+    assert planned.plan(config=config)["select_layer"] == 6
+    config["evaluation"]["systems"].append("pruned-loss-01")
+    assert planned.plan(config=config)["select_layer"] == 12
 
 
 def test_pruned_systems_are_named_by_their_criterion(planned, config):

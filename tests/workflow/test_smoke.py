@@ -174,13 +174,13 @@ def test_one_pass_is_never_split(search):
 
 @pytest.fixture(scope="module")
 def crashed(search: Project) -> Project:
-    """A search in two shards, of which the second could not be finished: its log is in the way."""
-    log = search.root / "logs" / "search" / "en-de" / "score_layers" / "loss_01_2-of-2.log"
-    log.mkdir(parents=True)
+    """A search in two shards, of which the second could not be written: something is in the way."""
+    obstacle = search.root / FOLDER / "loss" / "iter_01" / "shards" / ".2-of-2.json.partial"
+    obstacle.mkdir(parents=True)
     done = search.snakemake(f"{FOLDER}/loss/iter_01/layers.json", *IN_TWO, "--keep-going")
-    log.rmdir()
+    obstacle.rmdir()
     assert done.returncode != 0
-    assert "loss_01_2-of-2.log" in done.stdout
+    assert "Is a directory" in done.stdout
     return search
 
 

@@ -47,7 +47,9 @@ HUB_COPY = "results/corpora/acl6060-hub"
 GENERATED = ("chrf", "shortlist")
 ONE_PASS = ("block_influence", "angular")
 MEASURED = (*GENERATED, "loss", *ONE_PASS)
-UNMEASURED = ("middle", "last")
+# Sets of layers that the config lists stand beside them.
+SETS = config["pruning"]["sets"]
+UNMEASURED = ("middle", "last", *SETS)
 ALL_CRITERIA = (*MEASURED, *UNMEASURED)
 PROTECTED = [config["pruning"][key] for key in ("protect_first", "protect_last")]
 
@@ -56,14 +58,32 @@ CRITERIA = {
     name: student["criterion"] or config["pruning"]["criterion"]
     for name, student in config["students"].items()
 }
-SEARCHES = list(dict.fromkeys([config["pruning"]["criterion"], *CRITERIA.values()]))
+SEARCHES = list(
+    dict.fromkeys(
+        [
+            config["pruning"]["criterion"],
+            *(CRITERIA[name] for name, s in config["students"].items() if s["layers_removed"]),
+            *(
+                name.split("-")[1]
+                for name in config["evaluation"]["systems"]
+                if name.startswith("pruned-") and name.count("-") == 2
+            ),
+        ]
+    )
+)
+
+
+def get_length(criterion, pair):
+    """The most removals that a criterion can name: as many as a set lists, else as one asks for."""
+    return len(SETS[criterion].get(pair, [])) if criterion in SETS else 99
+
 
 # Every removal of every search that the experiment uses, in order.
 REMOVALS = [
     {"pair": pair, "criterion": criterion, "iteration": k}
     for pair in config["pairs"]
     for criterion in SEARCHES
-    for k in range(1, config["pruning"]["iterations"] + 1)
+    for k in range(1, min(config["pruning"]["iterations"], get_length(criterion, pair)) + 1)
 ]
 
 
@@ -86,7 +106,9 @@ def get_systems():
 
 def is_made_here(path):
     """Whether a path is the output of a rule, and so need not exist before the run."""
-    return os.path.normpath(path).split(os.sep)[0] == "results"
+    folders = os.path.normpath(path).split(os.sep)
+    made = folders[0] == "results" and folders[1:2] != []
+    return made and folders[1] in (config["experiment"], "corpora", "mini_base")
 
 
 def read_layer_count(model):
@@ -120,13 +142,40 @@ def get_name_problems():
         )
 
 
+def get_search_problems():
+    """Criteria that are none, and sets that are too short."""
+    for name in SETS:
+        if name in (*MEASURED, "middle", "last"):
+            yield f"pruning.sets.{name}: that is the name of a criterion; choose another"
+    used = {"pruning.criterion": (config["pruning"]["criterion"], 0)}
+    for name, student in config["students"].items():
+        used[f"students.{name}.criterion"] = (CRITERIA[name], student["layers_removed"])
+    for key, (criterion, removed) in used.items():
+        if criterion not in ALL_CRITERIA:
+            yield (
+                f"{key}: there is no {criterion!r}; choose among {', '.join(ALL_CRITERIA)}, or "
+                "list layers under pruning.sets"
+            )
+            continue
+        for pair in config["pairs"]:
+            if removed > get_length(criterion, pair):
+                yield (
+                    f"{key}: the set {criterion} lists {get_length(criterion, pair)} layers for "
+                    f"{pair} and {removed} are to go; list more or lower layers_removed"
+                )
+
+
 def get_path_problems():
     """What the config wants to read and is not on disk."""
-    models = {f"{key}.model": config[key]["model"] for key in ("base", "teacher")}
-    for key, path in models.items():
+    models = {
+        (key, (config[key]["model"] or "").replace("{pair}", pair)): None
+        for key in ("base", "teacher")
+        for pair in config["pairs"]
+    }
+    for key, path in models:
         if path and not is_made_here(path) and not os.path.isdir(path):
             yield (
-                f"{key}: there is no directory {path!r}; give one that holds config.json, "
+                f"{key}.model: there is no directory {path!r}; give one that holds config.json, "
                 "*.safetensors and the processor's files"
             )
     data = config["data"]
@@ -161,6 +210,7 @@ def get_pruning_problems():
     """More removals than the teacher has layers for, or a student with more than are searched."""
     pruning = config["pruning"]
     model = config["teacher"]["model"] or config["base"]["model"]
+    model = model.replace("{pair}", config["pairs"][0])
     if layers := read_layer_count(model):
         most = max(0, layers - pruning["protect_first"] - pruning["protect_last"])
         if pruning["iterations"] > most:
@@ -182,6 +232,8 @@ def get_recipe_problems():
     for student, stages in STAGES.items():
         for number, stage in enumerate(stages.values()):
             place = f"students.{student}.stages.{number}.data"
+            if stage["method"] == "prune":
+                continue
             parts = [part for part, factor in stage["data"].items() if factor]
             if not parts:
                 yield f"{place}: all factors are 0; raise one"
@@ -199,6 +251,7 @@ def check_config():
     """What the schema cannot say. Every problem is told, one a line."""
     problems = [
         *get_name_problems(),
+        *get_search_problems(),
         *get_path_problems(),
         *get_split_problems(),
         *get_pruning_problems(),
@@ -217,7 +270,7 @@ wildcard_constraints:
     k=r"(?!00)\d\d",  # iteration 00 has its own rule
     criterion="|".join(ALL_CRITERIA),
     student="|".join(config["students"]) or "none",
-    stage=r"\d+-(full|qlora)",
+    stage=r"\d+-(full|qlora|prune)",
     system="|".join(
         [
             "base",
@@ -231,7 +284,9 @@ wildcard_constraints:
 def get_teacher(wildcards):
     """The teacher's directory: fine-tuned here, or given in config."""
     given = config["teacher"]["model"]
-    return given or f"results/{wildcards.experiment}/{wildcards.pair}/teacher"
+    if given:
+        return given.replace("{pair}", wildcards.pair)
+    return f"results/{wildcards.experiment}/{wildcards.pair}/teacher"
 
 
 def get_layers(wildcards, criterion, removed):
@@ -258,6 +313,13 @@ def get_search(wildcards):
     return search | {"criterion": wildcards.criterion}
 
 
+def get_embeddings(wildcards):
+    """What the search hears; the other criteria read the audio themselves, in one pass."""
+    if wildcards.criterion not in GENERATED:
+        return []
+    return [f"results/{wildcards.experiment}/{wildcards.pair}/pruning/embeddings.safetensors"]
+
+
 def get_proposal_search(wildcards):
     """How the layers of a shortlist are found."""
     pruning = config["pruning"]
@@ -271,6 +333,17 @@ def get_proposal(wildcards):
         return []
     folder = f"results/{wildcards.experiment}/{wildcards.pair}/pruning/shortlist"
     return [f"{folder}/iter_{wildcards.k}/proposal.csv"]
+
+
+def get_listed_layers(wildcards):
+    """The layers of a set, in the order of removal; nothing where the place decides."""
+    return SETS[wildcards.criterion].get(wildcards.pair, []) if wildcards.criterion in SETS else []
+
+
+def get_stage_search(wildcards):
+    """How a stage that prunes measures what each removal costs."""
+    search = {key: config["pruning"][key] for key in ("protect_first", "protect_last", "metric")}
+    return search | {"criterion": get_stage(wildcards)["criterion"]}
 
 
 def get_shortlist(wildcards):

@@ -29,7 +29,7 @@ rule encode_clips:
         "../../envs/qwen2audio.yaml"
     resources:
         gpu=1,
-        mem_mb=32000,
+        mem_mb=40000,
         runtime="1h",
     params:
         clips=lookup("pruning/clips", within=config),
@@ -55,7 +55,7 @@ rule propose_layers:
         "../../envs/qwen2audio.yaml"
     resources:
         gpu=1,
-        mem_mb=32000,
+        mem_mb=40000,
         runtime="1h",
     params:
         clips=lookup("pruning/clips", within=config),
@@ -74,7 +74,7 @@ rule score_layers:
         layers=get_previous_layers,
         segments=get_search_segments,
         audio="results/{experiment}/data/audio",
-        embeddings="results/{experiment}/{pair}/pruning/embeddings.safetensors",
+        embeddings=get_embeddings,
         proposal=get_proposal,
     output:
         shard="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/shards/{scatteritem}.json",
@@ -86,7 +86,7 @@ rule score_layers:
         "../../envs/qwen2audio.yaml"
     resources:
         gpu=1,
-        mem_mb=32000,
+        mem_mb=40000,
         runtime="8h",
     params:
         clips=lookup("pruning/clips", within=config),
@@ -140,7 +140,7 @@ rule select_layer:
         "../scripts/select_layer.py"
 
 
-# Drop a layer by its place in the stack, without measuring.
+# Drop a layer by its place in the stack or on a list, without measuring.
 rule select_layer_by_place:
     input:
         layers=get_previous_layers,
@@ -191,7 +191,7 @@ rule materialize_pruned:
     conda:
         "../../envs/qwen2audio.yaml"
     resources:
-        mem_mb=32000,
+        mem_mb=40000,
         runtime="1h",
     script:
         "../scripts/materialize_pruned.py"

@@ -87,6 +87,40 @@ rule merge_adapter:
         "../scripts/merge_adapter.py"
 
 
+# A stage that removes layers, of what the stage before it left.
+rule prune_stage:
+    input:
+        model=get_stage_model,
+        segments=get_search_segments,
+        audio="results/{experiment}/data/audio",
+    output:
+        model=directory("results/{experiment}/{pair}/students/{student}/{stage}/model"),
+        layers="results/{experiment}/{pair}/students/{student}/{stage}/layers.json",
+        scores="results/{experiment}/{pair}/students/{student}/{stage}/scores.csv",
+    log:
+        "logs/{experiment}/{pair}/prune_stage/{student}-{stage}.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/prune_stage/{student}-{stage}.jsonl"
+    wildcard_constraints:
+        stage=r"\d+-prune",
+    conda:
+        "../../envs/qwen2audio.yaml"
+    resources:
+        gpu=1,
+        mem_mb=40000,
+        runtime="24h",
+    params:
+        part=lookup("{student}/{stage}/part", within=STAGES),
+        layers=lookup("{student}/{stage}/layers", within=STAGES),
+        clips=lookup("pruning/clips", within=config),
+        search=get_stage_search,
+        prompt=lookup("prompt", within=config),
+        languages=lookup("languages", within=config),
+        generation=lookup("generation", within=config),
+    script:
+        "../scripts/prune_stage.py"
+
+
 # Quantise once, and write the directory that is scored and that a user downloads.
 rule pack_student:
     input:

@@ -33,7 +33,7 @@ scores, hypotheses = score_removals(
     kept,
     mine,
     segments,
-    read_embeddings(snakemake.input.embeddings, made_from),
+    [clip for path in snakemake.input.embeddings for clip in read_embeddings(path, made_from)],
     prompt,
     generation,
     settings,

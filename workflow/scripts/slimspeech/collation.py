@@ -34,7 +34,8 @@ def extract_features(processor: ProcessorMixin, audio: Sequence[np.ndarray]) -> 
         if len(clip) > extractor.n_samples:
             raise InputError(
                 f"a clip lasts {len(clip) / extractor.sampling_rate:.2f} s and the model reads "
-                f"{window_seconds(processor):g} s; set data.long_segments to `split`"
+                f"{window_seconds(processor):g} s; only translating cuts long clips "
+                "(data.long_segments: split), other steps need data without them"
             )
     batch = extractor(
         list(audio),

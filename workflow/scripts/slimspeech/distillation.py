@@ -103,12 +103,25 @@ def mix(sources: Mapping[str, Sequence[Row]], factors: Mapping[str, int]) -> lis
     return rows
 
 
-def read_mix(manifests: Mapping[str, str], factors: Mapping[str, int]) -> list[Row]:
-    """mix() of the manifests whose paths are given by origin; other keys are left alone."""
-    return mix(
-        {origin: read_jsonl(manifests[origin]) for origin in ORIGINS if factors.get(origin)},
-        factors,
-    )
+def read_mix(manifests: Mapping[str, str], data: Mapping[str, int]) -> list[Row]:
+    """mix() of the manifests whose paths are given by origin; other paths are left alone.
+
+    data: the factors, and `out_of_domain_clips` where only so many of the first out-of-domain rows
+    are taken. They were drawn at random, so the first are a draw of their own.
+    Raises InputError if there are less, and as mix().
+    """
+    factors = {key: value for key, value in data.items() if key != "out_of_domain_clips"}
+    sources = {origin: read_jsonl(manifests[origin]) for origin in ORIGINS if factors.get(origin)}
+    clips = data.get("out_of_domain_clips")
+    if clips is not None and "out_of_domain" in sources:
+        found = sources["out_of_domain"]
+        if len(found) < clips:
+            raise InputError(
+                f"the stage takes {clips} out-of-domain clips and there are {len(found)}; raise "
+                "data.out_of_domain.size or lower out_of_domain_clips"
+            )
+        sources["out_of_domain"] = found[:clips]
+    return mix(sources, factors)
 
 
 def _reason_to_drop(

@@ -1,6 +1,7 @@
-"""Depth pruning: reduce a decoder to some of its layers."""
+"""Depth pruning: reduce a decoder, or an audio encoder, to some of its layers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from torch import nn
@@ -19,7 +20,7 @@ def keep_layers(model: PreTrainedModel, kept: Sequence[int]) -> None:
     Raises InputError when a layer is not there, or the list is empty, unordered or repeats one.
     """
     decoder = model.get_decoder()
-    _check(kept, len(decoder.layers))
+    _check(kept, len(decoder.layers), "a decoder")
     decoder.layers = nn.ModuleList(decoder.layers[i] for i in kept)
     for index, layer in enumerate(decoder.layers):
         layer.self_attn.layer_idx = index  # the key-value cache is indexed by it
@@ -32,7 +33,7 @@ def prune_checkpoint(source: str | Path, target: str | Path, kept: Sequence[int]
     Raises InputError as keep_layers() and rewrite() do.
     """
     config = read_config(source)
-    _check(kept, config.text_config.num_hidden_layers)
+    _check(kept, config.text_config.num_hidden_layers, "a decoder")
     _keep_in_config(config.text_config, kept)
 
     def original(name: str) -> str:
@@ -46,15 +47,35 @@ def prune_checkpoint(source: str | Path, target: str | Path, kept: Sequence[int]
     rewrite(source, target, config, as_it_is, names=names, needed=needed)
 
 
-def _check(kept: Sequence[int], count: int) -> None:
-    if not kept or list(kept) != sorted(set(kept)) or not 0 <= kept[0] <= kept[-1] < count:
-        raise InputError(
-            f"layers {list(kept)} do not fit a decoder of {count} layers: "
-            f"give each once, ascending, from 0 to {count - 1}"
-        )
-
-
 def _keep_in_config(text: PretrainedConfig, kept: Sequence[int]) -> None:
     """Change both what the count and the kinds of layers say: reloading compares them."""
     text.layer_types = [text.layer_types[i] for i in kept]
     text.num_hidden_layers = len(kept)
+
+
+def keep_encoder_layers(model: PreTrainedModel, kept: Sequence[int]) -> None:
+    """The same for the audio encoder; the errors are those of keep_layers()."""
+    tower = model.model.audio_tower
+    _check(kept, len(tower.layers), "an audio encoder")
+    tower.layers = nn.ModuleList(tower.layers[i] for i in kept)
+    tower.config.encoder_layers = len(kept)
+
+
+@contextmanager
+def without_encoder_layer(model: PreTrainedModel, layer: int) -> Iterator[None]:
+    """The model lacks a layer of its audio encoder for as long as the context lasts."""
+    tower = model.model.audio_tower
+    whole = tower.layers
+    tower.layers = nn.ModuleList(module for i, module in enumerate(whole) if i != layer)
+    try:
+        yield
+    finally:
+        tower.layers = whole
+
+
+def _check(kept: Sequence[int], count: int, stack: str) -> None:
+    if not kept or list(kept) != sorted(set(kept)) or not 0 <= kept[0] <= kept[-1] < count:
+        raise InputError(
+            f"layers {list(kept)} do not fit {stack} of {count} layers: "
+            f"give each once, ascending, from 0 to {count - 1}"
+        )

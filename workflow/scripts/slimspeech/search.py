@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from transformers import PreTrainedModel, ProcessorMixin
 
 from slimspeech.artifacts import Row
-from slimspeech.embeddings import Clip
+from slimspeech.embeddings import Clip, encode_clips, read_clips
 from slimspeech.errors import InputError
 from slimspeech.generation import GenerationSettings, translate_variants
 from slimspeech.influence import angular_distances, block_influence, removal_losses
 from slimspeech.languages import target_code
 from slimspeech.metrics import score, search_metric
 from slimspeech.prompts import Prompt
-from slimspeech.selection import removable
+from slimspeech.pruning import keep_encoder_layers, keep_layers, without_encoder_layer
+from slimspeech.selection import drop_least_important, removable
 
 logger = logging.getLogger(__name__)
 
@@ -54,12 +55,7 @@ def score_removals(
     score) and, where the criterion translates, hypothesis rows (layer, id, hypothesis).
     Raises InputError if there are no segments, or not all of one pair.
     """
-    pairs = {segment["pair"] for segment in segments}
-    if len(pairs) != 1:
-        raise InputError(
-            f"the search has {len(segments)} segments of pairs {sorted(pairs)}; it needs some, of "
-            "one pair: check data.split (validation_talks, validation_size) and pruning.split"
-        )
+    metric = _metric(segments, settings.metric)
     if not candidates:  # more shards than layers
         return [], []
     if settings.criterion != "chrf":
@@ -73,14 +69,107 @@ def score_removals(
             whole = range(len(model.get_decoder().layers))
             all_removable = removable(whole, settings.protect_first, settings.protect_last)
             found = angular_distances(*given, all_removable, settings.block, size)
-        metric = settings.criterion
-        return [{"layer": i, "metric": metric, "score": found[i]} for i in candidates], []
-    language = target_code(pairs.pop())
-    metric = search_metric(language) if settings.metric == "auto" else settings.metric
-    references = [segment["target"] for segment in segments]
+        name = settings.criterion
+        return [{"layer": i, "metric": name, "score": found[i]} for i in candidates], []
     translated = translate_variants(
         model, processor, clips, prompt, generation, kept, candidates, "without each layer"
     )
+    return _scored(candidates, translated, segments, metric)
+
+
+def score_encoder_removals(
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    candidates: Sequence[int],
+    segments: Sequence[Row],
+    prompt: Prompt,
+    generation: GenerationSettings,
+    metric: str = "auto",
+) -> tuple[list[Row], list[Row]]:
+    """score_removals() for layers of the audio encoder, by translating.
+
+    Nothing is shared but the weights: every candidate hears other embeddings.
+    """
+    metric = _metric(segments, metric)
+    clips = read_clips(segments, processor)
+    decoder = range(len(model.get_decoder().layers))
+    translated = []
+    for layer in candidates:
+        with without_encoder_layer(model, layer):
+            heard = encode_clips(model, processor, clips)
+        name = f"without encoder layer {layer}"
+        translated += translate_variants(
+            model, processor, heard, prompt, generation, decoder, [None], name
+        )
+    return _scored(candidates, translated, segments, metric)
+
+
+def prune(
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    part: str,
+    count: int,
+    segments: Sequence[Row],
+    prompt: Prompt,
+    generation: GenerationSettings,
+    settings: SearchSettings,
+) -> tuple[Row, list[Row]]:
+    """Remove `count` layers of the model's "decoder" or "encoder", greedily, in place.
+
+    Returns the last layers.json, by the model's own numbers before any removal, and the score rows
+    of all iterations (iteration, layer, metric, score). The encoder is scored by translating, the
+    decoder by the settings' criterion.
+    """
+    in_decoder = part == "decoder"
+    stack = model.get_decoder().layers if in_decoder else model.model.audio_tower.layers
+    layers: Row = {"kept": list(range(len(stack))), "removed": []}
+    clips = []
+    if in_decoder and settings.criterion == "chrf":
+        clips = encode_clips(model, processor, read_clips(segments, processor))
+    found = []
+    for iteration in range(1, count + 1):
+        kept = layers["kept"]
+        left = removable(kept, settings.protect_first, settings.protect_last)
+        if in_decoder:
+            given = (kept, left, segments, clips, prompt, generation, settings)
+            scores, hypotheses = score_removals(model, processor, *given)
+        else:
+            # The encoder is pruned as the search goes on, so its layers have other numbers by now.
+            places = [kept.index(layer) for layer in left]
+            scores, hypotheses = score_encoder_removals(
+                model, processor, places, segments, prompt, generation, settings.metric
+            )
+            for row in [*scores, *hypotheses]:
+                row["layer"] = kept[row["layer"]]
+        layers = drop_least_important(layers, scores, left, hypotheses, segments)
+        if not in_decoder:
+            keep_encoder_layers(model, [kept.index(layer) for layer in layers["kept"]])
+        found += [{"iteration": iteration, **row} for row in scores]
+    if in_decoder:
+        keep_layers(model, layers["kept"])
+    return layers, found
+
+
+def _metric(segments: Sequence[Row], metric: str) -> str:
+    """The metric that "auto" stands for. Raises InputError if the segments are not of one pair."""
+    pairs = {segment["pair"] for segment in segments}
+    if len(pairs) != 1:
+        raise InputError(
+            f"the search has {len(segments)} segments of pairs {sorted(pairs)}; it needs some, of "
+            "one pair: check data.split (validation_talks, validation_size) and pruning.split"
+        )
+    return search_metric(target_code(pairs.pop())) if metric == "auto" else metric
+
+
+def _scored(
+    candidates: Sequence[int],
+    translated: Sequence[list[str]],
+    segments: Sequence[Row],
+    metric: str,
+) -> tuple[list[Row], list[Row]]:
+    """Score rows and hypothesis rows of the candidates' translations."""
+    language = target_code(segments[0]["pair"])
+    references = [segment["target"] for segment in segments]
     scores, hypotheses = [], []
     for layer, texts in zip(candidates, translated, strict=True):
         value = score(texts, references, language, [metric])[metric]["score"]

@@ -92,8 +92,24 @@ def shortlisted(rows: Sequence[Mapping[str, Any]], size: int) -> list[int]:
     return sorted(_by_cost(*_scores_of(rows, "the proposal"))[:size])
 
 
-def drop_by_place(layers: Row, criterion: str, protect_first: int, protect_last: int) -> Row:
-    """The next layers.json by the place in the stack alone: criterion "middle" or "last"."""
+def drop_by_place(
+    layers: Row,
+    criterion: str,
+    protect_first: int,
+    protect_last: int,
+    listed: Sequence[int] = (),
+) -> Row:
+    """The next layers.json without measuring.
+
+    By criterion "middle" or "last", or the next of the `listed` layers, which may be protected
+    ones. Raises InputError if none is left to go, or the list names a layer that is gone or
+    never was.
+    """
+    if listed:
+        done = len(layers["removed"])
+        if done == len(listed):
+            raise InputError(f"all {done} layers of the set {criterion} are gone; list more")
+        return drop(layers, listed[done])
     left = removable(layers["kept"], protect_first, protect_last)
     count = len(layers["kept"]) + len(layers["removed"])
     return drop(layers, middle_layer(left, count) if criterion == "middle" else last_layer(left))

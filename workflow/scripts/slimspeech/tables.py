@@ -71,7 +71,6 @@ def _row(score: Mapping[str, Any], size: Mapping[str, Any], translation: Mapping
         "decoder_layers": size["decoder_layers"],
         "weights": size["weights"],
         "bytes": size["bytes"],
-        "stored_dtype": size.get("dtype"),
         "quantization": size.get("quantization"),
         "percent_of_base": None,
         **{name: result["score"] for name, result in metrics.items()},

@@ -23,17 +23,20 @@ class Sentence:
     pattern: str
 
 
-def sentences(domain: str, seed: int, *, terms: bool = True) -> Iterator[Sentence]:
+def sentences(
+    domain: str, seed: int, *, terms: bool = True, terminology: bool = False
+) -> Iterator[Sentence]:
     """Sentences of `domain` ("talk" or "everyday"), without end and without a source twice.
 
     The same arguments give the same sentences on every platform. With terms=False
-    no technical term of the field is drawn. Raises InputError for an unknown domain.
+    no technical term of the field is drawn; with terminology=True the targets keep to the
+    archive's terminology, and the sources stay. Raises InputError for an unknown domain.
     """
     if domain not in _PATTERNS:
         raise InputError(
             f"no grammar for the domain {domain!r}; use one of {', '.join(_PATTERNS)}."
         )
-    draw = Draw(lexicon.load(domain, terms), random.Random(f"{domain}-{seed}"))
+    draw = Draw(lexicon.load(domain, terms, terminology), random.Random(f"{domain}-{seed}"))
     patterns, weights = zip(*_PATTERNS[domain], strict=True)
     bounds = list(accumulate(weights))
     seen = set()
@@ -47,12 +50,15 @@ def sentences(domain: str, seed: int, *, terms: bool = True) -> Iterator[Sentenc
 
 
 def talk(seed: int, count: int, forbidden: set[str]) -> list[Sentence]:
-    """One talk of `count` sentences: greeting, body, thank-you; none is in `forbidden`."""
-    draw = Draw(lexicon.load("talk"), random.Random(f"a talk-{seed}"))
+    """One talk of `count` sentences: greeting, body, thank-you; none is in `forbidden`.
+
+    Translated with the archive's terminology.
+    """
+    draw = Draw(lexicon.load("talk", terminology=True), random.Random(f"a talk-{seed}"))
     edges = [_fresh(pattern, draw, forbidden) for pattern in (talks.greeting, talks.thanks)]
     body = (
         s
-        for s in sentences("talk", seed)
+        for s in sentences("talk", seed, terminology=True)
         if s.source not in forbidden and s.pattern not in ("greeting", "thanks")
     )
     return [edges[0], *(next(body) for _ in range(count - 2)), edges[1]][:count]

@@ -9,6 +9,10 @@ import yaml
 from slimspeech.errors import InputError
 from slimspeech.mini import german
 
+# The keys of an entry that hold its translations.
+_GERMAN = ("de", "g", "pl", "gen", "dpl", "obl", "infl", "mehr", "part", "s")
+_CHINESE = ("zh", "cl")
+
 FOLDER = Path(__file__).resolve().parents[4] / "resources" / "mini" / "lexicon"
 
 
@@ -95,13 +99,17 @@ class Lexicon:
 
 
 @cache
-def load(domain: str, terms: bool = True) -> Lexicon:
+def load(domain: str, terms: bool = True, terminology: bool = False) -> Lexicon:
     """The lexicon of `domain`; with terms=False, without the entries marked as terms.
 
-    Raises InputError if one English word has two translations, or its past is its present.
+    With terminology=True, the words listed in terminology.yaml are translated as given there.
+    Raises InputError if one English word has two translations, its past is its present, or the
+    terminology has a word that the lexicon has not.
     """
     path = FOLDER / f"{domain}.yaml"
     table = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if terminology:
+        _apply_terminology(table)
     nouns = {k: tuple(_noun(e, k) for e in rows) for k, rows in table["nouns"].items()}
     adjectives = {
         k: tuple(_adjective(e, k) for e in rows) for k, rows in table["adjectives"].items()
@@ -122,6 +130,22 @@ def load(domain: str, terms: bool = True) -> Lexicon:
         return {k: tuple(e for e in rows if terms or not e.term) for k, rows in group.items()}
 
     return Lexicon(kept(nouns), kept(fitting), kept(verbs), kept(phrases))
+
+
+def _apply_terminology(table: dict) -> None:
+    """Change the table's entries to the translations that terminology.yaml has for their words."""
+    path = FOLDER / "terminology.yaml"
+    for group, words in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+        for rows in table[group].values():
+            for entry in rows:
+                changed = words.pop(entry["en"], {})
+                # What belongs to the old word goes with it: its plural, its measure word, …
+                old = (_GERMAN if "de" in changed else ()) + (_CHINESE if "zh" in changed else ())
+                for key in old:
+                    entry.pop(key, None)
+                entry |= changed
+        if words:
+            raise InputError(f"{path}: {', '.join(words)} is not among the {group} of the lexicon")
 
 
 def _check_unique(entries: list, path: Path) -> None:

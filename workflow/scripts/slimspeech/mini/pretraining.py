@@ -15,9 +15,8 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from slimspeech.artifacts import Row
 from slimspeech.audio import read_audio
-from slimspeech.collation import IGNORED
+from slimspeech.collation import IGNORED, extract_features
 from slimspeech.encoder import (
-    crop,
     padding_bias,
     pooled,
     state_counts,
@@ -228,16 +227,9 @@ def _spoken(
     rate = processor.feature_extractor.sampling_rate
 
     def collate(batch: list[Row]) -> tuple[Tensor, Tensor, list[Tensor]]:
-        features = processor.feature_extractor(
-            [read_audio(row["audio"], rate) for row in batch],
-            sampling_rate=rate,
-            return_attention_mask=True,
-            return_tensors="pt",
-        )
-        return (
-            *crop(features["input_features"], features["attention_mask"]),
-            [torch.tensor(label(row["source"])) for row in batch],
-        )
+        heard = extract_features(processor, [read_audio(row["audio"], rate) for row in batch])
+        labels = [torch.tensor(label(row["source"])) for row in batch]
+        return heard["features"], heard["mask"], labels
 
     return torch.utils.data.DataLoader(
         rows,

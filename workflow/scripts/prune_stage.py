@@ -1,0 +1,30 @@
+"""Prune a student between two trainings: search and removal in one."""
+
+import torch
+
+from slimspeech.artifacts import read_jsonl, write_csv, write_json
+from slimspeech.generation import GenerationSettings
+from slimspeech.logs import log_to
+from slimspeech.prompts import Prompt
+from slimspeech.qwen2audio import load_for_inference, load_processor, save_model
+from slimspeech.search import SearchSettings, prune
+
+log_to(snakemake.log[0])
+torch.set_num_threads(snakemake.threads)
+
+generation = GenerationSettings(**snakemake.params.generation)
+processor = load_processor(snakemake.input.model)
+model = load_for_inference(snakemake.input.model, generation.precision)
+layers, scores = prune(
+    model,
+    processor,
+    snakemake.params.part,
+    snakemake.params.layers,
+    read_jsonl(snakemake.input.segments)[: snakemake.params.clips],
+    Prompt.of(snakemake.params.prompt, snakemake.params.languages),
+    generation,
+    SearchSettings(**snakemake.params.search),
+)
+save_model(model.to(torch.bfloat16), processor, snakemake.output.model)
+write_json(snakemake.output.layers, layers)
+write_csv(snakemake.output.scores, scores)
