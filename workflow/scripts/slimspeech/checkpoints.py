@@ -5,7 +5,7 @@ Names of tensors are those in the files of Qwen2-Audio, which are not those of t
 
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
