@@ -51,7 +51,6 @@ def make_teacher(folder: Path, tiny: bool) -> Path:
         processor, config = full_size.make_processor(), full_config()
         config.audio_token_index = processor.audio_token_id
     config.architectures = ["Qwen2AudioForConditionalGeneration"]
-    processor.save_pretrained(folder / "processor")
     random = torch.Generator().manual_seed(0)
 
     def write(partial: Path) -> None:
@@ -65,7 +64,8 @@ def make_teacher(folder: Path, tiny: bool) -> Path:
                 weight.fill_(1)
             writer.add(name, weight)
         writer.finish()
-        checkpoints.write_rest(folder / "processor", partial, config)
+        checkpoints.write_config(config, partial)
+        processor.save_pretrained(partial)
 
     require_space(folder, sum(predicted_bytes(config, "none").values()), "the teacher")
     write_directory(folder / "teacher", write)
@@ -217,7 +217,7 @@ def measure(folder: Path, steps: Sequence[str], tiny: bool, threads: int) -> Non
     harness.report(
         "Packing at full size" + (" (TINY: only to try the code)" * tiny),
         [f"{threads} threads", "GB are 10^9 bytes; memory is the peak of the step's own process"],
-        harness.table(["step", "seconds", "peak memory, GB", "files, GB", "files"], rows)
+        harness.table(["step", "seconds", "peak memory, GB", "files, GB", "number"], rows)
         + "\n\n"
         + harness.table(["model", "weights", "files, GB", "predicted, GB", "by part, GB"], sizes),
     )

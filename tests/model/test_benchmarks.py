@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from slimspeech import checkpoints
 from slimspeech.artifacts import write_jsonl
 from slimspeech.errors import InputError
 
@@ -89,6 +90,16 @@ def test_training_memory_in_tiny(bench):
 def test_training_memory_says_that_it_needs_a_gpu(bench):
     with pytest.raises(InputError, match="training_memory.py needs a GPU"):
         bench("training_memory")
+
+
+def test_full_size_pack_in_tiny(bench, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "try_if_it_fits", checkpoints.try_if_it_fits)  # put back after
+    options = ["--tiny", "--folder", str(tmp_path)]
+    for step in ("make", "prune", "adapter", "merge", "pack-smallest"):  # in this process
+        bench("full_size_pack", *options, "--take", step)
+    out = bench("full_size_pack", *options, "--steps", "run-smallest")
+    assert "TINY" in out and "| load and run the other" in out
+    assert "| smallest | 371,392 |" in out
 
 
 def test_missing_inputs_are_named(bench, given, tmp_path):

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from slimspeech.errors import InputError
-from slimspeech.pruning import keep_layers
-from slimspeech.qwen2audio import load_model, read_decoder_layers, save_model
+from slimspeech.pruning import keep_layers, prune_checkpoint
+from slimspeech.qwen2audio import load_model, load_processor, read_decoder_layers, save_model
 
 from .conftest import logits
 
@@ -51,6 +51,23 @@ def test_saved_and_reloaded_is_identical(model, features, processor, tmp_path):
     reloaded = load_model(tmp_path / "pruned", torch.float32)
     assert shape(reloaded) == shape(model)
     assert torch.equal(logits(reloaded, features), before)
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_streamed_is_what_pruning_in_memory_saves(kept, trained, tmp_path):
+    prune_checkpoint(trained[0], tmp_path / "streamed", kept)
+    model = load_model(trained[0], torch.bfloat16)
+    keep_layers(model, kept)
+    save_model(model, load_processor(trained[0]), tmp_path / "saved")
+    for file in (tmp_path / "saved").iterdir():
+        assert (tmp_path / "streamed" / file.name).read_bytes() == file.read_bytes(), file.name
+    assert len(list((tmp_path / "streamed").iterdir())) == len(list((tmp_path / "saved").iterdir()))
+
+
+def test_wrong_list_streams_nothing(trained, tmp_path):
+    with pytest.raises(InputError, match="do not fit a decoder of 4 layers"):
+        prune_checkpoint(trained[0], tmp_path / "streamed", [0, 4])
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kept", [[0, 2, 3], [1, 3], [0, 1, 2]])

@@ -2,6 +2,8 @@ import json
 import struct
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from slimspeech.errors import InputError
 from slimspeech.packing import pack
@@ -101,3 +103,28 @@ def test_config_is_read_as_json(model, processor, tmp_path):
         config["text_config"]["num_hidden_layers"]
         == measure_size(tmp_path / "model")["decoder_layers"]
     )
+
+
+def test_dtypes_tell_leftovers_of_fp32(trained, packed):
+    assert set(measure_size(trained[0])["dtypes_by_part"]["decoder"]) == {"F32"}
+    found = measure_size(packed)["dtypes_by_part"]
+    assert found["decoder"] == ["BF16", "nf4"] and found["embedding"] == ["BF16"]
+
+
+def test_adapter_beside_the_weights_is_a_part(model, processor, tmp_path):
+    save_model(model, processor, tmp_path / "model")
+    matrix = {
+        "base_model.model.model.language_model.layers.0.mlp.up_proj.lora_A.weight": torch.ones(
+            4, 64
+        )
+    }
+    save_file(matrix, tmp_path / "model" / "adapter_model.safetensors")
+    assert measure_size(tmp_path / "model")["weights_by_part"]["adapter"] == 256
+
+
+def test_tensor_in_two_files_is_not_counted_twice(model, processor, tmp_path):
+    save_model(model, processor, tmp_path / "model")
+    file = tmp_path / "model" / "model.safetensors"
+    (tmp_path / "model" / "model-00001-of-00002.safetensors").write_bytes(file.read_bytes())
+    with pytest.raises(InputError, match="is in another file of the directory too"):
+        measure_size(tmp_path / "model")

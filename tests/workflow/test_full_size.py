@@ -15,6 +15,7 @@ from slimspeech.mini.corpora import write_archive, write_covost
 pytestmark = pytest.mark.workflow
 
 CONFIGS = ("config/iwslt2025.yaml", "config/iwslt2025_ablations.yaml")
+COMPACT = (CONFIGS[0], "config/compact.yaml")
 PAIRS = ("en-de", "en-zh")
 
 
@@ -56,6 +57,11 @@ def test_every_ablation_is_a_target_for_both_pairs(student, paper):
     assert others == []
 
 
+def test_the_compact_student_is_planned_beside_the_papers(paper):
+    target = "results/iwslt2025/en-de/students/compact/packed"
+    assert target in paper.succeed(target, "--dry-run", "--configfile", *COMPACT)
+
+
 def test_published_layers_need_no_search(paper):
     config = read_config(CONFIGS[0])
     config["pruning"]["criterion"] = "published"
@@ -80,7 +86,7 @@ def shrink(config: dict[str, Any]) -> dict[str, Any]:
         config["teacher"]["training"]["epochs"] = 0.5
         config["pruning"]["sets"]["published"] = dict.fromkeys(PAIRS, [1, 4])
         config["generation"]["max_new_tokens"] = 12
-    config["pruning"]["iterations"] = 2
+    config.setdefault("pruning", {})["iterations"] = 2
     config["evaluation"]["systems"] = [
         "pruned-02" if name == "pruned-08" else name for name in config["evaluation"]["systems"]
     ]
@@ -103,7 +109,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, base_model: Path) -> Project
     shutil.copytree(base_model, project.root / "small" / "base")
     write_archive(project.root / "small" / "acl6060.zip", 0, {"dev": (10,), "eval": (6,)})
     write_covost(project.root / "small" / "covost2", 0, size=12)
-    for name in CONFIGS:
+    for name in (*CONFIGS, COMPACT[1]):
         config = shrink(read_config(name))
         (project.root / name).write_text(yaml.safe_dump(config), encoding="utf-8")
     return project
@@ -131,3 +137,21 @@ def test_ablations_run_on_the_mini_model(student, decoder, encoder, small):
     config = json.loads((folder / "packed" / "config.json").read_text())
     assert config["text_config"]["num_hidden_layers"] == decoder
     assert config["audio_config"]["encoder_layers"] == encoder
+
+
+def test_the_compact_student_is_smaller_than_model_b(small):
+    folder = small.root / "results" / "iwslt2025" / "en-de"
+    size = folder / "evaluation" / "compact" / "size.json"
+    hypotheses = size.with_name("hypotheses.jsonl")  # it is loaded again, and translates
+    targets = [str(path.relative_to(small.root)) for path in (size, hypotheses)]
+    small.succeed(*targets, "--cores", "2", "--configfile", *COMPACT)
+    assert len(hypotheses.read_text(encoding="utf-8").splitlines()) == 4
+    compact, b = (
+        sum(
+            path.stat().st_size
+            for path in (folder / "students" / name / "packed").glob("*.safetensors")
+        )
+        for name in ("compact", "B")
+    )
+    # 2 x 2048 x 128 weights from 16 bits to 4 and scales
+    assert 700_000 < b - compact < 800_000
