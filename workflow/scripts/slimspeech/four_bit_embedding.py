@@ -21,11 +21,7 @@ DTYPE = torch.bfloat16
 CPU_TILE = 32  # outputs that bitsandbytes' kernel for CPUs with bfloat16 takes at a time
 
 
-<<<<<<< HEAD
-# Names of tensors in the files to those of modules; transformers knows them for its own class only.
-=======
 # From names in the files to those of modules: transformers knows them for its own class alone.
->>>>>>> full
 NAMES = {
     r"^language_model\.lm_head": "lm_head",
     r"^language_model\.model": "model.language_model",
