@@ -65,12 +65,12 @@ def change(config, path, value):
         (
             "pruning/criterion",
             "taylor",
-            "pruning.criterion: 'taylor' is not one of ['chrf', 'shortlist', 'loss', ",
+            "pruning.criterion: there is no 'taylor'; choose among chrf, shortlist, loss, ",
         ),
         (
             "students/B/criterion",
             "taylor",
-            "students.B.criterion: 'taylor' is not one of [None, 'chrf', 'shortlist', 'loss', ",
+            "students.B.criterion: there is no 'taylor'; choose among chrf, shortlist, loss, ",
         ),
         ("pruning/shards", 0, "pruning.shards: 0 is less than the minimum of 1"),
         ("pruning/shortlist", {"size": 0}, "pruning.shortlist.size: 0 is less than the minimum"),

@@ -155,6 +155,7 @@ rule select_layer_by_place:
         "../../envs/scoring.yaml"
     params:
         protected=PROTECTED,
+        listed=get_listed_layers,
     script:
         "../scripts/select_layer_by_place.py"
 
