@@ -1,6 +1,8 @@
 """Where one iteration of the engine's layer search spends its time: by phase and by operation."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from unittest import mock
 
 import harness
 import torch
@@ -27,16 +29,19 @@ def kind_of(name: str) -> str:
     return "everything else"
 
 
-def name_phases() -> None:
-    """Make the profiler see the engine's phases; other threads than this one see none."""
-    for label, method in PHASES.items():
-        usual = getattr(decoding._Batch, method)
+@contextlib.contextmanager
+def named_phases() -> Iterator[None]:
+    """Let the profiler see the engine's phases."""
+    with contextlib.ExitStack() as stack:
+        for label, method in PHASES.items():
+            usual = getattr(decoding._Batch, method)
 
-        def named(self, *arguments, label=label, usual=usual):
-            with record_function(label):
-                return usual(self, *arguments)
+            def named(self, *arguments, label=label, usual=usual):
+                with record_function(label):
+                    return usual(self, *arguments)
 
-        setattr(decoding._Batch, method, named)
+            stack.enter_context(mock.patch.object(decoding._Batch, method, named))
+        yield
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -48,7 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     bench = harness.load(options)
     kept = list(range(len(bench.model.get_decoder().layers)))
     missing = harness.removable(bench.model, options.candidates)
-    name_phases()
 
     def iteration(rows):
         with record_function(ENCODING):
@@ -59,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     activities = [ProfilerActivity.CPU]
     if torch.cuda.is_available():
         activities.append(ProfilerActivity.CUDA)
-    with profile(activities=activities) as profiled:
+    with named_phases(), profile(activities=activities) as profiled:
         _, seconds = harness.timed(lambda: iteration(bench.segments))
     events = profiled.key_averages()
     phases = {event.key: event.cpu_time_total / 1e6 for event in events}
