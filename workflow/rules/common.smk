@@ -1,4 +1,9 @@
+import os
+import re
+from glob import escape, glob
+
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import validate
 
 
@@ -84,6 +89,13 @@ REMOVALS = [
 ]
 
 
+# The Python of COMET's rules, and what stands for the environment it is of: with conda, nothing.
+CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+COMET_PYTHON = "python" if CONDA else ".venv-comet/bin/python"
+COMET_ENVIRONMENT = [] if CONDA else [".venv-comet/installed"]
+SCRIPTS = os.path.join(workflow.basedir, "workflow", "scripts")
+
+
 scattergather:
     layers=config["pruning"]["shards"],
 
@@ -95,6 +107,7 @@ wildcard_constraints:
     criterion="|".join(ALL_CRITERIA),
     student="|".join(config["students"]) or "none",
     stage=r"\d+-(full|qlora|prune)",
+    metric="|".join(map(re.escape, config["evaluation"]["comet"])) or "none",
     system="|".join(
         [
             "base",
@@ -267,6 +280,14 @@ def get_system_model(wildcards):
         [criterion] = criterion or [config["pruning"]["criterion"]]
         return get_pruned_model(wildcards, criterion, int(removed))
     return f"{folder}/students/{wildcards.system}/packed"
+
+
+def get_comet_file(wildcards):
+    """The checkpoint of a COMET metric if it is on disk; nothing if it is fetched from the Hub."""
+    model = config["evaluation"]["comet"][wildcards.metric]["model"]
+    if model.endswith(".ckpt"):
+        return [model]
+    return sorted(glob(os.path.join(escape(model), "checkpoints", "*.ckpt")))
 
 
 def get_evaluation_files(wildcards):
