@@ -16,13 +16,16 @@ from comet import load_from_checkpoint, models
 from pytorch_lightning import Trainer
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import Unigram
+from tokenizers.processors import TemplateProcessing
 from transformers import XLMRobertaConfig, XLMRobertaTokenizerFast
 
-SIZES = {
-    "encoder_model": "XLM-RoBERTa",
-    "hidden_sizes": [16, 8],
-    "load_pretrained_weights": False,
-    "final_activation": "Sigmoid",
+ENCODER = {"encoder_model": "XLM-RoBERTa", "load_pretrained_weights": False}
+ESTIMATOR = {"hidden_sizes": [16, 8], "final_activation": "Sigmoid"}
+CLASSES = {
+    "RegressionMetric": (models.RegressionMetric, {}),
+    "CometKiwi": (models.UnifiedMetric, {"input_segments": ["mt", "src"], "word_layer": 2}),
+    "XCOMETMetric": (models.XCOMETMetric, {"word_layer": 2}),
+    "RankingMetric": (models.RankingMetric, {}),
 }
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 
@@ -33,6 +36,9 @@ def write_encoder(folder: Path, texts: list[str]) -> None:
     pieces = [(piece, 0.0) for piece in SPECIAL] + [(letter, -1.0) for letter in letters]
     tokenizer = Tokenizer(Unigram(pieces, unk_id=3))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    ends = [("<s>", 0), ("</s>", 2)]
+    pattern = {"single": "<s> $A </s>", "pair": "<s> $A </s> </s> $B </s>"}
+    tokenizer.post_processor = TemplateProcessing(**pattern, special_tokens=ends)
     XLMRobertaTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
     XLMRobertaConfig(
         vocab_size=len(pieces) + 1,
@@ -48,14 +54,8 @@ def write_encoder(folder: Path, texts: list[str]) -> None:
 def write_checkpoint(folder: Path, name: str, encoder: str) -> Path:
     """As COMET trains them: checkpoints/model.ckpt, and hparams.yaml beside that folder."""
     torch.manual_seed(1)
-    if name == "CometKiwi":
-        kind, more = models.UnifiedMetric, {"input_segments": ["mt", "src"], "word_layer": 2}
-    else:
-        kind, more = getattr(models, name), {}
-    if name == "RankingMetric":
-        sizes = {key: SIZES[key] for key in ("encoder_model", "load_pretrained_weights")}
-    else:
-        sizes = SIZES
+    kind, more = CLASSES[name]
+    sizes = ENCODER if name == "RankingMetric" else ENCODER | ESTIMATOR
     model = kind(pretrained_model=encoder, **sizes, **more)
     trainer = Trainer(logger=False, accelerator="cpu", enable_checkpointing=False)
     trainer.strategy.connect(model)

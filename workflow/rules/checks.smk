@@ -160,6 +160,19 @@ def get_recipe_problems():
                 )
 
 
+def get_comet_problems():
+    """COMET checkpoints that are neither on disk nor named as the Hub names them."""
+    for name, metric in config["evaluation"]["comet"].items():
+        model = metric["model"]
+        path = model.endswith(".ckpt") or model.startswith((".", "/")) or model.count("/") != 1
+        if path and not os.path.exists(model):
+            yield (
+                f"evaluation.comet.{name}.model: there is no {model!r}; give the path of a .ckpt "
+                "file, of the folder that holds its checkpoints/, or an id on the Hugging Face Hub "
+                "such as Unbabel/wmt22-comet-da"
+            )
+
+
 def check_config():
     """What the schema cannot say. Every problem is told, one a line."""
     problems = [
@@ -169,6 +182,7 @@ def check_config():
         *get_split_problems(),
         *get_pruning_problems(),
         *get_recipe_problems(),
+        *get_comet_problems(),
     ]
     if problems:
         raise WorkflowError(*(f"config: {problem}" for problem in problems))

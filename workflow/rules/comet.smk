@@ -30,11 +30,12 @@ rule fetch_comet:
     conda:
         "../../envs/comet.yaml"
     params:
+        python=COMET_PYTHON,
         model=lookup("evaluation/comet/{metric}/model", within=config),
         revision=lookup("evaluation/comet/{metric}/revision", within=config),
         trusted=lookup("evaluation/comet/{metric}/trusted", within=config),
     shell:
-        "{COMET_PYTHON} {SCRIPTS:q}/fetch_comet.py --metric {wildcards.metric:q}"
+        "{params.python} workflow/scripts/fetch_comet.py --metric {wildcards.metric:q}"
         " --model {params.model:q} --revision {params.revision:q} --trusted {params.trusted}"
         " --output {output:q} --log {log:q}"
 
@@ -60,9 +61,10 @@ rule score_comet:
         mem_mb=16000,
         runtime="2h",
     params:
+        python=COMET_PYTHON,
         batch_size=lookup("evaluation/comet/{metric}/batch_size", within=config),
     shell:
-        "{COMET_PYTHON} {SCRIPTS:q}/score_comet.py --checkpoint {input.checkpoint:q}"
+        "{params.python} workflow/scripts/score_comet.py --checkpoint {input.checkpoint:q}"
         " --hypotheses {input.hypotheses:q} --test {input.test:q}"
         " --pair {wildcards.pair} --system {wildcards.system}"
         " --batch-size {params.batch_size} --threads {threads}"

@@ -89,11 +89,10 @@ REMOVALS = [
 ]
 
 
-# The Python of COMET's rules, and what stands for the environment it is of: with conda, nothing.
+# The Python of COMET's rules, and the file that stands for its environment; with conda, none.
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 COMET_PYTHON = "python" if CONDA else ".venv-comet/bin/python"
 COMET_ENVIRONMENT = [] if CONDA else [".venv-comet/installed"]
-SCRIPTS = os.path.join(workflow.basedir, "workflow", "scripts")
 
 
 scattergather:
@@ -292,14 +291,16 @@ def get_comet_file(wildcards):
 
 def get_evaluation_files(wildcards):
     """Scores, sizes and times of every system, pair by pair in config order."""
-    names = {"scores": "scores", "sizes": "size", "translations": "translation"}
+    names = {"scores": ["scores"], "sizes": ["size"], "translations": ["translation"]}
+    names["comet"] = [f"comet/{metric}" for metric in config["evaluation"]["comet"]]
     return {
         key: expand(
-            f"results/{wildcards.experiment}/{{pair}}/evaluation/{{system}}/{name}.json",
+            f"results/{wildcards.experiment}/{{pair}}/evaluation/{{system}}/{{name}}.json",
             pair=config["pairs"],
             system=config["evaluation"]["systems"],
+            name=files,
         )
-        for key, name in names.items()
+        for key, files in names.items()
     }
 
 

@@ -8,7 +8,6 @@ config says that it is trusted.
 
 import hashlib
 import logging
-import re
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -125,11 +124,6 @@ def find_file(settings: Settings) -> Path:
 
 def fetch_file(settings: Settings) -> Path:
     """The .ckpt file of a repository on the Hub, in the Hub's own cache of files."""
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", settings.model):
-        raise InputError(
-            f"{settings.key}.model: {settings.model!r} is neither a path that exists nor an id on "
-            "the Hub; write one as Unbabel/wmt22-comet-da"
-        )
     files = ("hparams.yaml", "checkpoints/*.ckpt")
     folder = fetch_snapshot(settings.model, settings.revision, files, settings)
     found = sorted(folder.glob("checkpoints/*.ckpt"))

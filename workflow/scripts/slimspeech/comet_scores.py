@@ -86,7 +86,7 @@ def signature(checkpoint: Checkpoint) -> str:
     parts = {
         "nrefs": int(checkpoint.needs_reference),
         "model": checkpoint.model,
-        "revision": checkpoint.revision,
+        "revision": checkpoint.revision.removeprefix("sha256:")[:12],
         "class": checkpoint.class_name,
         "version": version("unbabel-comet"),
     }
