@@ -1,5 +1,6 @@
 import json
 import os
+import re
 
 from snakemake.exceptions import WorkflowError
 
@@ -164,8 +165,8 @@ def get_comet_problems():
     """COMET checkpoints that are neither on disk nor named as the Hub names them."""
     for name, metric in config["evaluation"]["comet"].items():
         model = metric["model"]
-        path = model.endswith(".ckpt") or model.startswith((".", "/")) or model.count("/") != 1
-        if path and not os.path.exists(model):
+        on_hub = re.fullmatch(r"\w[\w.-]*/[\w.-]+", model) and not model.endswith(".ckpt")
+        if not on_hub and not os.path.exists(model):
             yield (
                 f"evaluation.comet.{name}.model: there is no {model!r}; give the path of a .ckpt "
                 "file, of the folder that holds its checkpoints/, or an id on the Hugging Face Hub "

@@ -12,6 +12,8 @@ rule install_comet:
     log:
         "logs/install_comet.log",
     localrule: True
+    conda:
+        "../../envs/snakemake.yaml"
     shell:
         "make .venv-comet/installed > {log} 2>&1"
 

@@ -67,10 +67,16 @@ def decimal_units(number: float, units: Sequence[str]) -> str:
 
 
 def _with_comet(score: Mapping[str, Any], comet: Sequence[Mapping[str, Any]]) -> Row:
-    """A system's scores with those of COMET beside sacreBLEU's."""
-    system = {key: score[key] for key in ("pair", "system", "segments")}
-    found = {row["metric"]: row for row in comet if system.items() <= row.items()}
-    return {**score, "metrics": {**score["metrics"], **found}}
+    """A system's scores.json with those of COMET beside sacreBLEU's."""
+    system = (score["pair"], score["system"])
+    found = [row for row in comet if (row["pair"], row["system"]) == system]
+    for row in found:
+        if row["segments"] != score["segments"]:
+            raise InputError(
+                f"{', '.join(system)}: {row['metric']} is of {row['segments']} segments, the other "
+                f"scores are of {score['segments']}; run `snakemake -R score_comet`"
+            )
+    return {**score, "metrics": {**score["metrics"], **{row["metric"]: row for row in found}}}
 
 
 def _row(score: Mapping[str, Any], size: Mapping[str, Any], translation: Mapping[str, Any]) -> Row:
