@@ -4,6 +4,9 @@ import json
 import os
 import shutil
 import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -28,8 +31,11 @@ pytestmark = [
 ]
 
 
-def run(*command: str | Path, **options) -> subprocess.CompletedProcess:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+def run(
+    *command: str | Path, environment: dict[str, str] | None = None, **options
+) -> subprocess.CompletedProcess:
+    alone = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    environment = os.environ | alone | (environment or {})
     return subprocess.run(command, env=environment, capture_output=True, text=True, **options)
 
 
@@ -181,6 +187,107 @@ def test_a_checkpoint_that_cannot_be_had_stops_the_run_at_its_start(comet):
     assert "evaluation.comet.comet22: Unbabel/wmt22-comet-da at main is not on this" in done.stdout
     assert "take comet22 out of evaluation.comet" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Answers as the Hugging Face Hub does, of the repositories that are folders below `root`."""
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    root: Path
+
+    def do_GET(self):
+        path = self.path.partition("?")[0].strip("/").removeprefix("api/models/")
+        repository, _, rest = path.partition("/resolve/" if "/resolve/" in path else "/revision/")
+        revision, _, name = rest.partition("/")
+        folder = self.root / repository
+        if repository == "tiny/gated":
+            self.answer(403, **{"X-Error-Code": "GatedRepo"})
+        elif not folder.is_dir():
+            self.answer(404, **{"X-Error-Code": "RepoNotFound"})
+        elif revision not in ("main", self.commit):
+            self.answer(404, **{"X-Error-Code": "RevisionNotFound"})
+        elif name:
+            self.answer(200, (folder / name).read_bytes(), ETag=f'"{hash(path):x}"')
+        else:
+            files = [str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()]
+            siblings = [{"rfilename": file} for file in files]
+            info = {"id": repository, "sha": self.commit, "siblings": siblings}
+            self.answer(200, json.dumps(info).encode())
+
+    do_HEAD = do_GET
+
+    def answer(self, status: int, body: bytes = b"{}", **headers: str):
+        self.send_response(status)
+        headers |= {"Content-Length": str(len(body)), "X-Repo-Commit": self.commit}
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def hub(direct, tmp_path) -> Iterator[dict[str, str]]:
+    """The environment of a Hub with tiny/comet and its tiny/encoder, and an empty cache."""
+    path = copy(direct, "RegressionMetric", tmp_path / "tiny" / "comet")
+    shutil.move(tmp_path / "tiny" / "comet" / "encoder", tmp_path / "tiny" / "encoder")
+    spoil(path, "state['hyper_parameters']['pretrained_model'] = 'tiny/encoder'")
+    hparams = path.parents[1] / "hparams.yaml"
+    encoder = f"{direct['RegressionMetric']['folder']}/encoder"
+    hparams.write_text(hparams.read_text().replace(encoder, "tiny/encoder"))
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), type("ThisHub", (Hub,), {"root": tmp_path}))
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    endpoint = f"http://127.0.0.1:{http.server_port}"
+    cache = {"HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "0", "HF_TOKEN": "hf_secret"}
+    yield {"HF_ENDPOINT": endpoint, "NO_PROXY": "127.0.0.1"} | cache
+    http.shutdown()
+    thread.join()
+    http.server_close()
+
+
+def test_a_metric_of_the_hub_is_fetched_once_and_then_needs_no_network(comet, direct, hub):
+    config = comet.default_config()
+    config["evaluation"]["comet"] = {"comet_hub": {"model": "tiny/comet"}}
+    comet.write_config(config)
+    found = comet.root / "results" / "mini" / "comet" / "comet_hub.json"
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in hub.items():
+            environment.setenv(name, value)
+        comet.succeed(str(found.relative_to(comet.root)), *ask("comet_hub")[1:])
+        environment.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # where nothing answers
+        comet.succeed(*ask("comet_hub"))
+    assert json.loads(found.read_text())["revision"] == Hub.commit
+    folder = comet.root / FOLDER / "evaluation" / "teacher" / "comet"
+    summary = json.loads((folder / "comet_hub.json").read_text())
+    expected = direct["RegressionMetric"]["score"]
+    assert summary["score"] == pytest.approx(expected, abs=1e-6)
+    assert "|model:tiny/comet|revision:0123456789ab|" in summary["signature"]
+
+
+@pytest.mark.parametrize(
+    ("model", "revision", "message"),
+    [
+        ("tiny/gated", "main", "is gated: accept its terms on its page"),
+        ("tiny/none", "main", "the Hub has no such model"),
+        ("tiny/comet", "v9", "the model has no such revision; correct evaluation.comet.comet_hub"),
+        ("tiny/encoder", "main", "holds 0 files checkpoints/*.ckpt"),
+    ],
+)
+def test_what_the_hub_does_not_give_names_the_fix(hub, tmp_path, model, revision, message):
+    options = {"metric": "comet_hub", "model": model, "revision": revision, "trusted": "False"}
+    options |= {"output": tmp_path / "found.json", "log": tmp_path / "log"}
+    command = [f"--{name}={value}" for name, value in options.items()]
+    script = REPOSITORY / "workflow" / "scripts" / "fetch_comet.py"
+    done = run(PYTHON, script, *command, environment=hub)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr and "hf_secret" not in done.stderr
+    assert not (tmp_path / "found.json").exists()
 
 
 def write_jsonl(path: Path, rows) -> None:
