@@ -10,9 +10,8 @@ PIP_FLAGS ?=
 CONFIG ?= config/config.yaml
 CORES ?= all
 BIN := .venv/bin
-# One job a GPU; without a GPU nothing is limited by it.
-GPUS := $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
-LIMITS := $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS))
+# One job at a time on the GPU; without a GPU nothing is limited by it.
+LIMITS := $(if $(shell command -v nvidia-smi),--resources gpu=1)
 
 .PHONY: run test lint unit lock
 

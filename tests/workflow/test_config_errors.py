@@ -39,6 +39,7 @@ def change(config, path, value):
         ("pairs", ["en-de", "zh-en"], "pairs: the sources are en, zh, but"),
         ("pairs", ["ende"], "pairs.0: 'ende' does not match"),
         ("base/model", "resources/none", "base.model: there is no directory 'resources/none'"),
+        ("base/model", "results/models/mine", "base.hub: results/models is for models of the Hub"),
         ("teacher/model", "none", "teacher.model: there is no directory 'none'"),
         ("data/archive", "acl.zip", "data.archive: there is no 'acl.zip'"),
         ("data/out_of_domain/folder", "cv", "data.out_of_domain.folder: there is no 'cv'"),

@@ -30,7 +30,7 @@ ABLATIONS = sorted(read_config(CONFIGS[1])["students"])
 def paper(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with the inputs of the paper in name: nothing of them is read while planning."""
     project = make_project(tmp_path_factory.mktemp("paper") / "project")
-    model = project.root / "models" / "Qwen2-Audio-7B-Instruct"
+    model = project.root / "results" / "models" / "Qwen2-Audio-7B-Instruct"
     model.mkdir(parents=True)
     (model / "config.json").write_text(json.dumps({"text_config": {"num_hidden_layers": 32}}))
     (project.root / "corpora" / "covost2").mkdir(parents=True)
@@ -61,6 +61,13 @@ def test_every_ablation_is_a_target_for_both_pairs(student, paper):
 def test_the_compact_student_is_planned_beside_the_papers(paper):
     target = "results/iwslt2025/en-de/students/compact/packed"
     assert target in paper.succeed(target, "--dry-run", "--configfile", *COMPACT)
+
+
+def test_the_base_model_is_fetched_for_an_experiment_of_its_own(paper):
+    overlay = "config/iwslt2025_base.yaml"
+    target = "results/iwslt2025_base/en-de/teacher"
+    text = paper.succeed(target, "--dry-run", "-p", "--configfile", CONFIGS[0], overlay)
+    assert "results/models/Qwen2-Audio-7B\n" in text and "rule download_base:" in text
 
 
 def test_published_layers_need_no_search(paper):

@@ -1,8 +1,9 @@
 import json
-import os
-import re
 
 from snakemake.exceptions import WorkflowError
+
+# Folders of results/ that are of no experiment.
+SHARED = ("corpora", "models", "mini_base")
 
 
 def get_systems():
@@ -22,7 +23,7 @@ def is_made_here(path):
     """Whether a path is the output of a rule, and so need not exist before the run."""
     folders = os.path.normpath(path).split(os.sep)
     made = folders[0] == "results" and folders[1:2] != []
-    return made and folders[1] in (config["experiment"], "corpora", "mini_base")
+    return made and folders[1] in (config["experiment"], *SHARED)
 
 
 def read_layer_count(model):
@@ -36,7 +37,7 @@ def read_layer_count(model):
 
 def get_name_problems():
     """Names that would collide, or that the config uses and nothing has."""
-    if config["experiment"] in ("corpora", "mini_base"):
+    if config["experiment"] in SHARED:
         yield f"experiment: results/{config['experiment']} is taken; choose another name"
     for pair in config["pairs"]:
         source, target = pair.split("-")
@@ -100,6 +101,9 @@ def get_path_problems():
     for key, path in corpora.items():
         if path and not is_made_here(path) and not os.path.exists(path):
             yield f"{key}: there is no {path!r}; give the path of the corpus you downloaded"
+    folder = os.path.dirname(os.path.normpath(config["base"]["model"]))
+    if folder == HUB_MODELS and "hub" not in config["base"]:
+        yield f"base.hub: {folder} is for models of the Hub; name the revision in base.hub"
     if os.path.normpath(data["archive"]) == HUB_COPY and "hub" not in data:
         yield f"data.hub: {HUB_COPY} is fetched from the Hub; name the revision in data.hub"
 

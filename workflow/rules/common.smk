@@ -42,8 +42,9 @@ STAGES = {
     for name, student in config["students"].items()
 }
 
-# Where the copy of ACL 60/60 on the Hugging Face Hub is put.
+# Where what is fetched from the Hugging Face Hub is put: the copy of ACL 60/60, and base models.
 HUB_COPY = "results/corpora/acl6060-hub"
+HUB_MODELS = "results/models"
 
 # Criteria of the search: those that translate, that measure all layers at once, and not at all.
 GENERATED = ("chrf", "shortlist")
@@ -101,6 +102,7 @@ scattergather:
 
 wildcard_constraints:
     experiment=config["experiment"],
+    base_model=re.escape(os.path.basename(os.path.normpath(config["base"]["model"]))),
     pair="|".join(config["pairs"]),
     k=r"(?!00)\d\d",  # iteration 00 has its own rule
     criterion="|".join(ALL_CRITERIA),
