@@ -427,3 +427,15 @@ def test_another_metric_reruns_what_translates(searched):
     assert search(searched, config) == (
         iterations("chrf", 2) | iterations("shortlist", 2) | {("shortlist", "propose_layers"): 1}
     )
+
+
+def test_a_comet_metric_is_scored_beside_what_is_there(finished):
+    config = finished.default_config()
+    config["evaluation"]["comet"] = {"comet22": {"model": "Unbabel/wmt22-comet-da"}}
+    assert finished.plan(config=config) == {
+        "install_comet": 1,
+        "fetch_comet": 1,
+        "score_comet": 10,
+        "tabulate_scores": 1,
+        "write_config": 1,
+    }

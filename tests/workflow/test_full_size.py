@@ -46,6 +46,7 @@ def test_the_papers_systems_are_planned_for_both_pairs(paper):
     assert jobs["score_layers"] == jobs["select_layer"] == 16  # 8 removals a pair
     assert jobs["train_student"] == 2 and jobs["train_adapter"] == 4  # B; A and B
     assert jobs["translate_test"] == 10 and jobs["pack_student"] == 4
+    assert jobs["score_comet"] == 20 and jobs["fetch_comet"] == 2  # comet20 and comet22
 
 
 @pytest.mark.parametrize("student", ABLATIONS)
@@ -93,6 +94,7 @@ def shrink(config: dict[str, Any]) -> dict[str, Any]:
         config["teacher"]["training"]["epochs"] = 0.5
         config["pruning"]["sets"]["published"] = dict.fromkeys(PAIRS, [1, 4])
         config["generation"]["max_new_tokens"] = 12
+    config["evaluation"].pop("comet", None)  # is to be fetched; test_comet.py runs it
     config.setdefault("pruning", {})["iterations"] = 2
     config["evaluation"]["systems"] = [
         "pruned-02" if name == "pruned-08" else name for name in config["evaluation"]["systems"]

@@ -165,6 +165,19 @@ def get_recipe_problems():
                 )
 
 
+def get_comet_problems():
+    """COMET checkpoints that are neither on disk nor named as the Hub names them."""
+    for name, metric in config["evaluation"]["comet"].items():
+        model = metric["model"]
+        on_hub = re.fullmatch(r"\w[\w.-]*/[\w.-]+", model) and not model.endswith(".ckpt")
+        if not on_hub and not os.path.exists(model):
+            yield (
+                f"evaluation.comet.{name}.model: there is no {model!r}; give the path of a .ckpt "
+                "file, of the folder that holds its checkpoints/, or an id on the Hugging Face Hub "
+                "such as Unbabel/wmt22-comet-da"
+            )
+
+
 def check_config():
     """What the schema cannot say. Every problem is told, one a line."""
     problems = [
@@ -174,6 +187,7 @@ def check_config():
         *get_split_problems(),
         *get_pruning_problems(),
         *get_recipe_problems(),
+        *get_comet_problems(),
     ]
     if problems:
         raise WorkflowError(*(f"config: {problem}" for problem in problems))
