@@ -283,3 +283,33 @@ def test_hypotheses_of_another_search():
     _, hypotheses = searched(CLOSE)
     with pytest.raises(InputError, match="do not belong together"):
         drop_least_important(BEFORE, rows, CANDIDATES, hypotheses, SEGMENTS)
+
+
+def by_comet(scores):
+    """Rows of comet.csv as read back: a score by layer and segment, in no order of use."""
+    rows = [
+        {"layer": str(layer), "id": segment["id"], "metric": "comet22", "score": str(value)}
+        for layer, values in scores.items()
+        for segment, value in zip(SEGMENTS, values, strict=True)
+    ]
+    return rows[::-1]
+
+
+def test_comet_chooses_by_the_mean_and_compares_segment_by_segment():
+    count = len(SEGMENTS)
+    scores = {1: [0.5] * count, 3: [0.75] * count, 4: [0.25] * count}
+    after = drop_least_important(BEFORE, by_comet(scores), CANDIDATES, [], SEGMENTS, 100, 5)
+    assert after["removed"][-1] == 3 and after["metric"] == "comet22"
+    assert after["score"] == pytest.approx(0.75)
+    assert after["runner_up"] == 1
+    # Every segment is better by as much, so every draw of them is.
+    assert [after["difference"], *after["interval"]] == pytest.approx([0.25] * 3)
+    assert after["within_noise"] is False
+
+
+def test_comet_scores_of_other_segments():
+    rows = by_comet({1: [0.5] * len(SEGMENTS), 3: [0.5] * len(SEGMENTS)})
+    with pytest.raises(InputError, match="comet.csv, without layer 3: .* remove it and score"):
+        drop_least_important(BEFORE, rows[1:], [1, 3], [], SEGMENTS)
+    with pytest.raises(InputError, match="comet.csv lists segments twice"):
+        drop_least_important(BEFORE, [*rows, rows[0]], [1, 3], [], SEGMENTS)

@@ -1,5 +1,6 @@
 """COMET itself, by the real rules in its own environment, on tiny checkpoints of its own making."""
 
+import csv
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 from project import REPOSITORY, Project, make_project
 
 PYTHON = REPOSITORY / ".venv-comet" / "bin" / "python"
@@ -104,6 +106,35 @@ def test_the_rule_gives_the_scores_that_comet_gives(comet, direct, metric, kind,
     }
     assert summary["signature"].startswith(f"nrefs:{nrefs}|model:/")
     assert summary["signature"].endswith("|version:2.2.7")
+
+
+def test_a_search_goes_by_the_scores_that_comet_gives(comet, direct):
+    """Two layers, whose translations are those of the test set and the same in another order."""
+    folder = FOLDER / "pruning" / "comet" / "iter_01"
+    shutil.copy(
+        comet.root / FOLDER / "data" / "test.jsonl", comet.root / FOLDER / "data/validation.jsonl"
+    )
+    texts = [segment[3] for segment in SEGMENTS]
+    rows = [
+        {"layer": layer, "id": segment[0], "hypothesis": text}
+        for layer, found in ((4, texts), (7, texts[::-1]))
+        for segment, text in zip(SEGMENTS, found, strict=True)
+    ]
+    write_jsonl(comet.root / folder / "hypotheses.jsonl", rows)
+    config = yaml.safe_load((comet.root / "changed.yaml").read_text())
+    config["pruning"] |= {"comet": "comet_tiny", "clips": None}
+    (comet.root / "search.yaml").write_text(yaml.safe_dump(config))
+    only = ["--allowed-rules", "score_layers_by_comet"]
+    given = ["--configfile", "search.yaml", "--cores", "1", *only]
+    comet.succeed(str(folder / "comet.csv"), *given)
+    with (comet.root / folder / "comet.csv").open() as file:
+        found = list(csv.DictReader(file))
+    assert [row["layer"] for row in found] == ["4"] * 4 + ["7"] * 4
+    assert [row["id"] for row in found] == [segment[0] for segment in SEGMENTS] * 2
+    assert {row["metric"] for row in found} == {"comet_tiny"}
+    expected = direct["RegressionMetric"]["scores"]
+    assert [float(row["score"]) for row in found[:4]] == pytest.approx(expected, abs=1e-6)
+    assert [float(row["score"]) for row in found[4:]] != pytest.approx(expected, abs=1e-6)
 
 
 def test_a_second_run_does_nothing(comet):

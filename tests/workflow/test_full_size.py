@@ -96,6 +96,7 @@ def shrink(config: dict[str, Any]) -> dict[str, Any]:
         config["generation"]["max_new_tokens"] = 12
     config["evaluation"].pop("comet", None)  # is to be fetched; test_comet.py runs it
     config.setdefault("pruning", {})["iterations"] = 2
+    config["pruning"].pop("comet", None)
     config["evaluation"]["systems"] = [
         "pruned-02" if name == "pruned-08" else name for name in config["evaluation"]["systems"]
     ]

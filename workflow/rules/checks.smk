@@ -62,6 +62,13 @@ def get_search_problems():
     for name in SETS:
         if name in (*MEASURED, "middle", "last"):
             yield f"pruning.sets.{name}: that is the name of a criterion; choose another"
+    metrics, named = config["evaluation"]["comet"], config["pruning"]["comet"]
+    if named not in metrics and (named or "comet" in SEARCHES):
+        known = ", ".join(metrics) or "none yet"
+        yield (
+            f"pruning.comet: the criterion comet needs a metric of evaluation.comet ({known}) and "
+            f"{named} is none; name one"
+        )
     used = {"pruning.criterion": (config["pruning"]["criterion"], 0)}
     for name, student in config["students"].items():
         used[f"students.{name}.criterion"] = (CRITERIA[name], student["layers_removed"])

@@ -71,3 +71,33 @@ rule score_comet:
         " --pair {wildcards.pair} --system {wildcards.system}"
         " --batch-size {params.batch_size} --threads {threads}"
         " --segments {output.segments:q} --score {output.score:q} --log {log:q}"
+
+
+# Score by COMET what an iteration of the search translated without each layer.
+rule score_layers_by_comet:
+    input:
+        environment=ancient(COMET_ENVIRONMENT),
+        checkpoint=get_search_comet,
+        hypotheses="results/{experiment}/{pair}/pruning/comet/iter_{k}/hypotheses.jsonl",
+        segments=get_search_segments,
+    output:
+        scores="results/{experiment}/{pair}/pruning/comet/iter_{k}/comet.csv",
+    log:
+        "logs/{experiment}/{pair}/score_layers_by_comet/{k}.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/score_layers_by_comet/{k}.jsonl"
+    conda:
+        "../../envs/comet.yaml"
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime="2h",
+    params:
+        python=COMET_PYTHON,
+        clips=lookup("pruning/clips", within=config),
+        batch_size=get_search_comet_batch_size,
+    shell:
+        "{params.python} workflow/scripts/score_layers_by_comet.py --checkpoint {input.checkpoint:q}"
+        " --hypotheses {input.hypotheses:q} --segments {input.segments:q} --clips {params.clips}"
+        " --batch-size {params.batch_size} --threads {threads}"
+        " --scores {output.scores:q} --log {log:q}"

@@ -47,7 +47,7 @@ HUB_COPY = "results/corpora/acl6060-hub"
 HUB_MODELS = "results/models"
 
 # Criteria of the search: those that translate, that measure all layers at once, and not at all.
-GENERATED = ("chrf", "shortlist")
+GENERATED = ("chrf", "shortlist", "comet")
 ONE_PASS = ("block_influence", "angular")
 MEASURED = (*GENERATED, "loss", *ONE_PASS)
 # Sets of layers that the config lists stand beside them.
@@ -187,6 +187,27 @@ def get_stage_search(wildcards):
 def get_shortlist(wildcards):
     """How many of the proposed layers are measured."""
     return config["pruning"]["shortlist"]["size"] if wildcards.criterion == "shortlist" else 0
+
+
+def get_search_comet(wildcards):
+    """The COMET metric that the criterion comet goes by."""
+    metric = config["pruning"]["comet"]
+    if metric is None:
+        raise WorkflowError("config: pruning.comet: name the metric of evaluation.comet to go by")
+    return f"results/{wildcards.experiment}/comet/{metric}.json"
+
+
+def get_search_comet_batch_size(wildcards):
+    """As that metric scores systems."""
+    return config["evaluation"]["comet"][config["pruning"]["comet"]]["batch_size"]
+
+
+def get_layer_scores_by_comet(wildcards):
+    """What decides in place of scores.csv, by the criterion comet."""
+    if wildcards.criterion != "comet":
+        return []
+    folder = f"results/{wildcards.experiment}/{wildcards.pair}/pruning/comet"
+    return [f"{folder}/iter_{wildcards.k}/comet.csv"]
 
 
 def get_shards(wildcards):

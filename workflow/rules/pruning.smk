@@ -121,6 +121,7 @@ rule select_layer:
         layers=get_previous_layers,
         scores="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/scores.csv",
         hypotheses="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/hypotheses.jsonl",
+        comet=get_layer_scores_by_comet,
         segments=get_search_segments,
         proposal=get_proposal,
     output:

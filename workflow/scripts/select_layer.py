@@ -10,7 +10,8 @@ layers = read_json(snakemake.input.layers)
 proposal = [row for path in snakemake.input.proposal for row in read_csv(path)]
 dropped = drop_least_important(
     layers,
-    read_csv(snakemake.input.scores),
+    [row for path in snakemake.input.comet for row in read_csv(path)]
+    or read_csv(snakemake.input.scores),
     candidates(layers["kept"], *snakemake.params.protected, proposal, snakemake.params.shortlist),
     read_jsonl(snakemake.input.hypotheses),
     read_jsonl(snakemake.input.segments)[: snakemake.params.clips],

@@ -33,15 +33,55 @@ def score_segments(
     The source is the transcript. Raises InputError when the rows do not belong together, the
     checkpoint cannot be loaded or holds too little, or a score is no number.
     """
-    hypotheses, references = align(hypothesis_rows, manifest_rows)
-    check_counts(hypotheses, references)
-    samples = [
-        {"src": row["source"], "mt": hypothesis}
-        | ({"ref": reference} if checkpoint.needs_reference else {})
-        for row, hypothesis, reference in zip(manifest_rows, hypotheses, references, strict=True)
+    [rows] = score_variants(checkpoint, [hypothesis_rows], manifest_rows, batch_size)
+    return rows
+
+
+def score_layers(
+    checkpoint: Checkpoint,
+    hypothesis_rows: Sequence[Mapping[str, Any]],
+    manifest_rows: Sequence[Mapping[str, Any]],
+    batch_size: int,
+) -> list[Row]:
+    """The same of a search for layers, whose hypotheses have a layer, the one left out.
+
+    Rows: layer, id, metric, score; layer by layer in the order of the hypotheses.
+    """
+    by_layer: dict[int, list[Mapping[str, Any]]] = {}
+    for row in hypothesis_rows:
+        by_layer.setdefault(row["layer"], []).append(row)
+    scored = score_variants(checkpoint, list(by_layer.values()), manifest_rows, batch_size)
+    return [
+        {"layer": layer, "id": row["id"], "metric": checkpoint.metric, "score": row["score"]}
+        for layer, rows in zip(by_layer, scored, strict=True)
+        for row in rows
     ]
+
+
+def score_variants(
+    checkpoint: Checkpoint,
+    variants: Sequence[Sequence[Mapping[str, Any]]],
+    manifest_rows: Sequence[Mapping[str, Any]],
+    batch_size: int,
+) -> list[list[Row]]:
+    """What `score_segments` gives of each of several translations, for one loading of the model."""
+    samples = []
+    for hypothesis_rows in variants:
+        hypotheses, references = align(hypothesis_rows, manifest_rows)
+        check_counts(hypotheses, references)
+        samples += [
+            {"src": row["source"], "mt": hypothesis}
+            | ({"ref": reference} if checkpoint.needs_reference else {})
+            for row, hypothesis, reference in zip(
+                manifest_rows, hypotheses, references, strict=True
+            )
+        ]
     scores = predict(load(checkpoint), samples, batch_size, checkpoint.metric)
-    return segment_rows([row["id"] for row in manifest_rows], scores, checkpoint)
+    ids = [row["id"] for row in manifest_rows]
+    return [
+        segment_rows(ids, scores[start : start + len(ids)], checkpoint)
+        for start in range(0, len(scores), len(ids))
+    ]
 
 
 def segment_rows(ids: Sequence[str], scores: Sequence[float], checkpoint: Checkpoint) -> list[Row]:

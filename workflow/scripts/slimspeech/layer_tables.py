@@ -6,6 +6,7 @@ from typing import Any
 
 from slimspeech import languages
 from slimspeech.artifacts import Row
+from slimspeech.selection import COMET
 from slimspeech.tables import MISSING, TITLES, aligned
 
 NAMES = TITLES | {
@@ -71,7 +72,7 @@ def _section(pair: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _iterations(criterion: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    metric = NAMES[rows[0]["metric"]]
+    metric = NAMES.get(rows[0]["metric"], rows[0]["metric"])
     compared = any(row["runner_up"] != "" for row in rows)
     header = ["iteration", "layer", f"{metric} without it"]
     cells = [
@@ -94,5 +95,7 @@ def _iterations(criterion: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def _comparison(row: Mapping[str, Any]) -> list[str]:
     if row["runner_up"] == "":
         return [MISSING] * 3
-    interval = f"{row['difference']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+    digits = 4 if COMET in row["metric"] else 2
+    ends = [f"{row[key]:.{digits}f}" for key in ("difference", "low", "high")]
+    interval = "{} ({} to {})".format(*ends)
     return [str(row["runner_up"]), interval, "yes" if row["within_noise"] else "no"]

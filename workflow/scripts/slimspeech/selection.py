@@ -7,19 +7,28 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from slimspeech.artifacts import Row
 from slimspeech.errors import InputError
 from slimspeech.languages import target_code
 from slimspeech.metrics import METRICS, align
-from slimspeech.significance import Difference, difference_interval
+from slimspeech.significance import (
+    RESAMPLES,
+    Difference,
+    difference,
+    difference_interval,
+    draw,
+    mean_scores,
+)
 
 logger = logging.getLogger(__name__)
 
 # By which end of a metric's scores the removal costs least. Those of METRICS need translations.
 HIGHER_COSTS_LESS = frozenset(METRICS)
 LOWER_COSTS_LESS = frozenset({"loss", "block_influence", "angular"})
+COMET = "comet"  # is in the name of every COMET metric, whose removals cost least where it is high
 
 
 def removable(kept: Sequence[int], protect_first: int, protect_last: int) -> list[int]:
@@ -138,13 +147,14 @@ def drop_least_important(
     candidates: Sequence[int],
     hypotheses: Sequence[Row] | None = None,
     segments: Sequence[Row] | None = None,
-    resamples: int = 1000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Row:
     """The next layers.json: that of `drop`, with `metric` and `score` of the layer that goes.
 
-    layers: the one before. rows: of scores.csv, with layer, metric and score, one for each of
-    `candidates`. With the hypotheses (layer, id, hypothesis) and the manifest rows they translate,
+    layers: the one before. rows: with layer, metric and score; of scores.csv one for each of
+    `candidates`, of comet.csv one for each of them and segment, whose mean counts. With the
+    hypotheses (layer, id, hypothesis) and the manifest rows they translate,
     a generated metric also gives the `runner_up`, the `difference` to its score, the 95 %
     `interval` of that (paired bootstrap over the segments), and `within_noise`: whether it holds
     0. It takes the two as given and makes no allowance for the candidates being many. A search of
@@ -152,37 +162,48 @@ def drop_least_important(
     Raises InputError if a candidate has no score, two, or one that is not a number; a layer is no
     candidate; the metrics are mixed or unknown; hypotheses are missing or give another score.
     """
+    by_segment = _segment_scores(rows, segments)
+    if by_segment:
+        rows = [
+            {"layer": layer, "metric": rows[0]["metric"], "score": fmean(found)}
+            for layer, found in by_segment.items()
+        ]
     scores, metric = _scores_of(rows, "scores.csv")
     _check_layers(scores, candidates, layers["kept"])
     chosen, *others = _by_cost(scores, metric)
     found = {"metric": metric, "score": scores[chosen]}
     logger.info("layer %d goes: %s %.6g without it", chosen, metric, scores[chosen])
-    if others and metric in HIGHER_COSTS_LESS and hypotheses is not None and segments is not None:
-        difference = _compare(chosen, others[0], metric, hypotheses, segments, resamples, seed)
-        _check_difference(difference.difference, scores[chosen] - scores[others[0]])
+    less = None
+    if others and by_segment:
+        times = draw(len(by_segment[chosen]), resamples, seed)
+        less = difference(*(mean_scores(by_segment[n], times) for n in (chosen, others[0])))
+    elif others and metric in HIGHER_COSTS_LESS and hypotheses is not None and segments is not None:
+        less = _compare(chosen, others[0], metric, hypotheses, segments, resamples, seed)
+        _check_difference(less.difference, scores[chosen] - scores[others[0]])
+    if less:
         found |= {
             "runner_up": others[0],
-            "difference": difference.difference,
-            "interval": [difference.low, difference.high],
-            "within_noise": difference.within_noise,
+            "difference": less.difference,
+            "interval": [less.low, less.high],
+            "within_noise": less.within_noise,
         }
-        if difference.within_noise:
+        if less.within_noise:
             logger.info(
                 "the choice of layer %d is within noise: on other segments layer %d might have "
-                "gone, the difference of %s is %.2f with a 95 %% interval of %.2f to %.2f",
+                "gone, the difference of %s is %.4g with a 95 %% interval of %.4g to %.4g",
                 chosen,
                 others[0],
                 metric,
-                difference.difference,
-                difference.low,
-                difference.high,
+                less.difference,
+                less.low,
+                less.high,
             )
     return drop(layers, chosen, **found)
 
 
 def _by_cost(scores: Mapping[int, float], metric: str) -> list[int]:
     """The layers, that whose removal costs least first; equals from the deepest."""
-    if metric not in HIGHER_COSTS_LESS | LOWER_COSTS_LESS:
+    if metric not in HIGHER_COSTS_LESS | LOWER_COSTS_LESS and COMET not in metric:
         known = ", ".join(sorted(HIGHER_COSTS_LESS | LOWER_COSTS_LESS))
         raise InputError(f"unknown metric {metric!r} of a layer's score; use one of {known}")
     if not scores:
@@ -190,7 +211,7 @@ def _by_cost(scores: Mapping[int, float], metric: str) -> list[int]:
     broken = [layer for layer, score in scores.items() if not math.isfinite(score)]
     if broken:
         raise InputError(f"the scores without layers {broken} are not numbers; score them again")
-    sign = 1 if metric in HIGHER_COSTS_LESS else -1
+    sign = -1 if metric in LOWER_COSTS_LESS else 1
     return sorted(scores, key=lambda layer: (sign * scores[layer], layer), reverse=True)
 
 
@@ -211,6 +232,27 @@ def _scores_of(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[dict[int, 
             f"{name} mixes the metrics {', '.join(metrics)}; remove it and score the layers again"
         )
     return {int(row["layer"]): float(row["score"]) for row in rows}, metrics[0]
+
+
+def _segment_scores(
+    rows: Sequence[Mapping[str, Any]], segments: Sequence[Row] | None
+) -> dict[int, list[float]]:
+    """By layer the scores of the segments in the manifest's order; empty if rows have no ids."""
+    if not rows or "id" not in rows[0]:
+        return {}
+    found: dict[int, dict[str, float]] = {}
+    for row in rows:
+        found.setdefault(int(row["layer"]), {})[row["id"]] = float(row["score"])
+    wanted = [segment["id"] for segment in segments or ()]
+    for layer, scores in found.items():
+        if scores.keys() != set(wanted):
+            raise InputError(
+                f"comet.csv, without layer {layer}: {len(scores)} segments are scored and the "
+                f"search has {len(wanted)}; remove it and score the layers again"
+            )
+    if len(rows) != len(found) * len(wanted):
+        raise InputError("comet.csv lists segments twice; remove it and score the layers again")
+    return {layer: [scores[key] for key in wanted] for layer, scores in found.items()}
 
 
 def _check_layers(scores: Mapping[int, float], candidates: Sequence[int], kept: list[int]) -> None:

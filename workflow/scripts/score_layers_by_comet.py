@@ -1,0 +1,31 @@
+"""Score by COMET what the search translated without each layer, in COMET's environment."""
+
+import argparse
+
+import torch
+
+from slimspeech.artifacts import read_json, read_jsonl, write_csv
+from slimspeech.comet_checkpoints import Checkpoint
+from slimspeech.comet_scores import score_layers
+from slimspeech.logs import log_to
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--checkpoint", required=True, help="comet/{metric}.json")
+parser.add_argument("--hypotheses", required=True, help="hypotheses.jsonl of an iteration")
+parser.add_argument("--segments", required=True, help="the manifest that was translated")
+parser.add_argument("--clips", required=True, type=int, help="how many of its first rows")
+parser.add_argument("--batch-size", required=True, type=int, help="segments")
+parser.add_argument("--threads", required=True, type=int)
+parser.add_argument("--scores", required=True, help="output: a row a layer and segment")
+parser.add_argument("--log", required=True)
+arguments = parser.parse_args()
+log_to(arguments.log)
+torch.set_num_threads(arguments.threads)
+
+rows = score_layers(
+    Checkpoint(**read_json(arguments.checkpoint)),
+    read_jsonl(arguments.hypotheses),
+    read_jsonl(arguments.segments)[: arguments.clips],
+    arguments.batch_size,
+)
+write_csv(arguments.scores, rows)
