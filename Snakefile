@@ -18,6 +18,8 @@ include: "workflow/rules/distillation.smk"
 include: "workflow/rules/pruning.smk"
 include: "workflow/rules/student.smk"
 include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/cost.smk"
+include: "workflow/rules/submission.smk"
 
 
 # What the experiment is for: scores of every system, the packed students, the pruned checkpoints.

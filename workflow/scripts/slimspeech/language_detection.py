@@ -1,4 +1,4 @@
-"""In which language a translation is, told offline by py3langid (a model of 4 MB in the package)."""
+"""In which language a translation is, told offline by py3langid, whose model is in its package."""
 
 from collections.abc import Sequence
 from importlib.metadata import version

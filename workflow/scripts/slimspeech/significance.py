@@ -150,19 +150,22 @@ def p_value(system: Scores, baseline: Scores) -> float:
     return float((np.sum(centred > differences[0]) + 1) / len(differences))
 
 
-def compare(
-    systems: Mapping[str, Scores], baseline: str
-) -> dict[str, dict[str, float | None]]:
+def compare(systems: Mapping[str, Scores], baseline: str) -> dict[str, dict[str, float | None]]:
     """By system: its score by one metric, how it stands against the baseline, and how sure that is.
 
     Keys: score, low, high; difference, difference_low, difference_high, p_value; retention (in
     percent), retention_low, retention_high. What needs a baseline is None where it is not among
     the systems; of the baseline itself only the p-value is.
     """
-    return {name: _stand(name, scores, systems.get(baseline), baseline) for name, scores in systems.items()}
+    return {
+        name: _stand(name, scores, systems.get(baseline), baseline)
+        for name, scores in systems.items()
+    }
 
 
-def _stand(name: str, scores: Scores, other: Scores | None, baseline: str) -> dict[str, float | None]:
+def _stand(
+    name: str, scores: Scores, other: Scores | None, baseline: str
+) -> dict[str, float | None]:
     low, high = interval(scores)
     less = None if other is None else difference(scores, other)
     kept = None if other is None else retention(scores, other)

@@ -1,5 +1,6 @@
 """The score table: one row a pair and system, for programs (CSV) and for people (Markdown)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -8,7 +9,7 @@ from slimspeech import languages
 from slimspeech.artifacts import Row
 from slimspeech.errors import InputError
 from slimspeech.languages import target_code
-from slimspeech.metrics import search_metric
+from slimspeech.metrics import METRICS, search_metric
 
 BASE, TEACHER = "base", "teacher"
 TITLES = {"bleu": "BLEU", "chrf": "chrF", "chrf++": "chrF++", "comet": "COMET"}
@@ -20,15 +21,23 @@ def tabulate(
     scores: Sequence[Mapping[str, Any]],
     sizes: Sequence[Mapping[str, Any]],
     translations: Sequence[Mapping[str, Any]],
+    comparisons: Sequence[Mapping[str, Any]] = (),
 ) -> list[Row]:
     """Join scores.json, size.json and translation.json of each system, given in equal order.
 
+    comparisons: comparison.json of each pair; scores that are only there (COMET's) are columns too.
     Nothing is rounded. Ratios to the base model and the teacher are percentages within the pair,
     None where the pair has no such system; the teacher is compared by the pair's search metric.
-    Raises InputError when the systems of a pair were not scored on equally many segments.
+    Raises InputError when the systems of a pair were not scored on equally many segments, or a
+    score is no finite number.
     """
+    compared = {
+        (comparison["pair"], system): (metrics, comparison["signatures"])
+        for comparison in comparisons
+        for system, metrics in comparison["systems"].items()
+    }
     rows = [
-        _row(score, size, translation)
+        _row(score, size, translation, *compared.get((score["pair"], score["system"]), ({}, {})))
         for score, size, translation in zip(scores, sizes, translations, strict=True)
     ]
     for pair in dict.fromkeys(row["pair"] for row in rows):
@@ -62,8 +71,24 @@ def decimal_units(number: float, units: Sequence[str]) -> str:
     return f"{number:.{2 if step and number < 100 else 0}f} {units[step]}".rstrip()
 
 
-def _row(score: Mapping[str, Any], size: Mapping[str, Any], translation: Mapping[str, Any]) -> Row:
-    metrics = score["metrics"]
+def _row(
+    score: Mapping[str, Any],
+    size: Mapping[str, Any],
+    translation: Mapping[str, Any],
+    compared: Mapping[str, Mapping[str, Any] | None],
+    signatures: Mapping[str, str],
+) -> Row:
+    metrics = dict(score["metrics"])
+    for name, found in compared.items():
+        if found is not None and name not in metrics:
+            metrics[name] = {"score": found["score"], "signature": signatures[name]}
+    for name, result in metrics.items():
+        if not math.isfinite(result["score"]):
+            raise InputError(
+                f"{score['pair']}, {score['system']}: {name} is {result['score']}, no finite "
+                "number; remove its scores.json and run again"
+            )
+    ranking = compared.get(search_metric(target_code(score["pair"]))) or {}
     return {
         "pair": score["pair"],
         "system": score["system"],
@@ -75,6 +100,9 @@ def _row(score: Mapping[str, Any], size: Mapping[str, Any], translation: Mapping
         "percent_of_base": None,
         **{name: result["score"] for name, result in metrics.items()},
         "percent_of_teacher": None,
+        "percent_of_teacher_low": ranking.get("retention_low"),
+        "percent_of_teacher_high": ranking.get("retention_high"),
+        "p_value": ranking.get("p_value"),
         "seconds": translation["seconds"],
         "audio_seconds": translation["audio_seconds"],
         "seconds_per_audio_second": translation["seconds"] / translation["audio_seconds"],
@@ -96,9 +124,9 @@ def _section(pair: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     source, target = (languages.NAMES.get(code, code) for code in pair.split("-", maxsplit=1))
     metrics = [key.removesuffix(SIGNATURE) for key in rows[0] if key.endswith(SIGNATURE)]
     ranking = TITLES[search_metric(target_code(pair))]
-    header = ["System", "Decoder layers", "Weights", "Size", "% of base size"]
+    header = ["System", "Layers", "Weights", "Size", "% of base"]
     header += [TITLES.get(name, name) for name in metrics]
-    header += ["% of teacher", "s per audio s"]
+    header += ["% of teacher", "p", "s / audio s"]
     cells = [
         [
             row["system"],
@@ -106,8 +134,9 @@ def _section(pair: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
             decimal_units(row["weights"], ["", "K", "M", "B"]),
             decimal_units(row["bytes"], ["B", "kB", "MB", "GB"]),
             _fixed(row["percent_of_base"], 1),
-            *(_fixed(row[name], 1) for name in metrics),
-            _fixed(row["percent_of_teacher"], 1),
+            *(_fixed(row[name], 1 if name in METRICS else 3) for name in metrics),
+            _with_interval(row),
+            _fixed(row["p_value"], 3),
             _fixed(row["seconds_per_audio_second"], 3),
         ]
         for row in rows
@@ -120,7 +149,9 @@ def _section(pair: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         f"## {source} to {target} ({pair}), {rows[0]['segments']} segments",
         aligned(header, cells),
-        f"Size: safetensors files, in units of a thousand. % of teacher: by {ranking}.\n"
+        "Layers: of the decoder. Size: safetensors files, in units of a thousand.\n"
+        f"% of teacher: by {ranking}, with its 95 % interval; p: how often luck with the segments "
+        "alone makes\nsuch a difference; both by paired bootstrap.\n"
         f"Speed: seconds of work per second of audio, on {_settings(rows)}.",
         f"Signatures of the scores:\n\n{signatures}",
     ]
@@ -135,6 +166,13 @@ def _settings(rows: Sequence[Mapping[str, Any]]) -> str:
     if len(systems) == 1:
         return next(iter(systems))
     return "; ".join(f"{setting} ({', '.join(names)})" for setting, names in systems.items())
+
+
+def _with_interval(row: Mapping[str, Any]) -> str:
+    """ "97.0 [95.1, 98.9]"; the teacher and what has no interval without."""
+    percent = _fixed(row["percent_of_teacher"], 1)
+    low, high = row["percent_of_teacher_low"], row["percent_of_teacher_high"]
+    return percent if low is None or low == high else f"{percent} [{low:.1f}, {high:.1f}]"
 
 
 def _fixed(number: float | None, digits: int) -> str:
