@@ -1,7 +1,5 @@
 """Measure what a system costs to run: load, memory, and speed at several batch sizes."""
 
-import torch
-
 from slimspeech.artifacts import read_json, read_jsonl, write_json
 from slimspeech.cost import CostSettings, measure_cost
 from slimspeech.generation import GenerationSettings
@@ -9,7 +7,6 @@ from slimspeech.logs import log_to
 from slimspeech.prompts import Prompt
 
 log_to(snakemake.log[0])
-torch.set_num_threads(snakemake.threads)
 
 cost = measure_cost(
     snakemake.input.model,

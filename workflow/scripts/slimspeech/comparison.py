@@ -8,7 +8,7 @@ from typing import Any
 from slimspeech.artifacts import Row, read_json, read_jsonl
 from slimspeech.errors import InputError
 from slimspeech.languages import target_code
-from slimspeech.metrics import align, scorer
+from slimspeech.metrics import align, score
 from slimspeech.significance import (
     RESAMPLES,
     SACREBLEU_SEED,
@@ -86,7 +86,9 @@ def compare_systems(
         }
         for metric in metrics
     }
-    signatures = {metric: str(scorer(metric, language).get_signature()) for metric in metrics}
+    some = next(iter(texts.values()))
+    signed = score(some, references, language, metrics)  # sacreBLEU signs what it has scored
+    signatures = {metric: result["signature"] for metric, result in signed.items()}
     for given in segment_scores:
         try:
             scores = mean_scores(given.scores, times)

@@ -26,11 +26,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class CostSettings:
-    """clips: the first so many of the test set; batch_sizes: each is measured, 1 always."""
+    """clips: the first so many of the test set; batch_sizes: each is measured, 1 always; threads:
+    of the CPU. More than one are slower by orders of magnitude where others use the machine too.
+    """
 
     clips: int = 32
     repeats: int = 3
     batch_sizes: Sequence[int] = (1, 8, 32)
+    threads: int = 1
 
 
 def measure_cost(
@@ -52,6 +55,7 @@ def measure_cost(
         raise InputError(
             "nothing to measure with: the test set holds no segments; check data.split"
         )
+    torch.set_num_threads(settings.threads)
     clips = segments[: settings.clips]
     peak = PeakMemory()
     model, load_seconds = _load(directory, generation.precision, settings.repeats)

@@ -172,7 +172,9 @@ def _with_interval(row: Mapping[str, Any]) -> str:
     """ "97.0 [95.1, 98.9]"; the teacher and what has no interval without."""
     percent = _fixed(row["percent_of_teacher"], 1)
     low, high = row["percent_of_teacher_low"], row["percent_of_teacher_high"]
-    return percent if low is None or low == high else f"{percent} [{low:.1f}, {high:.1f}]"
+    return (
+        percent if low is None or row["system"] == TEACHER else f"{percent} [{low:.1f}, {high:.1f}]"
+    )
 
 
 def _fixed(number: float | None, digits: int) -> str:
