@@ -28,6 +28,11 @@ PER_PAIR = {
     "translate_test": 5,
     "measure_size": 5,
     "score_hypotheses": 5,
+    "compare_systems": 1,
+    "check_hypotheses": 5,
+    "measure_cost": 5,
+    "write_submission": 5,
+    "score_talks": 5,
 }
 ONCE = {
     "speak_mini_archive": 1,
@@ -40,7 +45,16 @@ ONCE = {
 }
 HEAVY = {"torch", "transformers", "peft", "datasets", "sacrebleu", "slimspeech"}
 # What stands behind a student's training, for one student and one pair.
-STUDENT = {"pack_student": 1, "translate_test": 1, "measure_size": 1, "score_hypotheses": 1}
+OF_SYSTEM = {
+    "translate_test": 1,
+    "measure_size": 1,
+    "score_hypotheses": 1,
+    "check_hypotheses": 1,
+    "measure_cost": 1,
+    "write_submission": 1,
+    "score_talks": 1,
+}
+STUDENT = {"pack_student": 1} | OF_SYSTEM
 
 
 SEARCHING = ("propose_layers", "score_layers", "gather_scores", "select_layer")
@@ -86,6 +100,11 @@ def test_planning_is_quick_and_needs_no_library(planned):
         ("results/mini/en-de/students/B/packed", "pack_student"),
         ("results/mini/en-de/evaluation/pruned-01/scores.json", "score_hypotheses"),
         ("results/mini/en-de/evaluation/B/size.json", "measure_size"),
+        ("results/mini/en-de/evaluation/comparison.json", "compare_systems"),
+        ("results/mini/en-de/evaluation/B/checks.json", "check_hypotheses"),
+        ("results/mini/en-de/evaluation/pruned-01/cost.json", "measure_cost"),
+        ("results/mini/en-de/submission/B/hypotheses.txt", "write_submission"),
+        ("results/mini/en-zh/submission/A/scores.json", "score_talks"),
         ("results/mini/scores.md", "tabulate_scores"),
         ("results/mini/config.json", "write_config"),
         ("results/mini_base/model", "train_mini_base"),
