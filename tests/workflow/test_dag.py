@@ -54,7 +54,7 @@ OF_SYSTEM = {
     "write_submission": 1,
     "score_talks": 1,
 }
-STUDENT = {"pack_student": 1} | OF_SYSTEM
+STUDENT = {"pack_student": 1, "compare_systems": 1} | OF_SYSTEM
 
 
 SEARCHING = ("propose_layers", "score_layers", "gather_scores", "select_layer")
@@ -249,9 +249,8 @@ def test_without_students_pruning_and_out_of_domain(planned, config):
         "prepare_segments": 1,
         "record_corpora": 1,
         "split_manifest": 2,
-        "translate_test": 4,
-        "measure_size": 4,
-        "score_hypotheses": 4,
+        **{rule: 4 * count for rule, count in OF_SYSTEM.items()},
+        "compare_systems": 2,
         "tabulate_scores": 1,
         "write_config": 1,
     }
@@ -337,7 +336,7 @@ def test_the_teachers_learning_rate_reruns_all_but_the_data(finished):
     config["teacher"]["training"]["learning_rate"] = 1e-3
     jobs = {rule: 2 * count for rule, count in PER_PAIR.items()}
     del jobs["split_manifest"], jobs["prepare_out_of_domain"]
-    for rule in ("translate_test", "measure_size", "score_hypotheses"):
+    for rule in OF_SYSTEM:
         jobs[rule] -= 2  # the base, which no teacher made
     tables = {"tabulate_scores": 1, "tabulate_layers": 1, "write_config": 1}
     assert finished.plan(config=config) == jobs | tables
@@ -346,15 +345,35 @@ def test_the_teachers_learning_rate_reruns_all_but_the_data(finished):
 def test_other_metrics_rerun_the_scoring_alone(finished):
     config = finished.default_config()
     config["evaluation"]["metrics"] = ["chrf"]
-    assert finished.plan(config=config) == both_pairs({"score_hypotheses": 5}) | {
-        "tabulate_scores": 1
-    }
+    assert finished.plan(config=config) == both_pairs(
+        {"score_hypotheses": 5, "score_talks": 5, "compare_systems": 1}
+    ) | {"tabulate_scores": 1}
 
 
-def test_another_batch_of_systems_reruns_the_table_alone(finished):
+def test_how_cost_is_measured_reruns_that_alone(finished):
+    config = finished.default_config()
+    config["evaluation"]["cost"]["repeats"] = 5
+    assert finished.plan(config=config) == both_pairs({"measure_cost": 5})
+
+
+def test_cost_may_be_left_out(planned, config):
+    config["evaluation"]["cost"] = {"repeats": 0}
+    assert "measure_cost" not in planned.plan(config=config)
+
+
+def test_text_of_other_systems_is_scored(planned, config):
+    for pair in config["pairs"]:
+        (planned.root / "texts" / pair).mkdir(parents=True)
+    config["evaluation"]["texts"] = {"cascade": "texts/{pair}"}
+    assert planned.plan(config=config)["score_talks"] == 12
+
+
+def test_another_batch_of_systems_reruns_the_tables_alone(finished):
     config = finished.default_config()
     config["evaluation"]["systems"] = ["teacher", "A"]
-    assert finished.plan(config=config) == {"tabulate_scores": 1, "write_config": 1}
+    assert finished.plan(config=config) == both_pairs({"compare_systems": 1}) | {
+        "tabulate_scores": 1
+    }
 
 
 def test_a_forced_search_keeps_the_teacher(finished):

@@ -319,11 +319,6 @@ def get_all_cores(wildcards):
         return 8
 
 
-def get_cost_settings(wildcards):
-    """How cost is measured; by the defaults where the config leaves it out and it is asked for."""
-    return config["evaluation"]["cost"] or {}
-
-
 def get_recipe(wildcards):
     """How a student was made; nothing for another system."""
     return config["students"].get(wildcards.system)
@@ -341,7 +336,7 @@ def get_talks(wildcards):
 def get_evaluation_targets():
     """What is told of each system besides the table: checks, cost, its text in IWSLT's form."""
     names = ["evaluation/{system}/checks.json", "submission/{system}/scores.json"]
-    if config["evaluation"]["cost"]:
+    if config["evaluation"]["cost"]["repeats"]:
         names.append("evaluation/{system}/cost.json")
     systems, texts = config["evaluation"]["systems"], config["evaluation"]["texts"]
     folder = f"{EXPERIMENT}/{{pair}}"

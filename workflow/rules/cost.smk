@@ -22,6 +22,6 @@ rule measure_cost:
         prompt=lookup("prompt", within=config),
         languages=lookup("languages", within=config),
         generation=lookup("generation", within=config),
-        cost=get_cost_settings,
+        cost=lookup("evaluation/cost", within=config),
     script:
         "../scripts/measure_cost.py"

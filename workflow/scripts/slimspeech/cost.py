@@ -35,6 +35,10 @@ class CostSettings:
     batch_sizes: Sequence[int] = (1, 8, 32)
     threads: int = 1
 
+    def __post_init__(self):
+        if self.repeats < 1:
+            raise InputError("config: evaluation.cost.repeats is 0, so cost is off; give 1 or more")
+
 
 def measure_cost(
     directory: str | Path,
