@@ -20,6 +20,7 @@ include: "workflow/rules/student.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/cost.smk"
 include: "workflow/rules/submission.smk"
+include: "workflow/rules/comet.smk"
 
 
 # What the experiment is for: scores of every system, the packed students, the pruned checkpoints.

@@ -131,24 +131,22 @@ def comparison():
     return {
         "pair": "en-de",
         "systems": {
-            "teacher": {"chrf++": teacher, "comet": {"score": 0.8}},
-            "B": {"chrf++": student, "comet": {"score": 0.7512}},
+            "teacher": {"chrf++": teacher},
+            "B": {"chrf++": student},
         },
-        "signatures": {"chrf++": "nrefs:1|nw:2", "comet": "wmt22-comet-da"},
     }
 
 
 def test_what_is_retained_comes_with_its_interval():
     scored = [scores("teacher", chrfpp=40.0), scores("B", chrfpp=38.0)]
-    rows = tabulate(scored, [size()] * 2, [translation()] * 2, [comparison()])
+    rows = tabulate(scored, [size()] * 2, [translation()] * 2, comparisons=[comparison()])
     student = rows[1]
     assert (student["percent_of_teacher_low"], student["percent_of_teacher_high"]) == (93.04, 97)
-    assert (student["p_value"], student["comet"]) == (0.0042, 0.7512)
+    assert student["p_value"] == 0.0042
     text = markdown(rows)
     teacher, student = ([c.strip() for c in x.split("|")] for x in text.splitlines()[6:8])
-    assert teacher[6:12] == ["12.3", "40.0", "40.0", "0.800", "100.0", "-"]
-    assert student[6:12] == ["12.3", "40.0", "38.0", "0.751", "95.0 [93.0, 97.0]", "0.004"]
-    assert "- COMET: `wmt22-comet-da`" in text
+    assert teacher[6:11] == ["12.3", "40.0", "40.0", "100.0", "-"]
+    assert student[6:11] == ["12.3", "40.0", "38.0", "95.0 [93.0, 97.0]", "0.004"]
 
 
 def test_a_score_that_is_no_number_is_refused():
@@ -164,3 +162,30 @@ def test_footnotes_tell_devices_apart():
     )
     text = markdown(rows)
     assert "NVIDIA H200, batch size 4, bfloat16 (teacher); cpu, batch size 4, bfloat16 (B)" in text
+
+
+def comet(system, score=0.81234, segments=184):
+    signature = "nrefs:1|model:Unbabel/wmt22-comet-da"
+    row = {"pair": "en-de", "system": system, "metric": "comet22", "segments": segments}
+    return row | {"score": score, "signature": signature}
+
+
+def test_comet_has_a_column_of_its_own():
+    systems = ["teacher", "B"]
+    rows = tabulate(
+        [scores(system) for system in systems],
+        [size()] * 2,
+        [translation()] * 2,
+        [comet("B", -0.5), comet("teacher")],
+    )
+    assert [row["comet22"] for row in rows] == [0.81234, -0.5]
+    assert [row["percent_of_teacher"] for row in rows] == [100, 100]
+    text = markdown(rows)
+    assert "| chrF++ | comet22 |" in text
+    assert "| 0.8123 |" in text.replace("  ", " ") and "-0.5000 |" in text
+    assert text.count("- comet22: `nrefs:1|model:Unbabel/wmt22-comet-da`") == 1
+
+
+def test_comet_of_other_segments_is_no_column():
+    with pytest.raises(InputError, match="en-de, B: comet22 is of 100 segments, the other"):
+        tabulate([scores("B")], [size()], [translation()], [comet("B", segments=100)])

@@ -1,4 +1,9 @@
+import os
+import re
+from glob import escape, glob
+
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import validate
 
 
@@ -37,8 +42,9 @@ STAGES = {
     for name, student in config["students"].items()
 }
 
-# Where the copy of ACL 60/60 on the Hugging Face Hub is put.
+# Where what is fetched from the Hugging Face Hub is put: the copy of ACL 60/60, and base models.
 HUB_COPY = "results/corpora/acl6060-hub"
+HUB_MODELS = "results/models"
 
 # Criteria of the search: those that translate, that measure all layers at once, and not at all.
 GENERATED = ("chrf", "shortlist")
@@ -84,6 +90,12 @@ REMOVALS = [
 ]
 
 
+# The Python of COMET's rules, and the file that stands for its environment; with conda, none.
+CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+COMET_PYTHON = "python" if CONDA else ".venv-comet/bin/python"
+COMET_ENVIRONMENT = [] if CONDA else [".venv-comet/installed"]
+
+
 scattergather:
     layers=config["pruning"]["shards"],
 
@@ -101,6 +113,7 @@ SYSTEMS = "|".join(
 
 wildcard_constraints:
     experiment=config["experiment"],
+    base_model=re.escape(os.path.basename(os.path.normpath(config["base"]["model"]))),
     pair="|".join(config["pairs"]),
     k=r"(?!00)\d\d",  # iteration 00 has its own rule
     criterion="|".join(ALL_CRITERIA),
@@ -108,6 +121,7 @@ wildcard_constraints:
     stage=r"\d+-(full|qlora|prune)",
     system=SYSTEMS,
     entry="|".join([SYSTEMS, *config["evaluation"]["texts"]]),
+    metric="|".join(map(re.escape, config["evaluation"]["comet"])) or "none",
 
 
 def get_teacher(wildcards):
@@ -274,19 +288,29 @@ def get_system_model(wildcards):
     return f"{folder}/students/{wildcards.system}/packed"
 
 
+def get_comet_file(wildcards):
+    """The checkpoint of a COMET metric if it is on disk; nothing if it is fetched from the Hub."""
+    model = config["evaluation"]["comet"][wildcards.metric]["model"]
+    if model.endswith(".ckpt"):
+        return [model]
+    return sorted(glob(os.path.join(escape(model), "checkpoints", "*.ckpt")))
+
+
 def get_evaluation_files(wildcards):
     """Scores, sizes and times of every system, and their comparison, pair by pair in config order."""
     folder = f"results/{wildcards.experiment}/{{pair}}/evaluation"
-    names = {"scores": "scores", "sizes": "size", "translations": "translation"}
-    files = {
+    names = {"scores": ["scores"], "sizes": ["size"], "translations": ["translation"]}
+    names["comet"] = [f"comet/{metric}" for metric in config["evaluation"]["comet"]]
+    found = {
         key: expand(
-            f"{folder}/{{system}}/{name}.json",
+            f"{folder}/{{system}}/{{name}}.json",
             pair=config["pairs"],
             system=config["evaluation"]["systems"],
+            name=files,
         )
-        for key, name in names.items()
+        for key, files in names.items()
     }
-    return files | {"comparisons": expand(f"{folder}/comparison.json", pair=config["pairs"])}
+    return found | {"comparisons": expand(f"{folder}/comparison.json", pair=config["pairs"])}
 
 
 def get_hypotheses(wildcards):
@@ -297,7 +321,7 @@ def get_hypotheses(wildcards):
     )
 
 
-def get_comet_files(wildcards):
+def get_comet_scores(wildcards):
     """COMET's scores of every system of a pair: by segment, and what they come to."""
     folder = f"results/{wildcards.experiment}/{wildcards.pair}/evaluation"
     ends = {"comet": "jsonl", "comet_summaries": "json"}
@@ -305,7 +329,7 @@ def get_comet_files(wildcards):
         key: expand(
             f"{folder}/{{system}}/comet/{{metric}}.{end}",
             system=config["evaluation"]["systems"],
-            metric=config["evaluation"].get("comet", {}),
+            metric=config["evaluation"]["comet"],
         )
         for key, end in ends.items()
     }

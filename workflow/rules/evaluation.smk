@@ -63,7 +63,7 @@ rule score_hypotheses:
 # Hold all systems of a pair against its teacher, and say how sure the differences are.
 rule compare_systems:
     input:
-        unpack(get_comet_files),
+        unpack(get_comet_scores),
         hypotheses=get_hypotheses,
         test="results/{experiment}/{pair}/data/test.jsonl",
     output:

@@ -14,6 +14,7 @@ from slimspeech.metrics import METRICS, search_metric
 BASE, TEACHER = "base", "teacher"
 TITLES = {"bleu": "BLEU", "chrf": "chrF", "chrf++": "chrF++", "comet": "COMET"}
 SIGNATURE = "_signature"
+COMET_DIGITS = 4  # of scores from about 0 to 1; the others run to 100
 MISSING = "-"
 
 
@@ -21,23 +22,25 @@ def tabulate(
     scores: Sequence[Mapping[str, Any]],
     sizes: Sequence[Mapping[str, Any]],
     translations: Sequence[Mapping[str, Any]],
+    comet: Sequence[Mapping[str, Any]] = (),
     comparisons: Sequence[Mapping[str, Any]] = (),
 ) -> list[Row]:
     """Join scores.json, size.json and translation.json of each system, given in equal order.
 
-    comparisons: comparison.json of each pair; scores that are only there (COMET's) are columns too.
+    comet: the comet/{metric}.json of any of them; each has a column of its own. comparisons: the
+    comparison.json of each pair, for intervals and p-values.
     Nothing is rounded. Ratios to the base model and the teacher are percentages within the pair,
     None where the pair has no such system; the teacher is compared by the pair's search metric.
     Raises InputError when the systems of a pair were not scored on equally many segments, or a
     score is no finite number.
     """
     compared = {
-        (comparison["pair"], system): (metrics, comparison["signatures"])
+        (comparison["pair"], system): metrics
         for comparison in comparisons
         for system, metrics in comparison["systems"].items()
     }
     rows = [
-        _row(score, size, translation, *compared.get((score["pair"], score["system"]), ({}, {})))
+        _row(_with_comet(score, comet), size, translation, compared)
         for score, size, translation in zip(scores, sizes, translations, strict=True)
     ]
     for pair in dict.fromkeys(row["pair"] for row in rows):
@@ -71,24 +74,36 @@ def decimal_units(number: float, units: Sequence[str]) -> str:
     return f"{number:.{2 if step and number < 100 else 0}f} {units[step]}".rstrip()
 
 
+def _with_comet(score: Mapping[str, Any], comet: Sequence[Mapping[str, Any]]) -> Row:
+    """A system's scores.json with those of COMET beside sacreBLEU's."""
+    system = (score["pair"], score["system"])
+    found = [row for row in comet if (row["pair"], row["system"]) == system]
+    for row in found:
+        if row["segments"] != score["segments"]:
+            raise InputError(
+                f"{', '.join(system)}: {row['metric']} is of {row['segments']} segments, the other "
+                f"scores are of {score['segments']}; run `snakemake -R score_comet`"
+            )
+    return {**score, "metrics": {**score["metrics"], **{row["metric"]: row for row in found}}}
+
+
 def _row(
     score: Mapping[str, Any],
     size: Mapping[str, Any],
     translation: Mapping[str, Any],
-    compared: Mapping[str, Mapping[str, Any] | None],
-    signatures: Mapping[str, str],
+    compared: Mapping[tuple[str, str], Mapping[str, Mapping[str, Any]]],
 ) -> Row:
-    metrics = dict(score["metrics"])
-    for name, found in compared.items():
-        if found is not None and name not in metrics:
-            metrics[name] = {"score": found["score"], "signature": signatures[name]}
+    """compared: what comparison.json says of a system, by pair and system and by metric."""
+    metrics = score["metrics"]
     for name, result in metrics.items():
         if not math.isfinite(result["score"]):
             raise InputError(
                 f"{score['pair']}, {score['system']}: {name} is {result['score']}, no finite "
                 "number; remove its scores.json and run again"
             )
-    ranking = compared.get(search_metric(target_code(score["pair"]))) or {}
+    ranking = compared.get((score["pair"], score["system"]), {}).get(
+        search_metric(target_code(score["pair"])), {}
+    )
     return {
         "pair": score["pair"],
         "system": score["system"],
@@ -134,7 +149,7 @@ def _section(pair: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
             decimal_units(row["weights"], ["", "K", "M", "B"]),
             decimal_units(row["bytes"], ["B", "kB", "MB", "GB"]),
             _fixed(row["percent_of_base"], 1),
-            *(_fixed(row[name], 1 if name in METRICS else 3) for name in metrics),
+            *(_fixed(row[name], 1 if name in METRICS else COMET_DIGITS) for name in metrics),
             _with_interval(row),
             _fixed(row["p_value"], 3),
             _fixed(row["seconds_per_audio_second"], 3),
@@ -172,9 +187,9 @@ def _with_interval(row: Mapping[str, Any]) -> str:
     """ "97.0 [95.1, 98.9]"; the teacher and what has no interval without."""
     percent = _fixed(row["percent_of_teacher"], 1)
     low, high = row["percent_of_teacher_low"], row["percent_of_teacher_high"]
-    return (
-        percent if low is None or row["system"] == TEACHER else f"{percent} [{low:.1f}, {high:.1f}]"
-    )
+    if low is None or row["system"] == TEACHER:
+        return percent
+    return f"{percent} [{low:.1f}, {high:.1f}]"
 
 
 def _fixed(number: float | None, digits: int) -> str:
