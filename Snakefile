@@ -18,6 +18,8 @@ include: "workflow/rules/distillation.smk"
 include: "workflow/rules/pruning.smk"
 include: "workflow/rules/student.smk"
 include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/cost.smk"
+include: "workflow/rules/submission.smk"
 include: "workflow/rules/comet.smk"
 
 

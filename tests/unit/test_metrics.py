@@ -86,10 +86,32 @@ def test_segments_are_scored_one_by_one():
 
 
 def test_segment_rows_hold_what_has_a_segment_score():
-    manifest = [{"id": "dev-1", "duration": 1.5, "target": "ab"}]
+    manifest = [{"id": "dev-1", "talk": "t", "duration": 1.5, "target": "ab"}]
     rows = metrics.segment_rows(manifest, ["aaa"], ["ab"], ["bleu", "chrf"])
-    assert list(rows[0]) == ["id", "duration", "hypothesis_length", "reference_length", "chrf"]
+    assert list(rows[0]) == [
+        "id",
+        "talk",
+        "duration",
+        "hypothesis_length",
+        "reference_length",
+        "chrf",
+    ]
     assert (rows[0]["hypothesis_length"], rows[0]["reference_length"]) == (3, 2)
+
+
+def test_talks_are_scored_by_themselves():
+    manifest = [{"talk": talk} for talk in ("b", "a", "b")]
+    talks = metrics.score_talks(manifest, ["ab", "a", "xy"], ["ab", "a", "ab"], "de", ["chrf"])
+    assert list(talks) == ["b", "a"]
+    assert [talk["segments"] for talk in talks.values()] == [2, 1]
+    scores = [talk["metrics"]["chrf"] for talk in talks.values()]
+    assert scores == pytest.approx([50, 100])
+
+
+@pytest.mark.parametrize("row", [{"id": "a"}, {"id": "a", "hypothesis": None}, {"hypothesis": ""}])
+def test_a_row_without_a_hypothesis_is_refused(row):
+    with pytest.raises(InputError, match="hypotheses, row 1: needs an id and a hypothesis"):
+        metrics.align([row], [{"id": "a", "target": ""}])
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,13 @@ from sacrebleu.significance import PairedTest
 
 from slimspeech.errors import InputError
 from slimspeech.metrics import METRICS, score, scorer
-from slimspeech.significance import Difference, difference_interval, retention_interval
+from slimspeech.significance import (
+    Difference,
+    difference_interval,
+    draw,
+    retention,
+    text_scores,
+)
 
 REFERENCES = {
     "de": [
@@ -42,6 +48,13 @@ def compared(language, metric, first=GOOD, second=POOR, resamples=100, seed=0):
     )
 
 
+def kept(system, teacher, references, language, metric, resamples):
+    times = draw(len(references), resamples)
+    return retention(
+        *(text_scores(texts, references, language, metric, times) for texts in (system, teacher))
+    )
+
+
 @pytest.mark.parametrize("language, metric", CASES)
 def test_the_difference_is_that_of_the_scores(language, metric):
     good, poor = (
@@ -57,10 +70,10 @@ def test_what_is_retained_is_in_percent_of_the_teacher(language, metric):
     scores = [
         score(system, references, language, [metric])[metric]["score"] for system in (poor, good)
     ]
-    found = retention_interval(poor, good, references, language, metric, 100)
+    found = kept(poor, good, references, language, metric, 100)
     assert found.percent == pytest.approx(100 * scores[0] / scores[1])
     assert 0 < found.low < found.percent < found.high < 100
-    itself = retention_interval(good, good, references, language, metric, 20)
+    itself = kept(good, good, references, language, metric, 20)
     assert (itself.percent, itself.low, itself.high) == pytest.approx((100, 100, 100))
 
 
@@ -130,7 +143,7 @@ def test_one_segment_has_no_spread():
 
 @pytest.mark.parametrize("teacher", [["x", "y"], ["a", "y"]])
 def test_nothing_is_retained_of_a_teacher_that_scores_0(teacher):
-    assert retention_interval(["a", "b"], teacher, ["a", "b"], "de", "chrf") is None
+    assert kept(["a", "b"], teacher, ["a", "b"], "de", "chrf", 1000) is None
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,7 @@ def test_the_table_reads_in_a_terminal():
         "40.0",
         "38.0",
         "95.0",
+        "-",
         "0.030",
     ]
 
@@ -119,8 +120,38 @@ def test_the_table_reads_in_a_terminal():
 def test_footnotes_say_how_it_was_measured():
     text = markdown(german())
     assert "on cpu, batch size 4, bfloat16." in text
-    assert "% of teacher: by chrF++." in text
+    assert "% of teacher: by chrF++, with" in text
     assert text.count("- chrF++: `nrefs:1|nw:2`") == 1
+
+
+def comparison():
+    """As compare_systems gives it, of a student that keeps 95 (93 to 97) percent."""
+    student = {"score": 38.0, "retention_low": 93.04, "retention_high": 97.0, "p_value": 0.0042}
+    teacher = {"score": 40.0, "retention_low": 100.0, "retention_high": 100.0, "p_value": None}
+    return {
+        "pair": "en-de",
+        "systems": {
+            "teacher": {"chrf++": teacher},
+            "B": {"chrf++": student},
+        },
+    }
+
+
+def test_what_is_retained_comes_with_its_interval():
+    scored = [scores("teacher", chrfpp=40.0), scores("B", chrfpp=38.0)]
+    rows = tabulate(scored, [size()] * 2, [translation()] * 2, comparisons=[comparison()])
+    student = rows[1]
+    assert (student["percent_of_teacher_low"], student["percent_of_teacher_high"]) == (93.04, 97)
+    assert student["p_value"] == 0.0042
+    text = markdown(rows)
+    teacher, student = ([c.strip() for c in x.split("|")] for x in text.splitlines()[6:8])
+    assert teacher[6:11] == ["12.3", "40.0", "40.0", "100.0", "-"]
+    assert student[6:11] == ["12.3", "40.0", "38.0", "95.0 [93.0, 97.0]", "0.004"]
+
+
+def test_a_score_that_is_no_number_is_refused():
+    with pytest.raises(InputError, match=r"en-de, B: chrf\+\+ is nan"):
+        tabulate([scores("B", chrfpp=float("nan"))], [size()], [translation()])
 
 
 def test_footnotes_tell_devices_apart():

@@ -28,6 +28,11 @@ PER_PAIR = {
     "translate_test": 5,
     "measure_size": 5,
     "score_hypotheses": 5,
+    "compare_systems": 1,
+    "check_hypotheses": 5,
+    "measure_cost": 5,
+    "write_submission": 5,
+    "score_talks": 5,
 }
 ONCE = {
     "speak_mini_archive": 1,
@@ -40,7 +45,16 @@ ONCE = {
 }
 HEAVY = {"torch", "transformers", "peft", "datasets", "sacrebleu", "slimspeech"}
 # What stands behind a student's training, for one student and one pair.
-STUDENT = {"pack_student": 1, "translate_test": 1, "measure_size": 1, "score_hypotheses": 1}
+OF_SYSTEM = {
+    "translate_test": 1,
+    "measure_size": 1,
+    "score_hypotheses": 1,
+    "check_hypotheses": 1,
+    "measure_cost": 1,
+    "write_submission": 1,
+    "score_talks": 1,
+}
+STUDENT = {"pack_student": 1, "compare_systems": 1} | OF_SYSTEM
 
 
 SEARCHING = ("propose_layers", "score_layers", "gather_scores", "select_layer")
@@ -86,6 +100,11 @@ def test_planning_is_quick_and_needs_no_library(planned):
         ("results/mini/en-de/students/B/packed", "pack_student"),
         ("results/mini/en-de/evaluation/pruned-01/scores.json", "score_hypotheses"),
         ("results/mini/en-de/evaluation/B/size.json", "measure_size"),
+        ("results/mini/en-de/evaluation/comparison.json", "compare_systems"),
+        ("results/mini/en-de/evaluation/B/checks.json", "check_hypotheses"),
+        ("results/mini/en-de/evaluation/pruned-01/cost.json", "measure_cost"),
+        ("results/mini/en-de/submission/B/hypotheses.txt", "write_submission"),
+        ("results/mini/en-zh/submission/A/scores.json", "score_talks"),
         ("results/mini/scores.md", "tabulate_scores"),
         ("results/mini/config.json", "write_config"),
         ("results/mini_base/model", "train_mini_base"),
@@ -238,9 +257,8 @@ def test_without_students_pruning_and_out_of_domain(planned, config):
         "prepare_segments": 1,
         "record_corpora": 1,
         "split_manifest": 2,
-        "translate_test": 4,
-        "measure_size": 4,
-        "score_hypotheses": 4,
+        **{rule: 4 * count for rule, count in OF_SYSTEM.items()},
+        "compare_systems": 2,
         "tabulate_scores": 1,
         "write_config": 1,
     }
@@ -326,7 +344,7 @@ def test_the_teachers_learning_rate_reruns_all_but_the_data(finished):
     config["teacher"]["training"]["learning_rate"] = 1e-3
     jobs = {rule: 2 * count for rule, count in PER_PAIR.items()}
     del jobs["split_manifest"], jobs["prepare_out_of_domain"]
-    for rule in ("translate_test", "measure_size", "score_hypotheses"):
+    for rule in OF_SYSTEM:
         jobs[rule] -= 2  # the base, which no teacher made
     tables = {"tabulate_scores": 1, "tabulate_layers": 1, "write_config": 1}
     assert finished.plan(config=config) == jobs | tables
@@ -335,15 +353,35 @@ def test_the_teachers_learning_rate_reruns_all_but_the_data(finished):
 def test_other_metrics_rerun_the_scoring_alone(finished):
     config = finished.default_config()
     config["evaluation"]["metrics"] = ["chrf"]
-    assert finished.plan(config=config) == both_pairs({"score_hypotheses": 5}) | {
-        "tabulate_scores": 1
-    }
+    assert finished.plan(config=config) == both_pairs(
+        {"score_hypotheses": 5, "score_talks": 5, "compare_systems": 1}
+    ) | {"tabulate_scores": 1}
 
 
-def test_another_batch_of_systems_reruns_the_table_alone(finished):
+def test_how_cost_is_measured_reruns_that_alone(finished):
+    config = finished.default_config()
+    config["evaluation"]["cost"]["repeats"] = 5
+    assert finished.plan(config=config) == both_pairs({"measure_cost": 5})
+
+
+def test_cost_may_be_left_out(planned, config):
+    config["evaluation"]["cost"] = {"repeats": 0}
+    assert "measure_cost" not in planned.plan(config=config)
+
+
+def test_text_of_other_systems_is_scored(planned, config):
+    for pair in config["pairs"]:
+        (planned.root / "texts" / pair).mkdir(parents=True)
+    config["evaluation"]["texts"] = {"cascade": "texts/{pair}"}
+    assert planned.plan(config=config)["score_talks"] == 12
+
+
+def test_another_batch_of_systems_reruns_the_tables_alone(finished):
     config = finished.default_config()
     config["evaluation"]["systems"] = ["teacher", "A"]
-    assert finished.plan(config=config) == {"tabulate_scores": 1, "write_config": 1}
+    assert finished.plan(config=config) == both_pairs({"compare_systems": 1}) | {
+        "tabulate_scores": 1
+    }
 
 
 def test_a_forced_search_keeps_the_teacher(finished):
@@ -436,6 +474,7 @@ def test_a_comet_metric_is_scored_beside_what_is_there(finished):
         "install_comet": 1,
         "fetch_comet": 1,
         "score_comet": 10,
+        "compare_systems": 2,
         "tabulate_scores": 1,
         "write_config": 1,
     }

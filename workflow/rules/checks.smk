@@ -55,6 +55,8 @@ def get_name_problems():
             f"pruned-01 (the teacher after one removal) to the last of pruning.iterations, "
             f"pruned-loss-01 (by another criterion) and {', '.join(config['students'])}"
         )
+    if taken := [name for name in config["evaluation"]["texts"] if name in systems]:
+        yield f"evaluation.texts: {', '.join(taken)} is a student's name; choose another"
 
 
 def get_search_problems():
@@ -108,6 +110,10 @@ def get_path_problems():
     for key, path in corpora.items():
         if path and not is_made_here(path) and not os.path.exists(path):
             yield f"{key}: there is no {path!r}; give the path of the corpus you downloaded"
+    for name, folder in config["evaluation"]["texts"].items():
+        for path in [folder.replace("{pair}", pair) for pair in config["pairs"]]:
+            if not os.path.isdir(path):
+                yield f"evaluation.texts.{name}: there is no folder {path!r}; give one with talks"
     folder = os.path.dirname(os.path.normpath(config["base"]["model"]))
     if folder == HUB_MODELS and "hub" not in config["base"]:
         yield f"base.hub: {folder} is for models of the Hub; name the revision in base.hub"

@@ -100,6 +100,17 @@ scattergather:
     layers=config["pruning"]["shards"],
 
 
+# Whatever is told apart by name in the results of an evaluation.
+SYSTEMS = "|".join(
+    [
+        "base",
+        "teacher",
+        rf"pruned-(?:(?:{'|'.join(ALL_CRITERIA)})-)?(?!00)\d\d",
+        *config["students"],
+    ]
+)
+
+
 wildcard_constraints:
     experiment=config["experiment"],
     base_model=re.escape(os.path.basename(os.path.normpath(config["base"]["model"]))),
@@ -108,15 +119,9 @@ wildcard_constraints:
     criterion="|".join(ALL_CRITERIA),
     student="|".join(config["students"]) or "none",
     stage=r"\d+-(full|qlora|prune)",
+    system=SYSTEMS,
+    entry="|".join([SYSTEMS, *config["evaluation"]["texts"]]),
     metric="|".join(map(re.escape, config["evaluation"]["comet"])) or "none",
-    system="|".join(
-        [
-            "base",
-            "teacher",
-            rf"pruned-(?:(?:{'|'.join(ALL_CRITERIA)})-)?(?!00)\d\d",
-            *config["students"],
-        ]
-    ),
 
 
 def get_teacher(wildcards):
@@ -313,18 +318,77 @@ def get_comet_file(wildcards):
 
 
 def get_evaluation_files(wildcards):
-    """Scores, sizes and times of every system, pair by pair in config order."""
+    """Scores, sizes and times of every system, and their comparison, pair by pair in config order."""
+    folder = f"results/{wildcards.experiment}/{{pair}}/evaluation"
     names = {"scores": ["scores"], "sizes": ["size"], "translations": ["translation"]}
     names["comet"] = [f"comet/{metric}" for metric in config["evaluation"]["comet"]]
-    return {
+    found = {
         key: expand(
-            f"results/{wildcards.experiment}/{{pair}}/evaluation/{{system}}/{{name}}.json",
+            f"{folder}/{{system}}/{{name}}.json",
             pair=config["pairs"],
             system=config["evaluation"]["systems"],
             name=files,
         )
         for key, files in names.items()
     }
+    return found | {"comparisons": expand(f"{folder}/comparison.json", pair=config["pairs"])}
+
+
+def get_hypotheses(wildcards):
+    """The translations of every system of a pair, in config order."""
+    return expand(
+        f"results/{wildcards.experiment}/{wildcards.pair}/evaluation/{{system}}/hypotheses.jsonl",
+        system=config["evaluation"]["systems"],
+    )
+
+
+def get_comet_scores(wildcards):
+    """COMET's scores of every system of a pair: by segment, and what they come to."""
+    folder = f"results/{wildcards.experiment}/{wildcards.pair}/evaluation"
+    ends = {"comet": "jsonl", "comet_summaries": "json"}
+    return {
+        key: expand(
+            f"{folder}/{{system}}/comet/{{metric}}.{end}",
+            system=config["evaluation"]["systems"],
+            metric=config["evaluation"]["comet"],
+        )
+        for key, end in ends.items()
+    }
+
+
+def get_all_cores(wildcards):
+    """Every core of this machine, so that nothing runs beside the job; of a cluster's node 8."""
+    try:
+        return workflow.cores
+    except WorkflowError:
+        return 8
+
+
+def get_recipe(wildcards):
+    """How a student was made; nothing for another system."""
+    return config["students"].get(wildcards.system)
+
+
+def get_talks(wildcards):
+    """The folder with the running text of each talk: of a system, or given in config."""
+    given = config["evaluation"]["texts"]
+    if wildcards.entry in given:
+        return given[wildcards.entry].replace("{pair}", wildcards.pair)
+    folder = f"results/{wildcards.experiment}/{wildcards.pair}/submission"
+    return f"{folder}/{wildcards.entry}/talks"
+
+
+def get_evaluation_targets():
+    """What is told of each system besides the table: checks, cost, its text in IWSLT's form."""
+    names = ["evaluation/{system}/checks.json", "submission/{system}/scores.json"]
+    if config["evaluation"]["cost"]["repeats"]:
+        names.append("evaluation/{system}/cost.json")
+    systems, texts = config["evaluation"]["systems"], config["evaluation"]["texts"]
+    folder = f"{EXPERIMENT}/{{pair}}"
+    return [
+        *expand([f"{folder}/{name}" for name in names], pair=config["pairs"], system=systems),
+        *expand(f"{folder}/submission/{{entry}}/scores.json", pair=config["pairs"], entry=texts),
+    ]
 
 
 def get_checkpoints():
@@ -350,4 +414,4 @@ def get_main_targets():
     if config["pruning"]["iterations"]:
         names += ["layers.csv", "layers.md"]
     tables = [f"{EXPERIMENT}/{name}" for name in names]
-    return tables + students + get_checkpoints()
+    return tables + students + get_checkpoints() + get_evaluation_targets()

@@ -60,6 +60,44 @@ rule score_hypotheses:
         "../scripts/score_hypotheses.py"
 
 
+# Hold all systems of a pair against its teacher, and say how sure the differences are.
+rule compare_systems:
+    input:
+        unpack(get_comet_scores),
+        hypotheses=get_hypotheses,
+        test="results/{experiment}/{pair}/data/test.jsonl",
+    output:
+        comparison="results/{experiment}/{pair}/evaluation/comparison.json",
+    log:
+        "logs/{experiment}/{pair}/compare_systems.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/compare_systems.jsonl"
+    conda:
+        "../../envs/scoring.yaml"
+    params:
+        systems=lookup("evaluation/systems", within=config),
+        metrics=lookup("evaluation/metrics", within=config),
+    script:
+        "../scripts/compare_systems.py"
+
+
+# List empty, overlong, repetitive and foreign translations.
+rule check_hypotheses:
+    input:
+        hypotheses="results/{experiment}/{pair}/evaluation/{system}/hypotheses.jsonl",
+        test="results/{experiment}/{pair}/data/test.jsonl",
+    output:
+        checks="results/{experiment}/{pair}/evaluation/{system}/checks.json",
+    log:
+        "logs/{experiment}/{pair}/check_hypotheses/{system}.log",
+    conda:
+        "../../envs/scoring.yaml"
+    params:
+        checks=lookup("evaluation/checks", within=config),
+    script:
+        "../scripts/check_hypotheses.py"
+
+
 # Lay scores, sizes and speeds of all pairs and systems side by side.
 rule tabulate_scores:
     input:

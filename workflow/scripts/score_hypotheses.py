@@ -1,16 +1,18 @@
-"""Score one system's translations of the test set, as a whole and segment by segment."""
+"""Score one system's translations of the test set: as a whole, by talk and by segment."""
 
 from slimspeech.artifacts import read_jsonl, write_csv, write_json
 from slimspeech.languages import target_code
 from slimspeech.logs import log_to
-from slimspeech.metrics import align, score, segment_rows
+from slimspeech.metrics import align, score, score_talks, segment_rows
 
 log_to(snakemake.log[0])
 
 pair, metrics = snakemake.wildcards.pair, snakemake.params.metrics
+language = target_code(pair)
 segments = read_jsonl(snakemake.input.test)
 hypotheses, references = align(read_jsonl(snakemake.input.hypotheses), segments)
-scores = score(hypotheses, references, target_code(pair), metrics)
+scores = score(hypotheses, references, language, metrics)
+talks = score_talks(segments, hypotheses, references, language, metrics)
 
 write_csv(snakemake.output.segments, segment_rows(segments, hypotheses, references, metrics))
 write_json(
@@ -20,5 +22,6 @@ write_json(
         "system": snakemake.wildcards.system,
         "segments": len(segments),
         "metrics": scores,
+        "talks": talks,
     },
 )

@@ -11,6 +11,7 @@ rows = tabulate(
     sizes=[read_json(path) for path in snakemake.input.sizes],
     translations=[read_json(path) for path in snakemake.input.translations],
     comet=[read_json(path) for path in snakemake.input.comet],
+    comparisons=[read_json(path) for path in snakemake.input.comparisons],
 )
 write_csv(snakemake.output.csv, rows)
 write_text(snakemake.output.markdown, markdown(rows))

@@ -1,21 +1,19 @@
 """Sequence-level distillation: the teacher's translations of its training audio as new targets."""
 
 import logging
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from slimspeech.artifacts import Row, read_jsonl
 from slimspeech.errors import InputError
-from slimspeech.languages import WRITTEN_WITHOUT_SPACES
 from slimspeech.metrics import align, search_metric, segment_scores
+from slimspeech.repetition import most_copies
 
 logger = logging.getLogger(__name__)
 
 ORIGINS = ("gold", "distilled", "out_of_domain")
 REASONS = ("empty", "duplicates", "length_ratio", "max_repetition", "min_chrf")
-LONGEST_REPEATED = 4  # tokens
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,7 @@ def _reason_to_drop(
         return "length_ratio"
     if (
         settings.max_repetition is not None
-        and _most_copies(_tokens(hypothesis, target_language)) > settings.max_repetition
+        and most_copies(hypothesis, target_language) > settings.max_repetition
     ):
         return "max_repetition"
     if settings.min_chrf is not None:
@@ -144,21 +142,3 @@ def _reason_to_drop(
         if chrf < settings.min_chrf:
             return "min_chrf"
     return None
-
-
-def _tokens(text: str, target_language: str) -> list[str]:
-    """Words, or characters where words have no spaces; a number like 10000 is no repetition."""
-    if target_language in WRITTEN_WITHOUT_SPACES:
-        return re.findall(r"[A-Za-z0-9]+|\S", text)
-    return text.split()
-
-
-def _most_copies(tokens: Sequence[str]) -> int:
-    """How often, at most, one to four tokens stand in a row: 3 for "so it so it so it"."""
-    most = 1
-    for length in range(1, LONGEST_REPEATED + 1):
-        alike = 0  # tokens in a row that equal the one `length` places before
-        for earlier, later in zip(tokens, tokens[length:], strict=False):
-            alike = alike + 1 if earlier == later else 0
-            most = max(most, alike // length + 1)
-    return most

@@ -31,12 +31,13 @@ class GenerationSettings:
     """Greedy decoding, as published (paper, section 4), with a cap that excludes the prompt.
 
     batch_size: hypotheses decoded at once, or "auto", as many as the free memory holds; halved
-    when memory runs out.
+    when memory runs out, or if `fixed` that is an error.
     """
 
     batch_size: int | str
     max_new_tokens: int
     precision: str = "fp32"
+    fixed: bool = False
 
 
 def translate(
@@ -97,7 +98,7 @@ def translate_variants(
                 )
             except torch.OutOfMemoryError:
                 limit = min(limit, len(batch) * len(missing)) // 2
-                if limit == 0:
+                if limit == 0 or settings.fixed:
                     raise
                 torch.cuda.empty_cache()
                 logger.warning("out of memory: going on with %d hypotheses at once", limit)

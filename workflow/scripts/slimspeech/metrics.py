@@ -29,8 +29,15 @@ def align(
 ) -> tuple[list[str], list[str]]:
     """Pair the rows by id: hypotheses and references (the targets), both in the manifest's order.
 
-    Raises InputError naming the first ids that are missing, doubled or unknown.
+    Raises InputError naming the first ids that are missing, doubled or unknown, or whose
+    hypothesis is no text.
     """
+    for number, row in enumerate(hypothesis_rows, start=1):
+        if not isinstance(row.get("id"), str) or not isinstance(row.get("hypothesis"), str):
+            raise InputError(
+                f"hypotheses, row {number}: needs an id and a hypothesis, both text; "
+                "translate this manifest again"
+            )
     counts = Counter(row["id"] for row in hypothesis_rows)
     expected = Counter(row["id"] for row in manifest_rows)
     problems = {
@@ -78,6 +85,41 @@ def score(
     return results
 
 
+def talks_of(manifest_rows: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
+    """The rows of each talk, by their place in the manifest; talks in its order."""
+    talks: dict[str, list[int]] = {}
+    for place, row in enumerate(manifest_rows):
+        talks.setdefault(row["talk"], []).append(place)
+    return talks
+
+
+def score_talks(
+    manifest_rows: Sequence[Mapping[str, Any]],
+    hypotheses: list[str],
+    references: list[str],
+    target_language: str,
+    metrics: Sequence[str] = METRICS,
+) -> dict[str, dict[str, Any]]:
+    """Corpus scores of each talk by itself: {talk: {segments, metrics: {metric: score}}}.
+
+    The mean of a metric over talks is not its score of the whole set. Raises as `score`.
+    """
+    check_counts(hypotheses, references)
+    measures = {name: scorer(name, target_language) for name in metrics}
+    return {
+        talk: {
+            "segments": len(places),
+            "metrics": {
+                name: measure.corpus_score(
+                    [hypotheses[i] for i in places], [[references[i] for i in places]]
+                ).score
+                for name, measure in measures.items()
+            },
+        }
+        for talk, places in talks_of(manifest_rows).items()
+    }
+
+
 def segment_scores(hypotheses: list[str], references: list[str], metric: str) -> list[float]:
     """The score of each segment by itself, 0 to 100. BLEU has none worth reading: InputError."""
     check_counts(hypotheses, references)
@@ -96,10 +138,11 @@ def segment_rows(
     references: list[str],
     metrics: Sequence[str] = METRICS,
 ) -> list[dict[str, Any]]:
-    """One row a segment: id, duration in seconds, lengths in characters, its scores."""
+    """One row a segment: id, talk, duration in seconds, lengths in characters, its scores."""
     rows = [
         {
             "id": segment["id"],
+            "talk": segment["talk"],
             "duration": segment["duration"],
             "hypothesis_length": len(hypothesis),
             "reference_length": len(reference),

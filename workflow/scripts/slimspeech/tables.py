@@ -1,5 +1,6 @@
 """The score table: one row a pair and system, for programs (CSV) and for people (Markdown)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -22,17 +23,24 @@ def tabulate(
     sizes: Sequence[Mapping[str, Any]],
     translations: Sequence[Mapping[str, Any]],
     comet: Sequence[Mapping[str, Any]] = (),
+    comparisons: Sequence[Mapping[str, Any]] = (),
 ) -> list[Row]:
     """Join scores.json, size.json and translation.json of each system, given in equal order.
 
-    `comet` holds the comet/{metric}.json of any of them; each has a column of its own.
-
+    comet: the comet/{metric}.json of any of them; each has a column of its own. comparisons: the
+    comparison.json of each pair, for intervals and p-values.
     Nothing is rounded. Ratios to the base model and the teacher are percentages within the pair,
     None where the pair has no such system; the teacher is compared by the pair's search metric.
-    Raises InputError when the systems of a pair were not scored on equally many segments.
+    Raises InputError when the systems of a pair were not scored on equally many segments, or a
+    score is no finite number.
     """
+    compared = {
+        (comparison["pair"], system): metrics
+        for comparison in comparisons
+        for system, metrics in comparison["systems"].items()
+    }
     rows = [
-        _row(_with_comet(score, comet), size, translation)
+        _row(_with_comet(score, comet), size, translation, compared)
         for score, size, translation in zip(scores, sizes, translations, strict=True)
     ]
     for pair in dict.fromkeys(row["pair"] for row in rows):
@@ -79,8 +87,23 @@ def _with_comet(score: Mapping[str, Any], comet: Sequence[Mapping[str, Any]]) ->
     return {**score, "metrics": {**score["metrics"], **{row["metric"]: row for row in found}}}
 
 
-def _row(score: Mapping[str, Any], size: Mapping[str, Any], translation: Mapping[str, Any]) -> Row:
+def _row(
+    score: Mapping[str, Any],
+    size: Mapping[str, Any],
+    translation: Mapping[str, Any],
+    compared: Mapping[tuple[str, str], Mapping[str, Mapping[str, Any]]],
+) -> Row:
+    """compared: what comparison.json says of a system, by pair and system and by metric."""
     metrics = score["metrics"]
+    for name, result in metrics.items():
+        if not math.isfinite(result["score"]):
+            raise InputError(
+                f"{score['pair']}, {score['system']}: {name} is {result['score']}, no finite "
+                "number; remove its scores.json and run again"
+            )
+    ranking = compared.get((score["pair"], score["system"]), {}).get(
+        search_metric(target_code(score["pair"])), {}
+    )
     return {
         "pair": score["pair"],
         "system": score["system"],
@@ -92,6 +115,9 @@ def _row(score: Mapping[str, Any], size: Mapping[str, Any], translation: Mapping
         "percent_of_base": None,
         **{name: result["score"] for name, result in metrics.items()},
         "percent_of_teacher": None,
+        "percent_of_teacher_low": ranking.get("retention_low"),
+        "percent_of_teacher_high": ranking.get("retention_high"),
+        "p_value": ranking.get("p_value"),
         "seconds": translation["seconds"],
         "audio_seconds": translation["audio_seconds"],
         "seconds_per_audio_second": translation["seconds"] / translation["audio_seconds"],
@@ -113,9 +139,9 @@ def _section(pair: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     source, target = (languages.NAMES.get(code, code) for code in pair.split("-", maxsplit=1))
     metrics = [key.removesuffix(SIGNATURE) for key in rows[0] if key.endswith(SIGNATURE)]
     ranking = TITLES[search_metric(target_code(pair))]
-    header = ["System", "Decoder layers", "Weights", "Size", "% of base size"]
+    header = ["System", "Layers", "Weights", "Size", "% of base"]
     header += [TITLES.get(name, name) for name in metrics]
-    header += ["% of teacher", "s per audio s"]
+    header += ["% of teacher", "p", "s / audio s"]
     cells = [
         [
             row["system"],
@@ -124,7 +150,8 @@ def _section(pair: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
             decimal_units(row["bytes"], ["B", "kB", "MB", "GB"]),
             _fixed(row["percent_of_base"], 1),
             *(_fixed(row[name], 1 if name in METRICS else COMET_DIGITS) for name in metrics),
-            _fixed(row["percent_of_teacher"], 1),
+            _with_interval(row),
+            _fixed(row["p_value"], 3),
             _fixed(row["seconds_per_audio_second"], 3),
         ]
         for row in rows
@@ -137,7 +164,9 @@ def _section(pair: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         f"## {source} to {target} ({pair}), {rows[0]['segments']} segments",
         aligned(header, cells),
-        f"Size: safetensors files, in units of a thousand. % of teacher: by {ranking}.\n"
+        "Layers: of the decoder. Size: safetensors files, in units of a thousand.\n"
+        f"% of teacher: by {ranking}, with its 95 % interval; p: how often luck with the segments "
+        "alone makes\nsuch a difference; both by paired bootstrap.\n"
         f"Speed: seconds of work per second of audio, on {_settings(rows)}.",
         f"Signatures of the scores:\n\n{signatures}",
     ]
@@ -152,6 +181,15 @@ def _settings(rows: Sequence[Mapping[str, Any]]) -> str:
     if len(systems) == 1:
         return next(iter(systems))
     return "; ".join(f"{setting} ({', '.join(names)})" for setting, names in systems.items())
+
+
+def _with_interval(row: Mapping[str, Any]) -> str:
+    """ "97.0 [95.1, 98.9]"; the teacher and what has no interval without."""
+    percent = _fixed(row["percent_of_teacher"], 1)
+    low, high = row["percent_of_teacher_low"], row["percent_of_teacher_high"]
+    if low is None or row["system"] == TEACHER:
+        return percent
+    return f"{percent} [{low:.1f}, {high:.1f}]"
 
 
 def _fixed(number: float | None, digits: int) -> str:

@@ -1,0 +1,36 @@
+# Write a system's translations as IWSLT takes them, with what is to be declared of it.
+rule write_submission:
+    input:
+        hypotheses="results/{experiment}/{pair}/evaluation/{system}/hypotheses.jsonl",
+        system_size="results/{experiment}/{pair}/evaluation/{system}/size.json",
+        test="results/{experiment}/{pair}/data/test.jsonl",
+    output:
+        text="results/{experiment}/{pair}/submission/{system}/hypotheses.txt",
+        talks=directory("results/{experiment}/{pair}/submission/{system}/talks"),
+        declaration="results/{experiment}/{pair}/submission/{system}/declaration.json",
+    log:
+        "logs/{experiment}/{pair}/write_submission/{system}.log",
+    conda:
+        "../../envs/scoring.yaml"
+    params:
+        recipe=get_recipe,
+    script:
+        "../scripts/write_submission.py"
+
+
+# Cut the text of whole talks to the references and score it, as IWSLT does.
+rule score_talks:
+    input:
+        talks=get_talks,
+        test="results/{experiment}/{pair}/data/test.jsonl",
+    output:
+        hypotheses="results/{experiment}/{pair}/submission/{entry}/resegmented.jsonl",
+        scores="results/{experiment}/{pair}/submission/{entry}/scores.json",
+    log:
+        "logs/{experiment}/{pair}/score_talks/{entry}.log",
+    conda:
+        "../../envs/scoring.yaml"
+    params:
+        metrics=lookup("evaluation/metrics", within=config),
+    script:
+        "../scripts/score_talks.py"

@@ -1,0 +1,22 @@
+"""Measure what a system costs to run: load, memory, and speed at several batch sizes."""
+
+from slimspeech.artifacts import read_json, read_jsonl, write_json
+from slimspeech.cost import CostSettings, measure_cost
+from slimspeech.generation import GenerationSettings
+from slimspeech.logs import log_to
+from slimspeech.prompts import Prompt
+
+log_to(snakemake.log[0])
+
+cost = measure_cost(
+    snakemake.input.model,
+    read_jsonl(snakemake.input.test),
+    Prompt.of(snakemake.params.prompt, snakemake.params.languages),
+    GenerationSettings(**snakemake.params.generation),
+    CostSettings(**snakemake.params.cost),
+    read_json(snakemake.input.system_size),
+)
+write_json(
+    snakemake.output.cost,
+    {"pair": snakemake.wildcards.pair, "system": snakemake.wildcards.system, **cost},
+)

@@ -1,0 +1,26 @@
+"""Cut the running text of each talk to the references, and score it as IWSLT does."""
+
+from slimspeech.artifacts import read_jsonl, write_json, write_jsonl
+from slimspeech.languages import target_code
+from slimspeech.logs import log_to
+from slimspeech.metrics import align, score, score_talks
+from slimspeech.submission import read_talks, resegment
+
+log_to(snakemake.log[0])
+
+pair, metrics = snakemake.wildcards.pair, snakemake.params.metrics
+language = target_code(pair)
+segments = read_jsonl(snakemake.input.test)
+rows = resegment(read_talks(snakemake.input.talks, segments), segments, language)
+texts = align(rows, segments)
+write_jsonl(snakemake.output.hypotheses, rows)
+write_json(
+    snakemake.output.scores,
+    {
+        "pair": pair,
+        "system": snakemake.wildcards.entry,
+        "segments": len(segments),
+        "metrics": score(*texts, language, metrics),
+        "talks": score_talks(segments, *texts, language, metrics),
+    },
+)

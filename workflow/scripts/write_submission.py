@@ -1,0 +1,16 @@
+"""Write a system's translations of the test set as IWSLT takes them, and what is to be declared."""
+
+from slimspeech.artifacts import read_json, read_jsonl, write_json
+from slimspeech.logs import log_to
+from slimspeech.submission import declaration, plain_lines, write_lines
+
+log_to(snakemake.log[0])
+
+pair, system = snakemake.wildcards.pair, snakemake.wildcards.system
+lines = plain_lines(read_jsonl(snakemake.input.hypotheses), read_jsonl(snakemake.input.test))
+size = read_json(snakemake.input.system_size)
+write_lines(lines, snakemake.output.text, snakemake.output.talks)
+write_json(
+    snakemake.output.declaration,
+    declaration(pair, system, lines, size, snakemake.params.recipe),
+)
