@@ -1,6 +1,7 @@
 # make run    the main job of config/config.yaml, then its score table
+# make report the report of what CONFIG has so far, after a run that failed
 # make test   lint and all tests
-# Both first make .venv from envs/venv.lock. Variables: PYTHON, PIP_FLAGS, CONFIG, CORES.
+# All first make .venv from envs/venv.lock. Variables: PYTHON, PIP_FLAGS, CONFIG, CORES.
 
 PYTHON ?= python3
 PIP_FLAGS ?=
@@ -11,11 +12,14 @@ BIN := .venv/bin
 GPUS := $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 LIMITS := $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS))
 
-.PHONY: run test lint unit lock
+.PHONY: run report test lint unit lock
 
 run: .venv/installed
 	$(BIN)/snakemake --cores $(CORES) $(LIMITS) --configfile $(CONFIG)
 	@$(BIN)/python workflow/scripts/show_results.py $(CONFIG)
+
+report: .venv/installed
+	$(BIN)/snakemake --cores 1 --configfile $(CONFIG) -- report_so_far
 
 test: lint unit
 

@@ -5,10 +5,4 @@ from slimspeech.report.report import write_report
 
 log_to(snakemake.log[0])
 
-write_report(
-    snakemake.params.config,
-    page=snakemake.params.page,
-    plots=snakemake.params.plots,
-    table=snakemake.params.table,
-    published=snakemake.params.published,
-)
+write_report(snakemake.params.config, snakemake.input.published)

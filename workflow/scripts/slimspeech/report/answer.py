@@ -59,10 +59,8 @@ def _interval(interval: Interval) -> str:
 
 def _speed(system: System, teacher: System) -> Fact:
     own, whole = (s.cost.best.seconds_per_audio_second.value for s in (system, teacher))
-    ratio = whole / own
-    word = "faster" if ratio >= 1 else "slower"
     return Fact(
-        f"{ratio if ratio >= 1 else 1 / ratio:.2g}×",
-        f"{word} than the teacher: {numbers.ratio(own)} s for a second of audio, "
-        f"not {numbers.ratio(whole)}",
+        f"{whole / own:.2f}×",
+        f"the teacher’s speed: {numbers.ratio(own)} s of work for a second of audio, the teacher "
+        f"{numbers.ratio(whole)} s",
     )

@@ -42,7 +42,7 @@ def training(pair: Pair, curve: Curve) -> Figure:
         title=f"{curve.stage}, {pair.title}",
         alt=f"Loss of {curve.stage}, {pair.title}, over the epochs. At the end: {ends}.",
         sources=[curve.file.split("/", maxsplit=2)[2]],
-        wide=chart.properties(width=250, height=170),
+        wide=chart.properties(width=215, height=150),
     )
 
 

@@ -7,12 +7,13 @@ variables of its style sheet, so that a chart follows the light and the dark the
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import altair as alt
 import vl_convert
 
-FONT = "system-ui, sans-serif"
+FONT = "Arial, Helvetica, Liberation Sans, sans-serif"  # alike in width on every system
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 
 # Colour in a file: variable of the page's style sheet.
@@ -43,7 +44,7 @@ VARIABLES |= {GOOD: "good"} | {color: f"series-{i}" for i, color in enumerate(SE
 CONFIG = {
     "font": FONT,
     "background": None,
-    "padding": 4,
+    "padding": {"left": 10, "right": 10, "top": 6, "bottom": 4},
     "view": {"stroke": None},
     "axis": {
         "labelColor": MUTED,
@@ -79,7 +80,7 @@ class Figure:
 
 def svg(chart: alt.TopLevelMixin) -> str:
     """As a file of its own, in the light theme."""
-    spec = chart.to_dict() | {"config": CONFIG}
+    spec = chart.to_dict(validate=False) | {"config": CONFIG}
     return vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
 
 
@@ -89,14 +90,19 @@ def png(text: str) -> bytes:
     return vl_convert.svg_to_png(opaque, scale=2)
 
 
-def inline(text: str, label: str) -> str:
-    """A drawn SVG as a part of the page: colours by the theme, and a size that gives way."""
+def inline(text: str, label: str, shrinks: bool) -> str:
+    """A drawn SVG as a part of the page: colours by the theme, no wider than it was drawn.
+
+    shrinks: whether it gives way to a narrow window, or is scrolled in its box.
+    """
     for color, variable in VARIABLES.items():
         text = text.replace(f'"{color}"', f'"var(--{variable})"')
     width = re.search(r'width="(\d+)"', text)[1]
-    head = f'<svg role="img" aria-label="{_escape(label)}" style="max-width:{width}px" '
-    text = re.sub(r'^<svg ', head, text, count=1)
-    return re.sub(r'class="marks" width="\d+" height="\d+"', 'class="chart"', text, count=1)
+    style = f"max-width:{width}px" + ("" if shrinks else f";min-width:min({width}px,34rem)")
+    head = f'<svg role="img" aria-label="{escape(label)}" style="{style}" class="chart" '
+    return head + re.sub(
+        r'class="marks" width="\d+" height="\d+" ', "", text[len("<svg ") :], count=1
+    )
 
 
 def color_scale(names: Sequence[str]) -> alt.Scale:
@@ -107,7 +113,3 @@ def color_scale(names: Sequence[str]) -> alt.Scale:
 
 def data(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
     return alt.Data(values=[dict(row) for row in rows])
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")

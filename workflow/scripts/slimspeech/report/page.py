@@ -13,7 +13,7 @@ from markupsafe import Markup
 from slimspeech.report import numbers
 from slimspeech.report.answer import cards
 from slimspeech.report.drawing import SERIES, Figure, inline
-from slimspeech.report.results import Experiment, title
+from slimspeech.report.results import Experiment, Pair, title
 from slimspeech.report.searches import overlaps
 from slimspeech.report.utterances import as_script, utterances
 
@@ -55,6 +55,7 @@ def render_page(
         "p_value": numbers.p_value,
         "title": title,
     }
+    environment.globals |= {"timed": _settings}
     environment.globals |= {"score": numbers.score, "spread": numbers.spread, "overlaps": overlaps}
     return environment.get_template("page.html.j2").render(
         experiment=experiment,
@@ -74,9 +75,22 @@ def render_page(
 
 
 def _draw(figure: Figure, wide: str, narrow: str | None) -> Markup:
-    parts = [f'<div class="narrow">{inline(narrow, figure.alt)}</div>'] if narrow else []
-    parts.append(f'<div class="wide">{inline(wide, figure.alt)}</div>')
+    parts = []
+    if narrow:
+        parts.append(f'<div class="narrow">{inline(narrow, figure.alt, shrinks=True)}</div>')
+    parts.append(f'<div class="wide">{inline(wide, figure.alt, shrinks=narrow is not None)}</div>')
     return Markup("".join(parts))
+
+
+def _settings(pair: Pair) -> dict[str, list[str]]:
+    """What speeds were measured on, each setting once, with its systems."""
+    settings: dict[str, list[str]] = {}
+    for system in pair.scored:
+        if system.cost:
+            cost = system.cost
+            text = f"{cost.device}, batch size {cost.best.batch_size}, {cost.dtype}"
+            settings.setdefault(text, []).append(system.name)
+    return settings
 
 
 def _policy(scripts: Sequence[str]) -> str:

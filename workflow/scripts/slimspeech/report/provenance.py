@@ -37,7 +37,9 @@ class Commit:
 def rule_costs(reader: Reader, experiment: Experiment) -> list[RuleCost]:
     """Of every rule with benchmark files, the longest first."""
     places = {f"{experiment.folder}/benchmarks": "benchmarks"}
-    places |= {f"{experiment.folder}/{p.code}/benchmarks": "{pair}/benchmarks" for p in experiment.pairs}
+    places |= {
+        f"{experiment.folder}/{p.code}/benchmarks": "{pair}/benchmarks" for p in experiment.pairs
+    }
     jobs: dict[tuple[str, str], list[dict]] = {}
     for place, shown in places.items():
         for path in reader.glob(f"{place}/**/*.jsonl"):

@@ -26,15 +26,8 @@ logger = logging.getLogger(__name__)
 Drawn = dict[str, list[tuple[Figure, str, str | None]]]
 
 
-def write_report(
-    config: Mapping[str, Any],
-    page: str | Path,
-    plots: str | Path,
-    table: str | Path,
-    published: str | Path,
-    root: str | Path = ".",
-) -> None:
-    """Write the page, the folder of charts (SVG and PNG) and the LaTeX table.
+def write_report(config: Mapping[str, Any], published: str | Path, root: str | Path = ".") -> None:
+    """Write report.html, plots/ (SVG and PNG) and scores.tex into results/{experiment}.
 
     config: with its defaults. published: points of the literature (YAML), shown if the config says
     so. Files that are missing are said on the page to be missing. Raises InputError for files that
@@ -71,10 +64,12 @@ def write_report(
         },
         points,
     )
-    _write_plots(Path(plots), drawn)
-    write_text(table, latex_table(experiment))
-    write_text(page, text)
-    logger.info("%s: %.1f MB, %d clips", page, len(text.encode()) / 1e6, len(clips))
+    folder = root / experiment.folder
+    _write_plots(folder / "plots", drawn)
+    write_text(folder / "scores.tex", latex_table(experiment))
+    write_text(folder / "report.html", text)
+    megabytes = len(text.encode()) / 1e6
+    logger.info("%s/report.html: %.1f MB, %d clips", experiment.folder, megabytes, len(clips))
 
 
 def not_run(experiment: Experiment, reader: Reader) -> list[str]:

@@ -84,6 +84,11 @@ class System:
     segment_scores: Mapping[str, Sequence[float]] = field(default_factory=dict)  # same order
     files: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def timed_alone(self) -> bool:
+        """Whether its cost was measured by itself, not while the test set was translated."""
+        return "cost" in self.files
+
 
 @dataclass(frozen=True)
 class Iteration:

@@ -10,12 +10,11 @@ from slimspeech.report.drawing import ACCENT, GRID, INK, MUTED, SERIES, Figure, 
 from slimspeech.report.results import Experiment, Iteration, Pair, Search
 from slimspeech.selection import HIGHER_COSTS_LESS
 
-CELL, NARROW_CELL, LABELLED = 44, 24, 16  # pixels; layers up to which a cell holds its number
+CELL, LABELLED = 44, 16  # pixels; layers up to which a cell holds its number
 
 
 def costs(iteration: Iteration) -> dict[int, float]:
-    """By layer: how much worse its removal scores than that of the layer that went; never below 0
-    but where the choice was another's (a shard read late, say), which should not be hidden."""
+    """By layer: how much worse its removal scores than that of the layer that went."""
     sign = 1 if iteration.metric in HIGHER_COSTS_LESS else -1
     chosen = iteration.scores[iteration.layer]
     return {layer: sign * (chosen - score) for layer, score in iteration.scores.items()}
@@ -32,7 +31,9 @@ def heat_map(pair: Pair, search: Search) -> Figure | None:
         title=f"What each removal costs, {pair.title}, by {search.criterion}",
         alt=f"Search by {search.criterion}, {pair.title}: cost of leaving out each layer, one row "
         f"an iteration, in {metric} beyond the layer that went. Removed, in order: {order}.",
-        sources=[f"{_short(search.folder)}/iter_*/{name}" for name in ("scores.csv", "layers.json")],
+        sources=[
+            f"{_short(search.folder)}/iter_*/{name}" for name in ("scores.csv", "layers.json")
+        ],
         wide=_heat_chart(search, metric, min(CELL, 900 // search.layers)),
     )
 
@@ -138,7 +139,7 @@ def decline(pair: Pair) -> Figure | None:
             x=alt.X(
                 "removed:Q",
                 title="Layers removed",
-                axis=alt.Axis(tickMinStep=1, format="d"),
+                axis=alt.Axis(values=sorted({row["removed"] for row in rows}), format="d"),
                 scale=alt.Scale(nice=False, padding=14),
             ),
             y=alt.Y("score:Q", title=metric, scale=alt.Scale(zero=False, padding=14)),

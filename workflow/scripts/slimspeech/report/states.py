@@ -60,9 +60,7 @@ def _steps(config: Mapping[str, Any], pair: str, name: str) -> list[Step]:
         [criterion] = criterion or [config["pruning"]["criterion"]]
         steps += _search_steps(config, logs, folder, criterion, int(removed))
     return steps + [
-        Step(
-            f"{place}/hypotheses.jsonl", {"translate_test": f"{logs}/translate_test/{name}.log"}
-        ),
+        Step(f"{place}/hypotheses.jsonl", {"translate_test": f"{logs}/translate_test/{name}.log"}),
         Step(f"{place}/scores.json", {"score_hypotheses": f"{logs}/score_hypotheses/{name}.log"}),
     ]
 

@@ -91,11 +91,9 @@ def _figure(
     ours = [point for point in points if not point.published]
     best = ", ".join(point.name for point in front(ours))
     y_title = next(found[1] for system in pair.scored if (found := quality(pair, system)))
-    keys = ("scores", "size") if name == "quality_size" else ("scores", "cost", "translation")
+    timed = "cost" if any(system.timed_alone for system in pair.scored) else "translation"
+    keys = ("scores", "size" if name == "quality_size" else timed)
     sources = [f"{pair.code}/evaluation/*/{key}.json" for key in keys]
-    if name == "quality_speed":
-        measured = "cost" if any("cost" in system.files for system in pair.scored) else "translation"
-        sources = [sources[0], f"{pair.code}/evaluation/*/{measured}.json"]
     if pair.comparison:
         sources.append(f"{pair.code}/evaluation/comparison.json")
     order = [system.name for system in pair.systems]

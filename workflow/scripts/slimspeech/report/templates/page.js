@@ -13,12 +13,12 @@ const make = (tag, attributes = {}, ...children) => {
 // Theme: that of the system, unless the reader chooses.
 {
   const button = document.getElementById("theme");
-  const names = { "": "Theme: system", light: "Theme: light", dark: "Theme: dark" };
+  const names = { "": "auto", light: "light", dark: "dark" };
   const order = Object.keys(names);
   const apply = (theme) => {
     if (theme) document.documentElement.dataset.theme = theme;
     else delete document.documentElement.dataset.theme;
-    button.textContent = names[theme];
+    button.textContent = `◐ ${names[theme]}`;
   };
   button.hidden = false;
   button.addEventListener("click", () => {
