@@ -10,22 +10,18 @@ import soundfile
 
 from slimspeech.artifacts import write_csv, write_json, write_jsonl
 
-WORDS = [
+WORDS = (
     "the",
     "model",
-    "of",
     "speech",
     "translates",
     "a",
-    "long",
     "talk",
-    "into",
     "another",
     "language",
     "without",
-    "any",
     "pause",
-]
+)
 RATE = 16000
 LAYERS = 12
 

@@ -12,8 +12,8 @@ import soundfile
 from slimspeech.errors import InputError
 
 EMBED, LINK, NONE = "embed", "link", "none"
-# 24 kbit/s for 16 kHz mono, which is MPEG-2 Layer III: 3 kB a second, plays in every browser.
-COMPRESSION = 0.9
+# 16 kbit/s for 16 kHz mono, MPEG-2 Layer III: 2 kB a second, and it plays in every browser.
+COMPRESSION = 0.95
 
 
 def clip_urls(
