@@ -25,6 +25,7 @@ PER_PAIR = {
     "train_adapter": 2,  # A and B
     "merge_adapter": 2,
     "pack_student": 2,
+    "hash_student": 2,
     "translate_test": 5,
     "measure_size": 5,
     "score_hypotheses": 5,
@@ -37,6 +38,7 @@ ONCE = {
     "tabulate_scores": 1,
     "tabulate_layers": 1,
     "write_config": 1,
+    "write_report": 1,
 }
 HEAVY = {"torch", "transformers", "peft", "datasets", "sacrebleu", "slimspeech"}
 # What stands behind a student's training, for one student and one pair.
