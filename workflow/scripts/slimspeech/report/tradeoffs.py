@@ -169,7 +169,7 @@ def _rows(
     placed: list[tuple[float, float, float]] = []  # left and right end, height
     rows = []
     for point in sorted(points, key=lambda p: -p.y.value):
-        text = f"{point.name} (published)" if point.published else point.name
+        text = f"{point.name} (published)" if point.published and width == WIDE else point.name
         length = (7 * len(text) + 14) / width * (x_domain[1] - x_domain[0])
         align = "right" if point.x.value + length > x_domain[1] else "left"
         start = point.x.value - (length if align == "right" else 0)
