@@ -42,7 +42,13 @@ ONCE = {
 }
 HEAVY = {"torch", "transformers", "peft", "datasets", "sacrebleu", "slimspeech"}
 # What stands behind a student's training, for one student and one pair.
-STUDENT = {"pack_student": 1, "translate_test": 1, "measure_size": 1, "score_hypotheses": 1}
+STUDENT = {
+    "pack_student": 1,
+    "hash_student": 1,
+    "translate_test": 1,
+    "measure_size": 1,
+    "score_hypotheses": 1,
+}
 
 
 SEARCHING = ("propose_layers", "score_layers", "gather_scores", "select_layer")
@@ -237,6 +243,7 @@ def test_without_students_pruning_and_out_of_domain(planned, config):
         "score_hypotheses": 4,
         "tabulate_scores": 1,
         "write_config": 1,
+        "write_report": 1,
     }
 
 
@@ -268,7 +275,7 @@ def both_pairs(*jobs):
     for part in jobs:
         for rule, count in part.items():
             total[rule] = total.get(rule, 0) + 2 * count
-    return total | {"write_config": 1}
+    return total | {"write_config": 1, "write_report": 1}
 
 
 def test_finished_results_stay_also_with_keys_in_another_order(finished):
@@ -322,7 +329,7 @@ def test_the_teachers_learning_rate_reruns_all_but_the_data(finished):
     del jobs["split_manifest"], jobs["prepare_out_of_domain"]
     for rule in ("translate_test", "measure_size", "score_hypotheses"):
         jobs[rule] -= 2  # the base, which no teacher made
-    tables = {"tabulate_scores": 1, "tabulate_layers": 1, "write_config": 1}
+    tables = {"tabulate_scores": 1, "tabulate_layers": 1, "write_config": 1, "write_report": 1}
     assert finished.plan(config=config) == jobs | tables
 
 
@@ -337,7 +344,8 @@ def test_other_metrics_rerun_the_scoring_alone(finished):
 def test_another_batch_of_systems_reruns_the_table_alone(finished):
     config = finished.default_config()
     config["evaluation"]["systems"] = ["teacher", "A"]
-    assert finished.plan(config=config) == {"tabulate_scores": 1, "write_config": 1}
+    tables = {"tabulate_scores": 1, "write_config": 1, "write_report": 1}
+    assert finished.plan(config=config) == tables
 
 
 def test_a_forced_search_keeps_the_teacher(finished):
