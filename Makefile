@@ -2,15 +2,17 @@
 # make report the report of what CONFIG has so far, after a run that failed
 # make test   lint and all tests
 # All first make .venv from envs/venv.lock. Variables: PYTHON, PIP_FLAGS, CONFIG, CORES.
+# COMET has an environment of its own, .venv-comet, made by `make test` and by a run that asks for
+# COMET; `make .venv-comet/installed` makes it before.
 
 PYTHON ?= python3
+COMET_PYTHON ?= $(PYTHON)
 PIP_FLAGS ?=
 CONFIG ?= config/config.yaml
 CORES ?= all
 BIN := .venv/bin
-# One job a GPU; without a GPU nothing is limited by it.
-GPUS := $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
-LIMITS := $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS))
+# One job at a time on the GPU; without a GPU nothing is limited by it.
+LIMITS := $(if $(shell command -v nvidia-smi),--resources gpu=1)
 
 .PHONY: run report test lint unit lock
 
@@ -29,7 +31,7 @@ lint: .venv/installed
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 
-unit: .venv/installed
+unit: .venv/installed .venv-comet/installed
 	$(BIN)/pytest
 
 .venv/installed: envs/venv.lock
@@ -38,10 +40,23 @@ unit: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --requirement envs/venv.lock
 	@touch $@
 
-# After a change of pins in envs/*.yaml.
+# Remade whole, so that nothing of an older lock stays in it.
+.venv-comet/installed: envs/comet.lock
+	@$(COMET_PYTHON) -c 'import sys; sys.exit("COMET needs Python 3.11 or 3.12 (its numpy has no other wheels): give one as COMET_PYTHON") if sys.version_info[:2] not in ((3, 11), (3, 12)) else None'
+	$(COMET_PYTHON) -m venv --clear .venv-comet
+	.venv-comet/bin/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --requirement envs/comet.lock
+	@touch $@
+
+# After a change of pins in envs/*.yaml. The second is of comet.yaml alone, with setuptools, which
+# pip-compile leaves out unless told not to.
 lock: .venv/installed
-	$(BIN)/python envs/list_pins.py > .venv/pins.in
-	$(BIN)/pip-compile --quiet --strip-extras --no-annotate --no-header --no-emit-find-links \
-	  --no-emit-index-url --no-emit-trusted-host --output-file .venv/venv.lock .venv/pins.in
-	@echo '# Made by `make lock` from the pins in envs/*.yaml; do not edit.' > envs/venv.lock
-	@sed 's/+cpu$$//' .venv/venv.lock >> envs/venv.lock
+	$(call resolve,venv)
+	$(call resolve,comet,comet.yaml,--allow-unsafe)
+
+define resolve
+$(BIN)/python envs/list_pins.py $(2) > .venv/$(1).in
+$(BIN)/pip-compile --quiet --strip-extras --no-annotate --no-header --no-emit-find-links \
+  --no-emit-index-url --no-emit-trusted-host $(3) --output-file .venv/$(1).lock .venv/$(1).in
+@echo '# Made by `make lock` from the pins in envs/*.yaml; do not edit.' > envs/$(1).lock
+@sed '/^#/d; /^$$/d; s/+cpu$$//' .venv/$(1).lock >> envs/$(1).lock
+endef

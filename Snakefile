@@ -18,6 +18,7 @@ include: "workflow/rules/distillation.smk"
 include: "workflow/rules/pruning.smk"
 include: "workflow/rules/student.smk"
 include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/comet.smk"
 include: "workflow/rules/report.smk"
 
 

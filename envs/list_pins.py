@@ -2,7 +2,7 @@
 
     python envs/list_pins.py > pins.in && pip-compile … pins.in
 
-COMET is left out: it cannot live with transformers 5.
+Those that cannot share it are left out, and printed alone when named: list_pins.py comet.yaml.
 """
 
 import sys
@@ -19,17 +19,24 @@ def pins(folder: Path) -> list[str]:
     for file in sorted(folder.glob("*.yaml")):
         if file.name in SEPARATE:
             continue
-        [packages] = [
-            entry["pip"]
-            for entry in yaml.safe_load(file.read_text())["dependencies"]
-            if isinstance(entry, dict)
-        ]
-        for pin in packages:
+        for pin in pins_of(file):
             name, version = pin.split("==")
             if versions.setdefault(name, version) != version:
                 raise ValueError(f"{file}: {pin}, but another environment has {versions[name]}")
     return [f"{name}=={version}" for name, version in sorted(versions.items())]
 
 
+def pins_of(file: Path) -> list[str]:
+    """The pins of one environment, in its order."""
+    [packages] = [
+        entry["pip"]
+        for entry in yaml.safe_load(file.read_text())["dependencies"]
+        if isinstance(entry, dict)
+    ]
+    return packages
+
+
 if __name__ == "__main__":
-    sys.stdout.write("\n".join(pins(Path(__file__).parent)) + "\n")
+    folder = Path(__file__).parent
+    listed = pins_of(folder / sys.argv[1]) if sys.argv[1:] else pins(folder)
+    sys.stdout.write("\n".join(listed) + "\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import PreTrainedModel, ProcessorMixin
+from transformers import PreTrainedModel, ProcessorMixin, Trainer
 
 from slimspeech.artifacts import Row
 from slimspeech.audio import write_wav
@@ -131,3 +131,20 @@ def logits(model: PreTrainedModel, features: dict[str, torch.Tensor]) -> torch.T
     """Float32 logits at the positions that hold tokens, shape (tokens, vocabulary)."""
     found = model(**{key: value.to(model.device) for key, value in features.items()}).logits
     return found[features["attention_mask"].bool()].float()
+
+
+@pytest.fixture
+def interrupt() -> Callable[[pytest.MonkeyPatch, int], None]:
+    """Have the next training killed in its micro-batch of that number, counted from 1."""
+
+    def arrange(monkeypatch, number):
+        counted, usual = iter(range(1, 1000)), Trainer.training_step
+
+        def training_step(self, *arguments, **options):
+            if next(counted) == number:
+                raise KeyboardInterrupt
+            return usual(self, *arguments, **options)
+
+        monkeypatch.setattr(Trainer, "training_step", training_step)
+
+    return arrange

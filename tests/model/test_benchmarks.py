@@ -48,6 +48,18 @@ def test_search_iteration_in_bf16_counts_what_differs(bench, given):
     assert "1 candidates of 4 layers; bf16" in out
 
 
+def test_search_profile_counts_phases_that_make_up_the_work(bench, given):
+    out = bench("search_profile", *given, "--clips", "3", "--max-new-tokens", "20")
+    lines = [line.split("|") for line in out.splitlines() if line.endswith(" % |")]
+    shares = {line[1].strip(): int(line[3].strip(" %")) for line in lines}
+    phases = [
+        shares.pop(name) for name in ("encoding of the clips", "prompts' pass", "decoding steps")
+    ]
+    assert min(phases) > 0 and sum(phases) == pytest.approx(100, abs=2)
+    assert shares["attention"] > 0 and shares["matrix products"] > 0
+    assert sum(shares.values()) == pytest.approx(100, abs=2)
+
+
 def test_search_scaling(bench, given):
     segments = given[-1]  # of three rows, and four are wanted
     options = ["--clips", "1", "--max-new-tokens", "4", "--iterations", "2"]

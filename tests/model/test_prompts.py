@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 # The wording of the paper (section 3) in the chat format of Qwen2-Audio-Instruct.
 PUBLISHED = """<|im_start|>system
@@ -19,3 +20,10 @@ def test_markers_of_the_prompt_are_single_tokens(prompt, processor):
     text = prompt.render(processor, "en-de")
     for marker in set(re.findall(r"<\|\w+\|>", text)):
         assert len(processor.tokenizer(marker).input_ids) == 1
+
+
+def test_plain_prompt_is_what_the_base_model_was_trained_on(prompt, processor):
+    """The form on the model card of Qwen2-Audio-7B."""
+    text = replace(prompt, template="plain").render(processor, "en-de")
+    expected = "<|audio_bos|><|AUDIO|><|audio_eos|>Translate the English speech into German:"
+    assert text == expected

@@ -122,20 +122,10 @@ def test_optimiser_states_take_a_byte_a_weight(build, train, monkeypatch):
     assert all(state.scale.numel() == state.codes.numel() // 256 for state in states)
 
 
-def interrupt(monkeypatch, step):
-    """Kill the training in its micro-batch of that number, counted from 1."""
-    steps, usual = iter(range(1, 1000)), Trainer.training_step
-
-    def training_step(self, *arguments, **options):
-        if next(steps) == step:
-            raise KeyboardInterrupt
-        return usual(self, *arguments, **options)
-
-    monkeypatch.setattr(Trainer, "training_step", training_step)
-
-
 @pytest.mark.parametrize("accumulation", [1, 2])
-def test_resumed_training_rounds_as_an_uninterrupted_one(accumulation, build, train, monkeypatch):
+def test_resumed_training_rounds_as_an_uninterrupted_one(
+    accumulation, build, train, monkeypatch, interrupt
+):
     settings = replace(
         SHORT,
         epochs=3,

@@ -58,18 +58,6 @@ def same(first, second):
     return first.keys() == second.keys() and all(torch.equal(first[n], second[n]) for n in first)
 
 
-def interrupt(monkeypatch, step):
-    """Kill the training in its step of that number, counted from 1."""
-    steps, usual = iter(range(1, 1000)), Trainer.training_step
-
-    def training_step(self, *arguments, **options):
-        if next(steps) == step:
-            raise KeyboardInterrupt
-        return usual(self, *arguments, **options)
-
-    monkeypatch.setattr(Trainer, "training_step", training_step)
-
-
 def count_steps(monkeypatch):
     counted, usual = [], Trainer.training_step
 
@@ -254,7 +242,9 @@ RESUMABLE = replace(SHORT, epochs=3, checkpoint_steps=2)
 
 
 @pytest.mark.parametrize("accumulation", [1, 2])
-def test_resumed_training_ends_as_an_uninterrupted_one(accumulation, train, build, monkeypatch):
+def test_resumed_training_ends_as_an_uninterrupted_one(
+    accumulation, train, build, monkeypatch, interrupt
+):
     """Killed in the middle of the second epoch, after the checkpoint of step 4."""
     settings = replace(RESUMABLE, batch_size=2 // accumulation, gradient_accumulation=accumulation)
     whole, killed, resumed = build(0), build(0), build(0)
@@ -269,7 +259,7 @@ def test_resumed_training_ends_as_an_uninterrupted_one(accumulation, train, buil
     assert not same(weights_of(killed), weights_of(whole))
 
 
-def test_resumed_adapter_ends_as_an_uninterrupted_one(train, qlora, monkeypatch):
+def test_resumed_adapter_ends_as_an_uninterrupted_one(train, qlora, monkeypatch, interrupt):
     whole, resumed = qlora(), qlora()
     train(whole, RESUMABLE)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -281,7 +271,9 @@ def test_resumed_adapter_ends_as_an_uninterrupted_one(train, qlora, monkeypatch)
     assert same(weights_of(resumed), weights_of(whole))
 
 
-def test_checkpoint_cut_short_by_the_kill_is_passed_over(train, build, monkeypatch, tmp_path):
+def test_checkpoint_cut_short_by_the_kill_is_passed_over(
+    train, build, monkeypatch, tmp_path, interrupt
+):
     whole, resumed = build(0), build(0)
     train(whole, RESUMABLE)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -300,7 +292,7 @@ def test_checkpoint_cut_short_by_the_kill_is_passed_over(train, build, monkeypat
 
 @pytest.mark.parametrize("change", ["settings", "seed", "rows", "prompt", "model"])
 def test_checkpoint_of_another_training_is_thrown_away(
-    change, train, build, rows, prompt, monkeypatch
+    change, train, build, rows, prompt, monkeypatch, interrupt
 ):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupt(patch, 5)

@@ -100,7 +100,7 @@ def test_the_files_asked_for_arrive(hub, tmp_path: Path):
         ((404, "RepoNotFound"), "some/corpus: no such dataset on the Hub"),
         ((403, "GatedRepo"), "some/corpus: gated; accept its terms on its page, then log in"),
         ((404, "RevisionNotFound"), f"some/corpus: no revision {COMMIT}"),
-        ((418, "Teapot"), "some/corpus at .*; correct data/hub or try later"),
+        ((418, "Teapot"), "some/corpus at .*; correct its name or try later"),
     ],
 )
 def test_refusals_are_told_apart(hub, tmp_path: Path, problem, message: str):
@@ -132,5 +132,5 @@ def test_a_hub_that_is_not_there(tmp_path: Path):
 
 
 def test_a_name_that_cannot_be(tmp_path: Path):
-    with pytest.raises(InputError, match="correct data/hub"):
+    with pytest.raises(InputError, match="correct its name"):
         download_snapshot("no/such/name", COMMIT, tmp_path / "corpus", "dataset", ["*"])

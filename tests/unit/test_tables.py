@@ -131,3 +131,30 @@ def test_footnotes_tell_devices_apart():
     )
     text = markdown(rows)
     assert "NVIDIA H200, batch size 4, bfloat16 (teacher); cpu, batch size 4, bfloat16 (B)" in text
+
+
+def comet(system, score=0.81234, segments=184):
+    signature = "nrefs:1|model:Unbabel/wmt22-comet-da"
+    row = {"pair": "en-de", "system": system, "metric": "comet22", "segments": segments}
+    return row | {"score": score, "signature": signature}
+
+
+def test_comet_has_a_column_of_its_own():
+    systems = ["teacher", "B"]
+    rows = tabulate(
+        [scores(system) for system in systems],
+        [size()] * 2,
+        [translation()] * 2,
+        [comet("B", -0.5), comet("teacher")],
+    )
+    assert [row["comet22"] for row in rows] == [0.81234, -0.5]
+    assert [row["percent_of_teacher"] for row in rows] == [100, 100]
+    text = markdown(rows)
+    assert "| chrF++ | comet22 |" in text
+    assert "| 0.8123 |" in text.replace("  ", " ") and "-0.5000 |" in text
+    assert text.count("- comet22: `nrefs:1|model:Unbabel/wmt22-comet-da`") == 1
+
+
+def test_comet_of_other_segments_is_no_column():
+    with pytest.raises(InputError, match="en-de, B: comet22 is of 100 segments, the other"):
+        tabulate([scores("B")], [size()], [translation()], [comet("B", segments=100)])

@@ -111,6 +111,14 @@ def test_acl6060_is_fetched_if_its_path_is_given(planned, config, name):
     assert jobs == {fetched: 1, "prepare_segments": 1}
 
 
+def test_a_base_model_is_fetched_if_it_is_to_lie_among_the_fetched(planned, config):
+    config["base"] = {"model": "results/models/mine", "hub": {"revision": "0" * 40}}
+    jobs = planned.plan("results/mini/en-de/teacher", config=config)
+    assert jobs["download_base"] == 1
+    done = planned.snakemake("--dry-run", "results/models/other")
+    assert "MissingRuleException" in done.stdout
+
+
 def test_a_target_brings_only_what_it_needs(planned):
     jobs = planned.plan("results/mini/en-de/pruning/chrf/iter_02/model")
     assert jobs == {
@@ -429,3 +437,15 @@ def test_another_metric_reruns_what_translates(searched):
     assert search(searched, config) == (
         iterations("chrf", 2) | iterations("shortlist", 2) | {("shortlist", "propose_layers"): 1}
     )
+
+
+def test_a_comet_metric_is_scored_beside_what_is_there(finished):
+    config = finished.default_config()
+    config["evaluation"]["comet"] = {"comet22": {"model": "Unbabel/wmt22-comet-da"}}
+    assert finished.plan(config=config) == {
+        "install_comet": 1,
+        "fetch_comet": 1,
+        "score_comet": 10,
+        "tabulate_scores": 1,
+        "write_config": 1,
+    }

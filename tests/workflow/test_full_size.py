@@ -30,7 +30,7 @@ ABLATIONS = sorted(read_config(CONFIGS[1])["students"])
 def paper(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with the inputs of the paper in name: nothing of them is read while planning."""
     project = make_project(tmp_path_factory.mktemp("paper") / "project")
-    model = project.root / "models" / "Qwen2-Audio-7B-Instruct"
+    model = project.root / "results" / "models" / "Qwen2-Audio-7B-Instruct"
     model.mkdir(parents=True)
     (model / "config.json").write_text(json.dumps({"text_config": {"num_hidden_layers": 32}}))
     (project.root / "corpora" / "covost2").mkdir(parents=True)
@@ -46,6 +46,7 @@ def test_the_papers_systems_are_planned_for_both_pairs(paper):
     assert jobs["score_layers"] == jobs["select_layer"] == 16  # 8 removals a pair
     assert jobs["train_student"] == 2 and jobs["train_adapter"] == 4  # B; A and B
     assert jobs["translate_test"] == 10 and jobs["pack_student"] == 4
+    assert jobs["score_comet"] == 20 and jobs["fetch_comet"] == 2  # comet20 and comet22
 
 
 @pytest.mark.parametrize("student", ABLATIONS)
@@ -60,6 +61,13 @@ def test_every_ablation_is_a_target_for_both_pairs(student, paper):
 def test_the_compact_student_is_planned_beside_the_papers(paper):
     target = "results/iwslt2025/en-de/students/compact/packed"
     assert target in paper.succeed(target, "--dry-run", "--configfile", *COMPACT)
+
+
+def test_the_base_model_is_fetched_for_an_experiment_of_its_own(paper):
+    overlay = "config/iwslt2025_base.yaml"
+    target = "results/iwslt2025_base/en-de/teacher"
+    text = paper.succeed(target, "--dry-run", "-p", "--configfile", CONFIGS[0], overlay)
+    assert "results/models/Qwen2-Audio-7B\n" in text and "rule download_base:" in text
 
 
 def test_published_layers_need_no_search(paper):
@@ -86,6 +94,7 @@ def shrink(config: dict[str, Any]) -> dict[str, Any]:
         config["teacher"]["training"]["epochs"] = 0.5
         config["pruning"]["sets"]["published"] = dict.fromkeys(PAIRS, [1, 4])
         config["generation"]["max_new_tokens"] = 12
+    config["evaluation"].pop("comet", None)  # is to be fetched; test_comet.py runs it
     config.setdefault("pruning", {})["iterations"] = 2
     config["evaluation"]["systems"] = [
         "pruned-02" if name == "pruned-08" else name for name in config["evaluation"]["systems"]

@@ -1,7 +1,9 @@
 import json
-import os
 
 from snakemake.exceptions import WorkflowError
+
+# Folders of results/ that are of no experiment.
+SHARED = ("corpora", "models", "mini_base")
 
 
 def get_systems():
@@ -21,7 +23,7 @@ def is_made_here(path):
     """Whether a path is the output of a rule, and so need not exist before the run."""
     folders = os.path.normpath(path).split(os.sep)
     made = folders[0] == "results" and folders[1:2] != []
-    return made and folders[1] in (config["experiment"], "corpora", "mini_base")
+    return made and folders[1] in (config["experiment"], *SHARED)
 
 
 def read_layer_count(model):
@@ -35,7 +37,7 @@ def read_layer_count(model):
 
 def get_name_problems():
     """Names that would collide, or that the config uses and nothing has."""
-    if config["experiment"] in ("corpora", "mini_base"):
+    if config["experiment"] in SHARED:
         yield f"experiment: results/{config['experiment']} is taken; choose another name"
     for pair in config["pairs"]:
         source, target = pair.split("-")
@@ -99,6 +101,9 @@ def get_path_problems():
     for key, path in corpora.items():
         if path and not is_made_here(path) and not os.path.exists(path):
             yield f"{key}: there is no {path!r}; give the path of the corpus you downloaded"
+    folder = os.path.dirname(os.path.normpath(config["base"]["model"]))
+    if folder == HUB_MODELS and "hub" not in config["base"]:
+        yield f"base.hub: {folder} is for models of the Hub; name the revision in base.hub"
     if os.path.normpath(data["archive"]) == HUB_COPY and "hub" not in data:
         yield f"data.hub: {HUB_COPY} is fetched from the Hub; name the revision in data.hub"
 
@@ -160,6 +165,19 @@ def get_recipe_problems():
                 )
 
 
+def get_comet_problems():
+    """COMET checkpoints that are neither on disk nor named as the Hub names them."""
+    for name, metric in config["evaluation"]["comet"].items():
+        model = metric["model"]
+        on_hub = re.fullmatch(r"\w[\w.-]*/[\w.-]+", model) and not model.endswith(".ckpt")
+        if not on_hub and not os.path.exists(model):
+            yield (
+                f"evaluation.comet.{name}.model: there is no {model!r}; give the path of a .ckpt "
+                "file, of the folder that holds its checkpoints/, or an id on the Hugging Face Hub "
+                "such as Unbabel/wmt22-comet-da"
+            )
+
+
 def check_config():
     """What the schema cannot say. Every problem is told, one a line."""
     problems = [
@@ -169,6 +187,7 @@ def check_config():
         *get_split_problems(),
         *get_pruning_problems(),
         *get_recipe_problems(),
+        *get_comet_problems(),
     ]
     if problems:
         raise WorkflowError(*(f"config: {problem}" for problem in problems))

@@ -1,6 +1,9 @@
 import os
+import re
+from glob import escape, glob
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import validate
 
 
@@ -39,8 +42,9 @@ STAGES = {
     for name, student in config["students"].items()
 }
 
-# Where the copy of ACL 60/60 on the Hugging Face Hub is put.
+# Where what is fetched from the Hugging Face Hub is put: the copy of ACL 60/60, and base models.
 HUB_COPY = "results/corpora/acl6060-hub"
+HUB_MODELS = "results/models"
 
 # Criteria of the search: those that translate, that measure all layers at once, and not at all.
 GENERATED = ("chrf", "shortlist")
@@ -86,17 +90,25 @@ REMOVALS = [
 ]
 
 
+# The Python of COMET's rules, and the file that stands for its environment; with conda, none.
+CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+COMET_PYTHON = "python" if CONDA else ".venv-comet/bin/python"
+COMET_ENVIRONMENT = [] if CONDA else [".venv-comet/installed"]
+
+
 scattergather:
     layers=config["pruning"]["shards"],
 
 
 wildcard_constraints:
     experiment=config["experiment"],
+    base_model=re.escape(os.path.basename(os.path.normpath(config["base"]["model"]))),
     pair="|".join(config["pairs"]),
     k=r"(?!00)\d\d",  # iteration 00 has its own rule
     criterion="|".join(ALL_CRITERIA),
     student="|".join(config["students"]) or "none",
     stage=r"\d+-(full|qlora|prune)",
+    metric="|".join(map(re.escape, config["evaluation"]["comet"])) or "none",
     system="|".join(
         [
             "base",
@@ -271,16 +283,26 @@ def get_system_model(wildcards):
     return f"{folder}/students/{wildcards.system}/packed"
 
 
+def get_comet_file(wildcards):
+    """The checkpoint of a COMET metric if it is on disk; nothing if it is fetched from the Hub."""
+    model = config["evaluation"]["comet"][wildcards.metric]["model"]
+    if model.endswith(".ckpt"):
+        return [model]
+    return sorted(glob(os.path.join(escape(model), "checkpoints", "*.ckpt")))
+
+
 def get_evaluation_files(wildcards):
     """Scores, sizes and times of every system, pair by pair in config order."""
-    names = {"scores": "scores", "sizes": "size", "translations": "translation"}
+    names = {"scores": ["scores"], "sizes": ["size"], "translations": ["translation"]}
+    names["comet"] = [f"comet/{metric}" for metric in config["evaluation"]["comet"]]
     return {
         key: expand(
-            f"results/{wildcards.experiment}/{{pair}}/evaluation/{{system}}/{name}.json",
+            f"results/{wildcards.experiment}/{{pair}}/evaluation/{{system}}/{{name}}.json",
             pair=config["pairs"],
             system=config["evaluation"]["systems"],
+            name=files,
         )
-        for key, name in names.items()
+        for key, files in names.items()
     }
 
 

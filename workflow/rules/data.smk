@@ -32,8 +32,10 @@ rule download_acl6060_hub:
     params:
         repository=lookup("data/hub/repository", within=config, default=""),
         revision=lookup("data/hub/revision", within=config, default=""),
+        kind="dataset",
+        patterns=["*.parquet"],
     script:
-        "../scripts/download_acl6060_hub.py"
+        "../scripts/download_snapshot.py"
 
 
 # Check the corpus and write each gold segment as 16 kHz mono wav.

@@ -1,3 +1,23 @@
+# Fetch the base model from the Hugging Face Hub; runs where base.model is below results/models.
+rule download_base:
+    output:
+        model=directory("results/models/{base_model}"),
+    log:
+        "logs/models/download_base/{base_model}.log",
+    benchmark:
+        "results/models/benchmarks/download_base/{base_model}.jsonl"
+    conda:
+        "../../envs/download.yaml"
+    params:
+        repository=lookup("base/hub/repository", within=config, default=""),
+        revision=lookup("base/hub/revision", within=config, default=""),
+        kind="model",
+        # Weights as safetensors alone: other formats may hold code.
+        patterns=["*.safetensors", "*.json", "*.txt", "*.jinja"],
+    script:
+        "../scripts/download_snapshot.py"
+
+
 # Fine-tune all weights of the base on gold data.
 rule train_teacher:
     input:

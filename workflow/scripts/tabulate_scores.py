@@ -10,6 +10,7 @@ rows = tabulate(
     scores=[read_json(path) for path in snakemake.input.scores],
     sizes=[read_json(path) for path in snakemake.input.sizes],
     translations=[read_json(path) for path in snakemake.input.translations],
+    comet=[read_json(path) for path in snakemake.input.comet],
 )
 write_csv(snakemake.output.csv, rows)
 write_text(snakemake.output.markdown, markdown(rows))

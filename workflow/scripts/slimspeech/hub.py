@@ -46,7 +46,7 @@ def download_snapshot(
         ]
         if not files:
             raise InputError(
-                f"{name}: no file like {' or '.join(patterns)} there; correct data/hub"
+                f"{name}: no file like {' or '.join(patterns)} there; correct its name"
             )
         size = sum(file.size or 0 for file in files)
         require_space(folder.parent, size, f"{name} (its download)")
@@ -73,7 +73,7 @@ def download_snapshot(
             f"{repository}: no revision {revision}; give a commit of its history"
         ) from error
     except (errors.HFValidationError, errors.HfHubHTTPError) as error:
-        raise InputError(f"{name}: {_first_line(error)}; correct data/hub or try later") from error
+        raise InputError(f"{name}: {_first_line(error)}; correct its name or try later") from error
     except (
         httpx2.HTTPError,
         errors.LocalEntryNotFoundError,

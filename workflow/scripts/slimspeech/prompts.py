@@ -1,4 +1,4 @@
-"""The translation prompt, in the model's own chat template."""
+"""The translation prompt: in the model's own chat template, or plain, for a model without one."""
 
 from dataclasses import dataclass
 
@@ -6,17 +6,22 @@ from transformers import ProcessorMixin
 
 from slimspeech import languages
 
-# Ends every turn of the ChatML template that Qwen2-Audio-Instruct was trained on.
+# Ends every turn of the ChatML template that Qwen2-Audio-Instruct was trained on, and here a
+# translation after a plain prompt too: all Qwen2 tokenizers have it as one token.
 END_OF_TURN = "<|im_end|>"
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What the model is asked: a system message, and a request with {source} and {target}."""
+    """What the model is asked: a system message, and a request with {source} and {target}.
+
+    template: "chat", or "plain", which leaves the system message out.
+    """
 
     system: str
     user: str
     languages: dict[str, str]
+    template: str = "chat"
 
     @classmethod
     def of(cls, prompt: dict[str, str], names: dict[str, str]) -> "Prompt":
@@ -37,8 +42,12 @@ class Prompt:
     def render(self, processor: ProcessorMixin, pair: str) -> str:
         """The whole prompt up to where the translation begins, with one audio placeholder.
 
-        The published wording (paper, section 3): system, then audio and request in one user turn.
+        The published wording (paper, section 3): system, then audio and request in one user turn;
+        for a model that is not tuned to chat, audio and request alone.
         """
+        if self.template == "plain":
+            audio = (processor.audio_bos_token, processor.audio_token, processor.audio_eos_token)
+            return "".join(audio) + self.request(pair)
         messages = [
             {"role": "system", "content": self.system},
             {

@@ -8,11 +8,12 @@ from slimspeech import languages
 from slimspeech.artifacts import Row
 from slimspeech.errors import InputError
 from slimspeech.languages import target_code
-from slimspeech.metrics import search_metric
+from slimspeech.metrics import METRICS, search_metric
 
 BASE, TEACHER = "base", "teacher"
 TITLES = {"bleu": "BLEU", "chrf": "chrF", "chrf++": "chrF++", "comet": "COMET"}
 SIGNATURE = "_signature"
+COMET_DIGITS = 4  # of scores from about 0 to 1; the others run to 100
 MISSING = "-"
 
 
@@ -20,15 +21,18 @@ def tabulate(
     scores: Sequence[Mapping[str, Any]],
     sizes: Sequence[Mapping[str, Any]],
     translations: Sequence[Mapping[str, Any]],
+    comet: Sequence[Mapping[str, Any]] = (),
 ) -> list[Row]:
     """Join scores.json, size.json and translation.json of each system, given in equal order.
+
+    `comet` holds the comet/{metric}.json of any of them; each has a column of its own.
 
     Nothing is rounded. Ratios to the base model and the teacher are percentages within the pair,
     None where the pair has no such system; the teacher is compared by the pair's search metric.
     Raises InputError when the systems of a pair were not scored on equally many segments.
     """
     rows = [
-        _row(score, size, translation)
+        _row(_with_comet(score, comet), size, translation)
         for score, size, translation in zip(scores, sizes, translations, strict=True)
     ]
     for pair in dict.fromkeys(row["pair"] for row in rows):
@@ -60,6 +64,19 @@ def decimal_units(number: float, units: Sequence[str]) -> str:
     while number >= 1000 and step < len(units) - 1:
         number, step = number / 1000, step + 1
     return f"{number:.{2 if step and number < 100 else 0}f} {units[step]}".rstrip()
+
+
+def _with_comet(score: Mapping[str, Any], comet: Sequence[Mapping[str, Any]]) -> Row:
+    """A system's scores.json with those of COMET beside sacreBLEU's."""
+    system = (score["pair"], score["system"])
+    found = [row for row in comet if (row["pair"], row["system"]) == system]
+    for row in found:
+        if row["segments"] != score["segments"]:
+            raise InputError(
+                f"{', '.join(system)}: {row['metric']} is of {row['segments']} segments, the other "
+                f"scores are of {score['segments']}; run `snakemake -R score_comet`"
+            )
+    return {**score, "metrics": {**score["metrics"], **{row["metric"]: row for row in found}}}
 
 
 def _row(score: Mapping[str, Any], size: Mapping[str, Any], translation: Mapping[str, Any]) -> Row:
@@ -106,7 +123,7 @@ def _section(pair: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
             decimal_units(row["weights"], ["", "K", "M", "B"]),
             decimal_units(row["bytes"], ["B", "kB", "MB", "GB"]),
             _fixed(row["percent_of_base"], 1),
-            *(_fixed(row[name], 1) for name in metrics),
+            *(_fixed(row[name], 1 if name in METRICS else COMET_DIGITS) for name in metrics),
             _fixed(row["percent_of_teacher"], 1),
             _fixed(row["seconds_per_audio_second"], 3),
         ]

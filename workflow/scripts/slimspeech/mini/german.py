@@ -45,7 +45,6 @@ _VOWELS = "aeiouäöüy"
 # Verb forms of the auxiliaries: first person singular, third person singular, any plural.
 HABEN = ("habe", "hat", "haben")
 SEIN = ("bin", "ist", "sind")
-WERDEN_PAST = ("wurde", "wurde", "wurden")
 MODALS = {
     "können": ("kann", "kann", "können"),
     "müssen": ("muss", "muss", "müssen"),

@@ -104,17 +104,12 @@ def train_listening(
         heard = states(tower, features, padding_bias(mask, torch.float32))
         return _ctc(head(tower.layer_norm(heard)), state_counts(mask), said)
 
-    loader = _spoken(
-        processor,
-        rows,
-        lambda text: [numbers[unit] for unit in units(text)],
-        batch_size,
-        seed,
-        workers,
-    )
+    def label(text: str) -> list[int]:
+        return [numbers[unit] for unit in units(text)]
+
+    loader = _spoken(processor, rows, label, batch_size, seed, workers)
     weights = [*tower.parameters(), *head.parameters()]
-    steps = int(epochs * len(loader))
-    return _train(model, weights, _endless(loader), loss, steps, learning_rate, units.__name__)
+    return _train_heard(model, weights, loader, loss, epochs, learning_rate, units.__name__)
 
 
 def train_joining(
@@ -150,8 +145,7 @@ def train_joining(
 
     loader = _spoken(processor, rows, tokens, batch_size, seed, workers)
     weights = [*tower.parameters(), *projector.parameters(), scale, blank]
-    steps = int(epochs * len(loader))
-    return _train(model, weights, _endless(loader), loss, steps, learning_rate, "joining")
+    return _train_heard(model, weights, loader, loss, epochs, learning_rate, "joining")
 
 
 def train_reading(
@@ -242,9 +236,22 @@ def _spoken(
     )
 
 
-def _endless(loader: torch.utils.data.DataLoader) -> Iterator[tuple]:
-    while True:
-        yield from loader
+def _train_heard(
+    model: PreTrainedModel,
+    weights: Sequence[nn.Parameter],
+    loader: torch.utils.data.DataLoader,
+    loss: Callable[..., Tensor],
+    epochs: float,
+    learning_rate: float,
+    name: str,
+) -> Curve:
+    """`_train` for so many passes through a loader of speech; a pass need not be whole."""
+
+    def endless() -> Iterator[tuple]:
+        while True:
+            yield from loader
+
+    return _train(model, weights, endless(), loss, int(epochs * len(loader)), learning_rate, name)
 
 
 def _ctc(scores: Tensor, counts: Tensor, said: list[Tensor]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Fetch the copy of ACL 60/60 on the Hugging Face Hub, at one revision."""
+"""Fetch a repository of the Hugging Face Hub, at one revision."""
 
 from slimspeech.hub import download_snapshot
 from slimspeech.logs import log_to
@@ -7,7 +7,7 @@ log_to(snakemake.log[0])
 download_snapshot(
     snakemake.params.repository,
     snakemake.params.revision,
-    snakemake.output.folder,
-    kind="dataset",
-    patterns=["*.parquet"],
+    snakemake.output[0],
+    kind=snakemake.params.kind,
+    patterns=snakemake.params.patterns,
 )

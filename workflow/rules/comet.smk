@@ -1,0 +1,73 @@
+# COMET, if evaluation.comet names metrics. It cannot live with the other packages: its rules run in
+# their conda environment, or without conda in a second virtual environment. A `script:` would run
+# in Snakemake's own Python there, so they are shell commands.
+
+
+# Make the virtual environment of COMET, where conda does not. `make` makes the same.
+rule install_comet:
+    input:
+        "envs/comet.lock",
+    output:
+        ".venv-comet/installed",
+    log:
+        "logs/install_comet.log",
+    localrule: True
+    conda:
+        "../../envs/snakemake.yaml"
+    shell:
+        "make .venv-comet/installed > {log} 2>&1"
+
+
+# Find the checkpoint of a COMET metric, fetch it if it is on the Hub, and check it. This needs no
+# results, so a checkpoint that cannot be had stops the run at its start.
+rule fetch_comet:
+    input:
+        environment=ancient(COMET_ENVIRONMENT),
+        checkpoint=get_comet_file,
+    output:
+        "results/{experiment}/comet/{metric}.json",
+    log:
+        "logs/{experiment}/fetch_comet/{metric}.log",
+    localrule: True
+    conda:
+        "../../envs/comet.yaml"
+    params:
+        python=COMET_PYTHON,
+        model=lookup("evaluation/comet/{metric}/model", within=config),
+        revision=lookup("evaluation/comet/{metric}/revision", within=config),
+        trusted=lookup("evaluation/comet/{metric}/trusted", within=config),
+    shell:
+        "{params.python} workflow/scripts/fetch_comet.py --metric {wildcards.metric:q}"
+        " --model {params.model:q} --revision {params.revision:q} --trusted {params.trusted}"
+        " --output {output:q} --log {log:q}"
+
+
+# Score one system's translations of the test set by a COMET metric.
+rule score_comet:
+    input:
+        environment=ancient(COMET_ENVIRONMENT),
+        checkpoint="results/{experiment}/comet/{metric}.json",
+        hypotheses="results/{experiment}/{pair}/evaluation/{system}/hypotheses.jsonl",
+        test="results/{experiment}/{pair}/data/test.jsonl",
+    output:
+        segments="results/{experiment}/{pair}/evaluation/{system}/comet/{metric}.jsonl",
+        score="results/{experiment}/{pair}/evaluation/{system}/comet/{metric}.json",
+    log:
+        "logs/{experiment}/{pair}/score_comet/{system}/{metric}.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/score_comet/{system}/{metric}.jsonl"
+    conda:
+        "../../envs/comet.yaml"
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime="2h",
+    params:
+        python=COMET_PYTHON,
+        batch_size=lookup("evaluation/comet/{metric}/batch_size", within=config),
+    shell:
+        "{params.python} workflow/scripts/score_comet.py --checkpoint {input.checkpoint:q}"
+        " --hypotheses {input.hypotheses:q} --test {input.test:q}"
+        " --pair {wildcards.pair} --system {wildcards.system}"
+        " --batch-size {params.batch_size} --threads {threads}"
+        " --segments {output.segments:q} --score {output.score:q} --log {log:q}"
