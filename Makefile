@@ -1,6 +1,7 @@
 # make run    the main job of config/config.yaml, then its score table
+# make report the report of what CONFIG has so far, after a run that failed
 # make test   lint and all tests
-# Both first make .venv from envs/venv.lock. Variables: PYTHON, PIP_FLAGS, CONFIG, CORES.
+# All first make .venv from envs/venv.lock. Variables: PYTHON, PIP_FLAGS, CONFIG, CORES.
 # COMET has an environment of its own, .venv-comet, made by `make test` and by a run that asks for
 # COMET; `make .venv-comet/installed` makes it before.
 
@@ -13,11 +14,14 @@ BIN := .venv/bin
 # One job at a time on the GPU; without a GPU nothing is limited by it.
 LIMITS := $(if $(shell command -v nvidia-smi),--resources gpu=1)
 
-.PHONY: run test lint unit lock
+.PHONY: run report test lint unit lock
 
 run: .venv/installed
 	$(BIN)/snakemake --cores $(CORES) $(LIMITS) --configfile $(CONFIG)
 	@$(BIN)/python workflow/scripts/show_results.py $(CONFIG)
+
+report: .venv/installed
+	$(BIN)/snakemake --cores 1 --configfile $(CONFIG) -- report_so_far
 
 test: lint unit
 

@@ -21,11 +21,22 @@ include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/cost.smk"
 include: "workflow/rules/submission.smk"
 include: "workflow/rules/comet.smk"
+include: "workflow/rules/report.smk"
 
 
-# What the experiment is for: scores of every system, the packed students, the pruned checkpoints.
+# What `snakemake --report` opens with.
+report: "workflow/report/workflow.rst"
+
+
+onerror:
+    print(f"The report of what is there so far: {get_report_command()}")
+
+
+# What the experiment is for: scores of every system, the packed students, the pruned checkpoints,
+# and the report of it all.
 rule all:
     default_target: True
     input:
         get_main_targets(),
+        get_report(),
     localrule: True

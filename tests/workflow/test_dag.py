@@ -25,6 +25,7 @@ PER_PAIR = {
     "train_adapter": 2,  # A and B
     "merge_adapter": 2,
     "pack_student": 2,
+    "hash_student": 2,
     "translate_test": 5,
     "measure_size": 5,
     "score_hypotheses": 5,
@@ -42,6 +43,7 @@ ONCE = {
     "tabulate_scores": 1,
     "tabulate_layers": 1,
     "write_config": 1,
+    "write_report": 1,
 }
 HEAVY = {"torch", "transformers", "peft", "datasets", "sacrebleu", "slimspeech"}
 # What stands behind a student's training, for one student and one pair.
@@ -54,7 +56,7 @@ OF_SYSTEM = {
     "write_submission": 1,
     "score_talks": 1,
 }
-STUDENT = {"pack_student": 1, "compare_systems": 1} | OF_SYSTEM
+STUDENT = {"pack_student": 1, "hash_student": 1, "compare_systems": 1} | OF_SYSTEM
 
 
 SEARCHING = ("propose_layers", "score_layers", "gather_scores", "select_layer")
@@ -261,6 +263,7 @@ def test_without_students_pruning_and_out_of_domain(planned, config):
         "compare_systems": 2,
         "tabulate_scores": 1,
         "write_config": 1,
+        "write_report": 1,
     }
 
 
@@ -292,7 +295,7 @@ def both_pairs(*jobs):
     for part in jobs:
         for rule, count in part.items():
             total[rule] = total.get(rule, 0) + 2 * count
-    return total | {"write_config": 1}
+    return total | {"write_config": 1, "write_report": 1}
 
 
 def test_finished_results_stay_also_with_keys_in_another_order(finished):
@@ -346,7 +349,7 @@ def test_the_teachers_learning_rate_reruns_all_but_the_data(finished):
     del jobs["split_manifest"], jobs["prepare_out_of_domain"]
     for rule in OF_SYSTEM:
         jobs[rule] -= 2  # the base, which no teacher made
-    tables = {"tabulate_scores": 1, "tabulate_layers": 1, "write_config": 1}
+    tables = {"tabulate_scores": 1, "tabulate_layers": 1, "write_config": 1, "write_report": 1}
     assert finished.plan(config=config) == jobs | tables
 
 
@@ -379,9 +382,8 @@ def test_text_of_other_systems_is_scored(planned, config):
 def test_another_batch_of_systems_reruns_the_tables_alone(finished):
     config = finished.default_config()
     config["evaluation"]["systems"] = ["teacher", "A"]
-    assert finished.plan(config=config) == both_pairs({"compare_systems": 1}) | {
-        "tabulate_scores": 1
-    }
+    tables = {"tabulate_scores": 1, "write_config": 1, "write_report": 1}
+    assert finished.plan(config=config) == both_pairs({"compare_systems": 1}) | tables
 
 
 def test_a_forced_search_keeps_the_teacher(finished):

@@ -415,3 +415,30 @@ def get_main_targets():
         names += ["layers.csv", "layers.md"]
     tables = [f"{EXPERIMENT}/{name}" for name in names]
     return tables + students + get_checkpoints() + get_evaluation_targets()
+
+
+def get_hashes():
+    """The hashes of the files of every packed student."""
+    return expand(
+        f"{EXPERIMENT}/{{pair}}/students/{{student}}/sha256.txt",
+        pair=config["pairs"],
+        student=config["students"],
+    )
+
+
+def get_report_files(wildcards):
+    """What the report is written from: all that the main target makes."""
+    return get_main_targets() + get_hashes()
+
+
+def get_report():
+    """The report, its charts and its table."""
+    return [f"{EXPERIMENT}/{name}" for name in ("report.html", "plots", "scores.tex")]
+
+
+def get_report_command():
+    """How the report of a run that failed is written."""
+    files = [os.path.relpath(path) for path in workflow.configfiles]
+    if len(files) == 1:
+        return f"make report CONFIG={files[0]}"
+    return f"snakemake --cores 1 report_so_far --configfile {' '.join(files)}"

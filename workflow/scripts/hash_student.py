@@ -1,0 +1,9 @@
+"""Write the SHA-256 of every file of a packed student."""
+
+from slimspeech.artifacts import write_text
+from slimspeech.logs import log_to
+from slimspeech.report.hashes import sha256_lines
+
+log_to(snakemake.log[0])
+
+write_text(snakemake.output.hashes, sha256_lines(snakemake.input.model))

@@ -1,0 +1,62 @@
+"""Numbers as they are written in the report."""
+
+from slimspeech.metrics import METRICS
+from slimspeech.report.results import Interval
+from slimspeech.tables import MISSING, decimal_units
+
+
+def count(value: float | None) -> str:
+    """Weights: 8.40 B."""
+    return MISSING if value is None else decimal_units(value, ["", "K", "M", "B"])
+
+
+def size(value: float | None) -> str:
+    """Bytes on disk, in units of a thousand."""
+    return MISSING if value is None else decimal_units(value, ["B", "kB", "MB", "GB"])
+
+
+def score(metric: str, value: float | None) -> str:
+    """sacreBLEU's scores go to 100, those of COMET models to about 1."""
+    if value is None:
+        return MISSING
+    return f"{value:.1f}" if metric in METRICS else f"{value:.3f}"
+
+
+def percent(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.1f}"
+
+
+def ratio(value: float | None) -> str:
+    """Three digits that mean something, without an exponent: 0.0123, 1.23, 123."""
+    if value is None:
+        return MISSING
+    if value == 0:
+        return "0"
+    digits = max(0, 2 - len(str(int(abs(value)))) + 1) if abs(value) >= 1 else 3
+    return f"{value:.{digits}f}"
+
+
+def duration(seconds: float | None) -> str:
+    """From 0.42 s to 3 h 25 min."""
+    if seconds is None:
+        return MISSING
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 1:
+        return f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def p_value(value: float | None) -> str:
+    if value is None:
+        return MISSING
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def spread(interval: Interval | None, write=ratio) -> str:
+    """low – high, or nothing."""
+    if interval is None or not interval.known:
+        return ""
+    return f"{write(interval.low)} – {write(interval.high)}"

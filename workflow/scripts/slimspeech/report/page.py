@@ -1,0 +1,103 @@
+"""Lay the report out as one HTML file that asks nothing of any network."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from slimspeech.report import numbers
+from slimspeech.report.answer import cards
+from slimspeech.report.drawing import SERIES, Figure, inline
+from slimspeech.report.results import Experiment, Pair, title
+from slimspeech.report.searches import overlaps
+from slimspeech.report.utterances import as_script, utterances
+
+HERE = Path(__file__).parent
+LIBRARIES = (
+    "sortable-tablesort-4.1.7.min.js",
+    "sortable-tablesort-4.1.7.a11y.min.js",
+    "diff-9.0.0.min.js",
+)
+
+
+def render_page(
+    experiment: Experiment,
+    figures: Mapping[str, Sequence[tuple[Figure, str, str | None]]],
+    clips: Mapping[str, str],
+    provenance: Mapping[str, Any],
+    published: Sequence[Mapping[str, Any]],
+) -> str:
+    """The whole page.
+
+    figures: by section, each with its SVG at the wide and, if there is one, the narrow width.
+    clips: sources of audio by path, of clip_urls(). provenance: what the last section shows.
+    """
+    scripts = [(HERE / "vendor" / name).read_text(encoding="utf-8") for name in LIBRARIES]
+    scripts.append((HERE / "templates" / "page.js").read_text(encoding="utf-8"))
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": numbers.count,
+        "size": numbers.size,
+        "percent": numbers.percent,
+        "ratio": numbers.ratio,
+        "duration": numbers.duration,
+        "p_value": numbers.p_value,
+        "title": title,
+    }
+    environment.globals |= {"timed": _settings}
+    environment.globals |= {"score": numbers.score, "spread": numbers.spread, "overlaps": overlaps}
+    return environment.get_template("page.html.j2").render(
+        experiment=experiment,
+        cards=cards(experiment),
+        figures=figures,
+        draw=_draw,
+        colors=[f"var(--series-{i})" for i in range(len(SERIES))],
+        style=Markup((HERE / "templates" / "style.css").read_text(encoding="utf-8")),
+        scripts=[Markup(text) for text in scripts],
+        policy=_policy(scripts),
+        utterances=Markup(as_script(utterances(experiment, clips))),
+        audio=bool(clips),
+        config=json.dumps(experiment.config, ensure_ascii=False, indent=2),
+        published=published,
+        **provenance,
+    )
+
+
+def _draw(figure: Figure, wide: str, narrow: str | None) -> Markup:
+    parts = []
+    if narrow:
+        parts.append(f'<div class="narrow">{inline(narrow, figure.alt, shrinks=True)}</div>')
+    parts.append(f'<div class="wide">{inline(wide, figure.alt, shrinks=narrow is not None)}</div>')
+    return Markup("".join(parts))
+
+
+def _settings(pair: Pair) -> dict[str, list[str]]:
+    """What speeds were measured on, each setting once, with its systems."""
+    settings: dict[str, list[str]] = {}
+    for system in pair.scored:
+        if system.cost:
+            cost = system.cost
+            text = f"{cost.device}, batch size {cost.best.batch_size}, {cost.dtype}"
+            settings.setdefault(text, []).append(system.name)
+    return settings
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """No scripts but these, and no requests: what a translation says can then never run."""
+    hashes = (hashlib.sha256(text.encode()).digest() for text in scripts)
+    allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
+        "media-src data: file: 'self'; base-uri 'none'; form-action 'none'"
+    )

@@ -1,0 +1,78 @@
+"""What the page's browser of utterances shows: texts are data for it, never markup."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from slimspeech.languages import WRITTEN_WITHOUT_SPACES
+from slimspeech.report.results import Experiment, Pair, title
+from slimspeech.tables import TEACHER
+
+
+def utterances(experiment: Experiment, clips: Mapping[str, str]) -> dict[str, Any]:
+    """All segments of all pairs with their translations; a clip is stored once for all pairs."""
+    used = list(dict.fromkeys(row["audio"] for pair in experiment.pairs for row in pair.segments))
+    numbers = {path: number for number, path in enumerate(path for path in used if path in clips)}
+    return {
+        "teacher": TEACHER,
+        "clips": [clips[path] for path in numbers],
+        "pairs": [_pair(pair, numbers) for pair in experiment.pairs if pair.segments],
+    }
+
+
+def as_script(value: Any) -> str:
+    """JSON that is safe inside a script element: `<` never stands there as itself."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _pair(pair: Pair, clips: Mapping[str, int]) -> dict[str, Any]:
+    systems = [system for system in pair.scored if system.hypotheses]
+    metrics = list(dict.fromkeys(name for system in systems for name in system.segment_scores))
+    # The metric that ranks the pair is the one a reader sees first.
+    metrics.sort(key=lambda name: name != pair.metric)
+    flags = {system.name: _flags(system.checks) for system in systems}
+    return {
+        "code": pair.code,
+        "title": pair.title,
+        "target": pair.target,
+        "source": pair.code.split("-")[0],
+        "words": pair.target not in WRITTEN_WITHOUT_SPACES,
+        "metrics": [{"name": name, "title": title(name)} for name in metrics],
+        "systems": [system.name for system in systems],
+        "segments": [
+            {
+                "id": row["id"],
+                "talk": row["talk"],
+                "seconds": row["duration"],
+                "clip": clips.get(row["audio"]),
+                "source": row["source"],
+                "reference": row["target"],
+                "hypotheses": [system.hypotheses[i] for system in systems],
+                "scores": [
+                    [_rounded(system.segment_scores.get(name), i) for system in systems]
+                    for name in metrics
+                ],
+                "flags": [flags[system.name].get(row["id"], []) for system in systems],
+            }
+            for i, row in enumerate(pair.segments)
+        ],
+    }
+
+
+def _rounded(scores: Any, i: int) -> float | None:
+    return None if scores is None else round(scores[i], 4)
+
+
+def _flags(checks: Mapping[str, Any] | None) -> dict[str, list[str]]:
+    """What checks.json finds odd of each segment."""
+    found: dict[str, list[str]] = {}
+    if not checks:
+        return found
+    for key in ("empty", "copied_source", "too_long", "too_short", "repetition"):
+        for item in checks.get(key) or []:
+            name = item["id"] if isinstance(item, Mapping) else item
+            found.setdefault(name, []).append(key.replace("_", " "))
+    for item in (checks.get("language") or {}).get("other", []):
+        found.setdefault(item["id"], []).append(f"language: {item['found']}")
+    return found
