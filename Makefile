@@ -32,7 +32,7 @@ lint: .venv/installed
 	$(BIN)/snakemake --lint
 
 unit: .venv/installed .venv-comet/installed
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .venv/installed: envs/venv.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed") if sys.version_info < (3, 11) else None'
