@@ -94,10 +94,10 @@ rule score_layers_by_comet:
         runtime="2h",
     params:
         python=COMET_PYTHON,
-        clips=lookup("pruning/clips", within=config),
+        clips=get_clips_option,
         batch_size=get_search_comet_batch_size,
     shell:
         "{params.python} workflow/scripts/score_layers_by_comet.py --checkpoint {input.checkpoint:q}"
-        " --hypotheses {input.hypotheses:q} --segments {input.segments:q} --clips {params.clips}"
+        " --hypotheses {input.hypotheses:q} --segments {input.segments:q} {params.clips}"
         " --batch-size {params.batch_size} --threads {threads}"
         " --scores {output.scores:q} --log {log:q}"

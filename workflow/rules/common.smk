@@ -207,6 +207,12 @@ def get_search_comet_batch_size(wildcards):
     return config["evaluation"]["comet"][config["pruning"]["comet"]]["batch_size"]
 
 
+def get_clips_option(wildcards):
+    """How a command is told the clips of the search; nothing for all."""
+    clips = config["pruning"]["clips"]
+    return "" if clips is None else f"--clips {clips}"
+
+
 def get_layer_scores_by_comet(wildcards):
     """What decides in place of scores.csv, by the criterion comet."""
     if wildcards.criterion != "comet":
