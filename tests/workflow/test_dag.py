@@ -479,4 +479,5 @@ def test_a_comet_metric_is_scored_beside_what_is_there(finished):
         "compare_systems": 2,
         "tabulate_scores": 1,
         "write_config": 1,
+        "write_report": 1,
     }
