@@ -65,9 +65,11 @@ def test_talks_that_cannot_be_read(tmp_path, content, message):
         read_talks(tmp_path, SEGMENTS)
 
 
-def test_a_talk_that_is_no_file_name(tmp_path):
-    with pytest.raises(InputError, match="talk '../a': no name for a file"):
-        write_lines({"../a": ["x"]}, tmp_path / "all.txt", tmp_path / "talks")
+def test_a_talk_with_a_slash_stays_in_its_folder(tmp_path):
+    write_lines({"../a": ["one"], "100%": ["two"]}, tmp_path / "all.txt", tmp_path / "talks")
+    names = sorted(path.name for path in (tmp_path / "talks").iterdir())
+    assert names == ["..%2Fa.txt", "100%25.txt"]
+    assert (tmp_path / "all.txt").read_text() == "one\ntwo\n"
 
 
 def test_what_is_declared():

@@ -39,13 +39,13 @@ def plain_lines(
 def write_lines(lines: Mapping[str, Sequence[str]], file: str | Path, folder: str | Path) -> None:
     """All lines into one file, talk by talk, and those of each talk into `folder`/{talk}.txt."""
     for talk, texts in lines.items():
-        if Path(talk).name != talk:
-            raise InputError(
-                f"talk {talk!r}: no name for a file; rename the talk in the corpus to have it "
-                "written in the form of IWSLT"
-            )
-        write_text(Path(folder, f"{talk}.txt"), _joined(texts))
+        write_text(Path(folder, file_name(talk)), _joined(texts))
     write_text(file, "".join(_joined(texts) for texts in lines.values()))
+
+
+def file_name(talk: str) -> str:
+    """{talk}.txt; a slash in it, as talks of a table may have, is written %2F and a % as %25."""
+    return talk.replace("%", "%25").replace("/", "%2F") + ".txt"
 
 
 def declaration(
@@ -73,7 +73,7 @@ def read_talks(folder: str | Path, segments: Sequence[Row]) -> dict[str, str]:
     """
     texts = {}
     for talk in talks_of(segments):
-        path = Path(folder, f"{talk}.txt")
+        path = Path(folder, file_name(talk))
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError as error:
