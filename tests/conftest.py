@@ -27,7 +27,7 @@ class Corpus:
 
     root: Path
     splits: dict[str, dict[str, list[str]]] = field(
-        default_factory=lambda: {"dev": TEXTS, "eval": TEXTS}
+        default_factory=lambda: {split: dict(TEXTS) for split in ("dev", "eval")}
     )
 
     def split(self, name: str) -> Path:
