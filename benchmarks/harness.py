@@ -7,11 +7,10 @@ import math
 import os
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import transformers
@@ -22,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scrip
 from slimspeech import trainer, training
 from slimspeech.artifacts import Row, read_jsonl
 from slimspeech.collation import window_seconds
+from slimspeech.cost import timed
 from slimspeech.embeddings import encode_clips, read_clips
 from slimspeech.errors import InputError
 from slimspeech.generation import GenerationSettings, translate, translate_variants
@@ -29,8 +29,6 @@ from slimspeech.languages import target_code
 from slimspeech.metrics import score, search_metric
 from slimspeech.prompts import Prompt
 from slimspeech.qwen2audio import device_name, load_for_inference, load_processor
-
-T = TypeVar("T")
 
 RESULTS = Path("results/mini/en-de")
 PARTS = ("train", "validation", "test")
@@ -177,20 +175,6 @@ def choose(hypotheses: dict[int, list[str]], rows: Sequence[Row]) -> tuple[int, 
 
 
 # Timing
-
-
-def timed(work: Callable[[], T]) -> tuple[T, float]:
-    """What the work returns, and the seconds until the device has done it."""
-    synchronize()
-    start = time.perf_counter()
-    value = work()
-    synchronize()
-    return value, time.perf_counter() - start
-
-
-def synchronize() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
 
 
 @dataclass

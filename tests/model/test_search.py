@@ -8,7 +8,7 @@ from slimspeech.generation import GenerationSettings, translate
 from slimspeech.influence import angular_distances, block_influence, removal_losses
 from slimspeech.metrics import score
 from slimspeech.pruning import keep_layers
-from slimspeech.search import SearchSettings, score_removals
+from slimspeech.search import SearchSettings, score_removals, score_unpruned
 from slimspeech.shards import share
 
 
@@ -30,6 +30,22 @@ def test_removals_are_scored_one_at_a_time(pair, metric, model, processor, rows,
     references = [segment["target"] for segment in segments]
     value = score(hypotheses, references, pair[3:], [metric])[metric]["score"]
     assert scores[0]["score"] == pytest.approx(value)
+
+
+def test_the_search_starts_from_the_score_of_the_whole_model(
+    model, processor, rows, prompt, greedy
+):
+    segments = [row for row in rows if row["pair"] == "en-de"]
+    clips = encode_clips(model, processor, read_clips(segments, processor))
+    found, hypotheses = score_unpruned(model, processor, segments, clips, prompt, greedy)
+    translated = translate(model, processor, segments, prompt, greedy)
+    assert hypotheses == [
+        {"id": segment["id"], "hypothesis": text}
+        for segment, text in zip(segments, translated, strict=True)
+    ]
+    references = [segment["target"] for segment in segments]
+    value = score(translated, references, "de", ["chrf++"])["chrf++"]["score"]
+    assert found == {"metric": "chrf++", "score": pytest.approx(value)}
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])

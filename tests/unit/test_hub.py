@@ -2,18 +2,16 @@
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from fake_hub import COMMIT, HubHandler, serve
 
 from slimspeech.errors import InputError
 from slimspeech.hub import download_snapshot
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FILES = {
     "README.md": b"# A data set\n",
     "data/dev-00000-of-00001.parquet": b"dev" * 1000,
@@ -21,7 +19,7 @@ FILES = {
 }
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(HubHandler):
     """`problem` is what the Hub would put into X-Error-Code, and the status beside it."""
 
     problem: tuple[int, str] | None = None
@@ -40,7 +38,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, json.dumps(info).encode())
         else:
             name = self.path.partition("?")[0].partition(f"/resolve/{COMMIT}/")[2]
-            self.answer(200, FILES[name], name=name)
+            self.answer(200, FILES[name], ETag=f'"{self.etag(name)}"')
 
     do_HEAD = do_GET
 
@@ -50,33 +48,12 @@ class Handler(BaseHTTPRequestHandler):
     def etag(self, name: str) -> str:
         return hashlib.sha1(FILES[name]).hexdigest()
 
-    def answer(self, status: int, body: bytes, name: str | None = None, **headers: str):
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("X-Repo-Commit", COMMIT)
-        if name:
-            self.send_header("ETag", f'"{self.etag(name)}"')
-        for key, value in headers.items():
-            self.send_header(key, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
 
 @pytest.fixture
 def hub() -> Iterator[SimpleNamespace]:
     handler = type("ThisHandler", (Handler,), {"asked": []})
-    http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield SimpleNamespace(url=f"http://127.0.0.1:{http.server_port}", handler=handler)
-    http.shutdown()
-    thread.join()
-    http.server_close()
+    with serve(handler) as url:
+        yield SimpleNamespace(url=url, handler=handler)
 
 
 def fetch(url: str, folder: Path, patterns=("*.parquet",)) -> str:

@@ -50,6 +50,24 @@ def test_numbers_are_read_with_the_files_they_are_from(config, tmp_path):
     assert "cost" not in student.files
 
 
+def test_texts_given_by_the_config_are_shown_with_what_is_known_of_them(config, tmp_path):
+    config["evaluation"]["texts"] = {"cascade": "texts/{pair}", "other": "texts/other"}
+    source = tmp_path / "results/made/en-de/evaluation/S1"
+    place = tmp_path / "results/made/en-de/submission/cascade"
+    place.mkdir(parents=True)
+    shutil.copy(source / "scores.json", place)
+    shutil.copy(source / "hypotheses.jsonl", place / "resegmented.jsonl")
+    pair = read(config, tmp_path)
+    cascade, other = pair.system("cascade"), pair.system("other")
+    assert cascade.scores["chrf++"].score.value == pair.system("S1").scores["chrf++"].score.value
+    assert cascade.hypotheses == pair.system("S1").hypotheses
+    assert cascade.bytes is None and cascade.cost is None
+    assert other.state == "not run" and other.reason == "waits for score_talks"
+    text = page(config, tmp_path)
+    assert '"cascade"' in text  # among the utterances
+    assert "checks of the translations, of cascade" not in text
+
+
 def test_scores_of_comet_and_of_talks_join_the_others(config, tmp_path):
     folder = tmp_path / "results/made/en-de/evaluation/S1/comet"
     write_json(

@@ -5,13 +5,12 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import yaml
+from fake_hub import COMMIT, HubHandler, serve
 from project import REPOSITORY, Project, make_project
 
 PYTHON = REPOSITORY / ".venv-comet" / "bin" / "python"
@@ -106,6 +105,21 @@ def test_the_rule_gives_the_scores_that_comet_gives(comet, direct, metric, kind,
     }
     assert summary["signature"].startswith(f"nrefs:{nrefs}|model:/")
     assert summary["signature"].endswith("|version:2.2.7")
+
+
+def test_running_text_cut_to_the_references_is_scored_the_same(comet, direct):
+    folder = FOLDER / "submission" / "teacher"
+    shutil.copytree(
+        comet.root / FOLDER / "evaluation" / "teacher",
+        comet.root / folder,
+        ignore=shutil.ignore_patterns("comet"),
+    )
+    (comet.root / folder / "hypotheses.jsonl").rename(comet.root / folder / "resegmented.jsonl")
+    given = ["--configfile", "changed.yaml", "--cores", "1", "--allowed-rules"]
+    comet.succeed(str(folder / "comet" / "comet_tiny.json"), *given, "score_talks_by_comet")
+    summary = json.loads((comet.root / folder / "comet" / "comet_tiny.json").read_text())
+    assert summary["score"] == pytest.approx(direct["RegressionMetric"]["score"], abs=1e-6)
+    assert summary["system"] == "teacher"
 
 
 def test_a_search_goes_by_the_scores_that_comet_gives(comet, direct):
@@ -220,10 +234,9 @@ def test_a_checkpoint_that_cannot_be_had_stops_the_run_at_its_start(comet):
     assert "Traceback" not in done.stdout
 
 
-class Hub(BaseHTTPRequestHandler):
+class Hub(HubHandler):
     """Answers as the Hugging Face Hub does, of the repositories that are folders below `root`."""
 
-    commit = "0123456789abcdef0123456789abcdef01234567"
     root: Path
 
     def do_GET(self):
@@ -235,29 +248,17 @@ class Hub(BaseHTTPRequestHandler):
             self.answer(403, **{"X-Error-Code": "GatedRepo"})
         elif not folder.is_dir():
             self.answer(404, **{"X-Error-Code": "RepoNotFound"})
-        elif revision not in ("main", self.commit):
+        elif revision not in ("main", COMMIT):
             self.answer(404, **{"X-Error-Code": "RevisionNotFound"})
         elif name:
             self.answer(200, (folder / name).read_bytes(), ETag=f'"{hash(path):x}"')
         else:
             files = [str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()]
             siblings = [{"rfilename": file} for file in files]
-            info = {"id": repository, "sha": self.commit, "siblings": siblings}
+            info = {"id": repository, "sha": COMMIT, "siblings": siblings}
             self.answer(200, json.dumps(info).encode())
 
     do_HEAD = do_GET
-
-    def answer(self, status: int, body: bytes = b"{}", **headers: str):
-        self.send_response(status)
-        headers |= {"Content-Length": str(len(body)), "X-Repo-Commit": self.commit}
-        for key, value in headers.items():
-            self.send_header(key, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture
@@ -270,15 +271,9 @@ def hub(direct, tmp_path) -> Iterator[dict[str, str]]:
     encoder = f"{direct['RegressionMetric']['folder']}/encoder"
     hparams.write_text(hparams.read_text().replace(encoder, "tiny/encoder"))
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), type("ThisHub", (Hub,), {"root": tmp_path}))
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    endpoint = f"http://127.0.0.1:{http.server_port}"
     cache = {"HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "0", "HF_TOKEN": "hf_secret"}
-    yield {"HF_ENDPOINT": endpoint, "NO_PROXY": "127.0.0.1"} | cache
-    http.shutdown()
-    thread.join()
-    http.server_close()
+    with serve(type("ThisHub", (Hub,), {"root": tmp_path})) as endpoint:
+        yield {"HF_ENDPOINT": endpoint, "NO_PROXY": "127.0.0.1"} | cache
 
 
 def test_a_metric_of_the_hub_is_fetched_once_and_then_needs_no_network(comet, direct, hub):
@@ -292,7 +287,7 @@ def test_a_metric_of_the_hub_is_fetched_once_and_then_needs_no_network(comet, di
         comet.succeed(str(found.relative_to(comet.root)), *ask("comet_hub")[1:])
         environment.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # where nothing answers
         comet.succeed(*ask("comet_hub"))
-    assert json.loads(found.read_text())["revision"] == Hub.commit
+    assert json.loads(found.read_text())["revision"] == COMMIT
     folder = comet.root / FOLDER / "evaluation" / "teacher" / "comet"
     summary = json.loads((folder / "comet_hub.json").read_text())
     expected = direct["RegressionMetric"]["score"]

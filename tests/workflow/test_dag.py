@@ -17,6 +17,7 @@ PER_PAIR = {
     "filter_pseudo_labels": 1,
     "list_layers": 1,
     "encode_clips": 1,
+    "score_unpruned": 1,
     "score_layers": 3,
     "gather_scores": 3,
     "select_layer": 3,
@@ -191,7 +192,8 @@ def test_the_configured_criterion_is_the_one_that_runs(planned, config):
     jobs = planned.plan(config=config)
     assert jobs["select_layer_by_place"] == 6
     assert jobs["tabulate_layers"] == 1
-    assert not {"encode_clips", "score_layers", "gather_scores", "select_layer"} & jobs.keys()
+    searching = {"encode_clips", "score_unpruned", "score_layers", "gather_scores", "select_layer"}
+    assert not searching & jobs.keys()
 
 
 def test_shards_can_be_set_for_one_run(planned):

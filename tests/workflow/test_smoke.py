@@ -1,17 +1,23 @@
-"""The whole workflow for real, on a corpus of seconds: every script, every file, once."""
+"""The whole workflow for real, on a corpus of seconds: every script, every file, once; and the same
+again as jobs of a real Slurm."""
 
 import csv
+import hashlib
 import json
 import re
 import shutil
 import subprocess
 import sys
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from project import REPOSITORY, Project, make_project
+from sacrebleu.metrics import CHRF
+from slurm_cluster import slurm_cluster, why_not
 
 from slimspeech.mini.corpora import write_archive, write_covost
 
@@ -22,12 +28,17 @@ RUN = ("--cores", "2", "--configfile", "smoke.yaml")
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory: pytest.TempPathFactory, base_model: Path) -> Project:
-    project = make_project(tmp_path_factory.mktemp("smoke") / "project")
+    project = make_smoke_project(tmp_path_factory.mktemp("smoke") / "project", base_model)
+    project.succeed(*RUN)
+    return project
+
+
+def make_smoke_project(root: Path, base_model: Path) -> Project:
+    project = make_project(root)
     shutil.copy(REPOSITORY / "tests" / "config" / "smoke.yaml", project.root)
     shutil.copytree(base_model, project.root / "smoke" / "base")
     write_archive(project.root / "smoke" / "acl6060.zip", 0, {"dev": (10, 8), "eval": (5,)})
     write_covost(project.root / "smoke" / "covost2", 0, size=12)
-    project.succeed(*RUN)
     return project
 
 
@@ -63,6 +74,29 @@ def test_the_search_leaves_scores_of_every_candidate_and_the_layers_kept(smoke):
     low, high = chosen["interval"]
     assert low <= high
     assert chosen["within_noise"] == (low <= 0 <= high)
+
+
+def test_the_search_starts_from_the_score_of_the_teacher(smoke):
+    folder = smoke.root / "results" / "smoke" / "en-de"
+    start = folder / "pruning" / "iter_00"
+    found = read_json(start / "score.json")
+    lines = (start / "hypotheses.jsonl").read_text(encoding="utf-8").splitlines()
+    hypotheses = [json.loads(line) for line in lines]
+    lines = (folder / "data" / "validation.jsonl").read_text(encoding="utf-8").splitlines()
+    segments = [json.loads(line) for line in lines[:2]]  # pruning.clips
+    assert [row["id"] for row in hypotheses] == [row["id"] for row in segments]
+    texts = [row["hypothesis"] for row in hypotheses]
+    score = CHRF(word_order=2).corpus_score(texts, [[row["target"] for row in segments]]).score
+    assert found == {"metric": "chrf++", "score": pytest.approx(score)}
+
+
+def test_snakemakes_own_report_holds_ours_and_the_tables(smoke):
+    smoke.succeed("--configfile", "smoke.yaml", "--report", "workflow.zip")
+    with zipfile.ZipFile(smoke.root / "workflow.zip") as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    for name in ("report.html", "scores.csv", "layers.csv", "plots/en-de.search.decline.svg"):
+        data = (smoke.root / "results" / "smoke" / name).read_bytes()
+        assert data in content.values(), f"{name} is not in {sorted(content)}"
 
 
 def test_a_shortlist_is_of_the_best_that_were_proposed(smoke):
@@ -263,6 +297,69 @@ def test_show_results_prints_the_table_and_the_students(smoke):
     )
     assert "| pruned-01 |" in done.stdout
     assert "results/smoke/en-de/students/B/packed" in done.stdout
+
+
+# Times, and what holds them.
+TIMED = re.compile(
+    r"benchmarks/|translation\.json|cost\.json|scores\.(csv|md|tex)$|report\.html|plots/|curve|"
+    r"(^|/)checkpoints/"
+)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory) -> Iterator[tuple[Path, dict[str, str]]]:
+    if reason := why_not():
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("slurm")
+    with slurm_cluster(folder, cores=4) as environment:
+        yield folder, environment
+
+
+@pytest.fixture(scope="module")
+def on_slurm(tmp_path_factory, cluster, base_model) -> Project:
+    """The same experiment by `--profile profiles/slurm`; it asks after its jobs more often."""
+    project = make_smoke_project(tmp_path_factory.mktemp("on_slurm") / "project", base_model)
+    options = {
+        "slurm-status-command": "squeue",
+        "slurm-init-seconds-before-status-checks": "1",
+        "max-status-checks-per-second": "10",
+        "latency-wait": "5",
+    }
+    chosen = [text for name, value in options.items() for text in (f"--{name}", value)]
+    chosen += ["--slurm-keep-successful-logs", "--profile", "profiles/slurm", *RUN[2:]]
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in cluster[1].items():
+            patched.setenv(name, value)
+        project.succeed(*chosen)
+    return project
+
+
+def test_jobs_go_through_slurm_each_with_what_its_rule_asks_for(on_slurm, cluster):
+    jobs = (cluster[0] / "completed.txt").read_text().splitlines()
+    assert len(jobs) > 30
+    assert all("JobState=COMPLETED" in job for job in jobs)
+    logs = on_slurm.root / ".snakemake" / "slurm_logs"
+    found = {
+        path.name.removeprefix("rule_"): len(list(path.rglob("*.log"))) for path in logs.iterdir()
+    }
+    assert found["score_layers"] == 4  # two searches in two shards each
+    assert (found["train_teacher"], found["train_adapter"], found["translate_test"]) == (1, 2, 5)
+    assert "tabulate_scores" not in found, "a job of a second need not wait in the queue"
+
+
+def test_slurm_gives_the_results_of_a_local_run(smoke, on_slurm):
+    assert hashes(on_slurm) == hashes(smoke)
+
+
+def hashes(project: Project) -> dict[str, str]:
+    """Of all results that hold no times."""
+    results = project.root / "results" / "smoke"
+    files = {path.relative_to(results).as_posix(): path for path in results.rglob("*")}
+    return {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in sorted(files.items())
+        if path.is_file() and not TIMED.search(name)
+    }
 
 
 def read_json(path: Path) -> Any:

@@ -64,13 +64,34 @@ rule score_comet:
         runtime="2h",
     params:
         python=COMET_PYTHON,
+        system="{system}",
         batch_size=lookup("evaluation/comet/{metric}/batch_size", within=config),
     shell:
         "{params.python} workflow/scripts/score_comet.py --checkpoint {input.checkpoint:q}"
         " --hypotheses {input.hypotheses:q} --test {input.test:q}"
-        " --pair {wildcards.pair} --system {wildcards.system}"
+        " --pair {wildcards.pair} --system {params.system}"
         " --batch-size {params.batch_size} --threads {threads}"
         " --segments {output.segments:q} --score {output.score:q} --log {log:q}"
+
+
+# The same of what the running text of whole talks was cut to.
+use rule score_comet as score_talks_by_comet with:
+    input:
+        environment=ancient(COMET_ENVIRONMENT),
+        checkpoint="results/{experiment}/comet/{metric}.json",
+        hypotheses="results/{experiment}/{pair}/submission/{entry}/resegmented.jsonl",
+        test="results/{experiment}/{pair}/data/test.jsonl",
+    output:
+        segments="results/{experiment}/{pair}/submission/{entry}/comet/{metric}.jsonl",
+        score="results/{experiment}/{pair}/submission/{entry}/comet/{metric}.json",
+    log:
+        "logs/{experiment}/{pair}/score_talks_by_comet/{entry}/{metric}.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/score_talks_by_comet/{entry}/{metric}.jsonl"
+    params:
+        python=COMET_PYTHON,
+        system="{entry}",
+        batch_size=lookup("evaluation/comet/{metric}/batch_size", within=config),
 
 
 # Score by COMET what an iteration of the search translated without each layer.

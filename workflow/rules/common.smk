@@ -363,11 +363,12 @@ def get_comet_scores(wildcards):
 
 
 def get_all_cores(wildcards):
-    """Every core of this machine, so that nothing runs beside the job; of a cluster's node 8."""
+    """Every core of this machine, so that nothing runs beside the job; on a cluster one, since others
+    use the node anyway."""
     try:
         return workflow.cores
     except WorkflowError:
-        return 8
+        return 1
 
 
 def get_recipe(wildcards):
@@ -394,6 +395,12 @@ def get_evaluation_targets():
     return [
         *expand([f"{folder}/{name}" for name in names], pair=config["pairs"], system=systems),
         *expand(f"{folder}/submission/{{entry}}/scores.json", pair=config["pairs"], entry=texts),
+        *expand(
+            f"{folder}/submission/{{entry}}/comet/{{metric}}.json",
+            pair=config["pairs"],
+            entry=texts,
+            metric=config["evaluation"]["comet"],
+        ),
     ]
 
 
@@ -420,6 +427,8 @@ def get_main_targets():
     if config["pruning"]["iterations"]:
         names += ["layers.csv", "layers.md"]
     tables = [f"{EXPERIMENT}/{name}" for name in names]
+    if config["pruning"]["iterations"] and set(SEARCHES) & set(GENERATED):
+        tables += expand(f"{EXPERIMENT}/{{pair}}/pruning/iter_00/score.json", pair=config["pairs"])
     return tables + students + get_checkpoints() + get_evaluation_targets()
 
 

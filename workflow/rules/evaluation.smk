@@ -103,7 +103,12 @@ rule tabulate_scores:
     input:
         unpack(get_evaluation_files),
     output:
-        csv="results/{experiment}/scores.csv",
+        csv=report(
+            "results/{experiment}/scores.csv",
+            caption="../report/scores.rst",
+            category="Tables",
+            labels={"table": "scores of all systems"},
+        ),
         markdown="results/{experiment}/scores.md",
     log:
         "logs/{experiment}/tabulate_scores.log",

@@ -38,6 +38,36 @@ rule encode_clips:
         "../scripts/encode_clips.py"
 
 
+# Score what the searches start from: every layer, on the clips that each removal is scored on.
+rule score_unpruned:
+    input:
+        teacher=get_teacher,
+        segments=get_search_segments,
+        audio="results/{experiment}/data/audio",
+        embeddings="results/{experiment}/{pair}/pruning/embeddings.safetensors",
+    output:
+        score="results/{experiment}/{pair}/pruning/iter_00/score.json",
+        hypotheses="results/{experiment}/{pair}/pruning/iter_00/hypotheses.jsonl",
+    log:
+        "logs/{experiment}/{pair}/score_unpruned.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/score_unpruned.jsonl"
+    conda:
+        "../../envs/qwen2audio.yaml"
+    resources:
+        gpu=1,
+        mem_mb=40000,
+        runtime="1h",
+    params:
+        clips=lookup("pruning/clips", within=config),
+        metric=lookup("pruning/metric", within=config),
+        prompt=lookup("prompt", within=config),
+        languages=lookup("languages", within=config),
+        generation=lookup("generation", within=config),
+    script:
+        "../scripts/score_unpruned.py"
+
+
 # For a shortlist: measure every removal the cheap way.
 rule propose_layers:
     input:
@@ -166,7 +196,12 @@ rule tabulate_layers:
     input:
         layers=get_all_layers,
     output:
-        csv="results/{experiment}/layers.csv",
+        csv=report(
+            "results/{experiment}/layers.csv",
+            caption="../report/layers.rst",
+            category="Tables",
+            labels={"table": "removed layers"},
+        ),
         markdown="results/{experiment}/layers.md",
     log:
         "logs/{experiment}/tabulate_layers.log",

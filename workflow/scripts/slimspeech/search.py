@@ -77,6 +77,33 @@ def score_removals(
     return _scored(candidates, translated, segments, metric)
 
 
+def score_unpruned(
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    segments: Sequence[Row],
+    clips: Sequence[Clip],
+    prompt: Prompt,
+    generation: GenerationSettings,
+    metric: str = "auto",
+) -> tuple[Row, list[Row]]:
+    """What the search starts from: the whole model on the clips that every removal is scored on.
+
+    clips: as in score_removals(). Returns metric and score, and hypothesis rows (id, hypothesis).
+    Raises InputError if there are no segments, or not all of one pair.
+    """
+    metric = _metric(segments, metric)
+    whole = range(len(model.get_decoder().layers))
+    [texts] = translate_variants(
+        model, processor, clips, prompt, generation, whole, [None], "with every layer"
+    )
+    value = _score(texts, segments, metric)
+    hypotheses = [
+        {"id": segment["id"], "hypothesis": text}
+        for segment, text in zip(segments, texts, strict=True)
+    ]
+    return {"metric": metric, "score": value}, hypotheses
+
+
 def score_encoder_removals(
     model: PreTrainedModel,
     processor: ProcessorMixin,
@@ -161,6 +188,12 @@ def _metric(segments: Sequence[Row], metric: str) -> str:
     return search_metric(target_code(pairs.pop())) if metric == "auto" else metric
 
 
+def _score(texts: Sequence[str], segments: Sequence[Row], metric: str) -> float:
+    references = [segment["target"] for segment in segments]
+    language = target_code(segments[0]["pair"])
+    return score(texts, references, language, [metric])[metric]["score"]
+
+
 def _scored(
     candidates: Sequence[int],
     translated: Sequence[list[str]],
@@ -168,11 +201,9 @@ def _scored(
     metric: str,
 ) -> tuple[list[Row], list[Row]]:
     """Score rows and hypothesis rows of the candidates' translations."""
-    language = target_code(segments[0]["pair"])
-    references = [segment["target"] for segment in segments]
     scores, hypotheses = [], []
     for layer, texts in zip(candidates, translated, strict=True):
-        value = score(texts, references, language, [metric])[metric]["score"]
+        value = _score(texts, segments, metric)
         scores.append({"layer": layer, "metric": metric, "score": value})
         hypotheses += [
             {"layer": layer, "id": segment["id"], "hypothesis": text}

@@ -17,12 +17,14 @@ def read_system(
     name: str,
     segments: Sequence[Row],
     comparison: Mapping[str, Any] | None,
+    given: bool = False,
 ) -> System | None:
     """None if the system has no scores yet.
 
-    folder: results/{experiment}/{pair}. comparison: the content of its comparison.json.
+    folder: results/{experiment}/{pair}. comparison: the content of its comparison.json. given:
+    whether it is one of evaluation.texts, of which there is text alone, cut to the references.
     """
-    place = f"{folder}/evaluation/{name}"
+    place = f"{folder}/{'submission' if given else 'evaluation'}/{name}"
     scores = reader.json(f"{place}/scores.json")
     if scores is None:
         return None
@@ -32,12 +34,14 @@ def read_system(
     metrics = scores["metrics"] | {metric: result for metric, (result, _) in comet.items()}
     names = ["scores", "size", "translation", "cost", "checks"]
     files = {key: f"{place}/{key}.json" for key in names}
-    files |= {"hypotheses": f"{place}/hypotheses.jsonl", "segments": f"{place}/segments.csv"}
+    texts = "resegmented" if given else "hypotheses"
+    files |= {"hypotheses": f"{place}/{texts}.jsonl", "segments": f"{place}/segments.csv"}
     files |= {metric: f"{place}/comet/{metric}.json" for metric in comet}
     return System(
         pair=scores["pair"],
         name=name,
         state=SCORED,
+        given=given,
         scores={
             metric: _score(result, against.get(metric, {}), files.get(metric, files["scores"]))
             for metric, result in metrics.items()

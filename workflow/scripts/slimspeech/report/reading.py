@@ -41,6 +41,7 @@ def _read_pair(reader: Reader, config: Mapping[str, Any], experiment: str, code:
     manifests = {part: reader.jsonl(f"{folder}/data/{part}.jsonl") for part in PARTS}
     segments = manifests["test"] or []
     compared = f"{folder}/evaluation/comparison.json"
+    texts = config["evaluation"].get("texts", {})
     comparison = reader.json(compared)
     return Pair(
         code=code,
@@ -53,9 +54,9 @@ def _read_pair(reader: Reader, config: Mapping[str, Any], experiment: str, code:
             if rows is not None
         },
         systems=[
-            read_system(reader, folder, name, segments, comparison)
+            read_system(reader, folder, name, segments, comparison, given=name in texts)
             or state_of(reader, config, code, name)
-            for name in config["evaluation"]["systems"]
+            for name in [*config["evaluation"]["systems"], *texts]
         ],
         searches=_read_searches(reader, config, folder),
         curves=_read_curves(reader, config, folder),
@@ -79,12 +80,14 @@ def _read_searches(reader: Reader, config: Mapping[str, Any], folder: str) -> li
     for path in reader.glob(f"{folder}/pruning/*/iter_*/layers.json"):
         found.setdefault(path.split("/")[-3], []).append(path)
     first = config["pruning"]["criterion"]
+    start = reader.json(f"{folder}/pruning/iter_00/score.json") or {}
     searches = []
     for criterion in sorted(found, key=lambda name: (name != first, name)):
         iterations = [_read_iteration(reader, path) for path in found[criterion]]
         layers = len(iterations[0].kept) + iterations[0].number
         place = f"{folder}/pruning/{criterion}"
-        searches.append(Search(criterion, iterations, layers, place))
+        unpruned = start["score"] if start.get("metric") == iterations[0].metric else None
+        searches.append(Search(criterion, iterations, layers, place, unpruned))
     return searches
 
 

@@ -91,7 +91,7 @@ def not_run(experiment: Experiment, reader: Reader) -> list[str]:
             "cost": "cost at several batch sizes",
             "checks": "checks of the translations",
         }.items():
-            without = [system.name for system in pair.scored if key not in system.files]
+            without = [s.name for s in pair.scored if key not in s.files and not s.given]
             if without:
                 found.append(f"{pair.code}: {what}, of {', '.join(without)}; no {key}.json")
         if not pair.manifests.get("out_of_domain"):

@@ -72,6 +72,7 @@ class System:
     state: str  # SCORED, FAILED or NOT_RUN
     reason: str = ""
     log: str | None = None
+    given: bool = False  # text alone, from the config; nothing of it is measured but scores
     scores: Mapping[str, Score] = field(default_factory=dict)
     talks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     decoder_layers: int | None = None
@@ -111,6 +112,7 @@ class Search:
     iterations: Sequence[Iteration]
     layers: int  # of the teacher's decoder
     folder: str
+    unpruned: float | None = None  # with every layer, by the metric of the iterations
 
 
 @dataclass(frozen=True)

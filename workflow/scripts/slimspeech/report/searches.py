@@ -123,14 +123,16 @@ def decline(pair: Pair) -> Figure | None:
     rows = [
         {
             "criterion": search.criterion,
-            "removed": iteration.number,
-            "score": iteration.score,
-            "label": f"{search.criterion}: {iteration.score:.1f} {metric} with {iteration.number} "
-            "layers removed",
+            "removed": number,
+            "score": score,
+            "label": f"{search.criterion}: {score:.1f} {metric} with {number} layers removed",
         }
         for search in searches
-        for iteration in search.iterations
-        if iteration.score is not None
+        for number, score in [
+            (0, search.unpruned),
+            *((iteration.number, iteration.score) for iteration in search.iterations),
+        ]
+        if score is not None
     ]
     names = [search.criterion for search in searches]
 
@@ -162,7 +164,10 @@ def decline(pair: Pair) -> Figure | None:
         name=f"{pair.code}.search.decline",
         title=f"{metric} over layers removed, {pair.title}",
         alt=f"{metric} of the search segments after each removal, before any repair, {pair.title}.",
-        sources=[f"{_short(search.folder)}/iter_*/layers.json" for search in searches],
+        sources=[
+            f"{_short(pair.searches[0].folder).rsplit('/', 1)[0]}/iter_00/score.json",
+            *(f"{_short(search.folder)}/iter_*/layers.json" for search in searches),
+        ],
         wide=chart(520),
         narrow=chart(268),
     )

@@ -51,6 +51,9 @@ def _steps(config: Mapping[str, Any], pair: str, name: str) -> list[Step]:
             },
         )
     ]
+    if name in config["evaluation"].get("texts", {}):
+        scores = f"{folder}/submission/{name}/scores.json"
+        return [*steps, Step(scores, {"score_talks": f"{logs}/score_talks/{name}.log"})]
     if name != BASE and not config["teacher"]["model"]:
         steps.append(Step(f"{folder}/teacher", {"train_teacher": f"{logs}/train_teacher.log"}))
     if name in config["students"]:

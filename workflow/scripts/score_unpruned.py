@@ -1,0 +1,29 @@
+"""Translate and score the clips of the search with every layer, which the search starts from."""
+
+import torch
+
+from slimspeech.artifacts import read_jsonl, write_json, write_jsonl
+from slimspeech.embeddings import origin, read_embeddings
+from slimspeech.generation import GenerationSettings
+from slimspeech.logs import log_to
+from slimspeech.prompts import Prompt
+from slimspeech.qwen2audio import load_for_inference, load_processor
+from slimspeech.search import score_unpruned
+
+log_to(snakemake.log[0])
+torch.set_num_threads(snakemake.threads)
+
+generation = GenerationSettings(**snakemake.params.generation)
+segments = read_jsonl(snakemake.input.segments)[: snakemake.params.clips]
+made_from = origin(snakemake.input.teacher, segments, generation.precision)
+score, hypotheses = score_unpruned(
+    load_for_inference(snakemake.input.teacher, generation.precision),
+    load_processor(snakemake.input.teacher),
+    segments,
+    read_embeddings(snakemake.input.embeddings, made_from),
+    Prompt.of(snakemake.params.prompt, snakemake.params.languages),
+    generation,
+    snakemake.params.metric,
+)
+write_jsonl(snakemake.output.hypotheses, hypotheses)
+write_json(snakemake.output.score, score)
