@@ -364,7 +364,9 @@ def get_comet_scores(wildcards):
 
 def get_all_cores(wildcards):
     """Every core of this machine, so that nothing runs beside the job; on a cluster one, since others
-    use the node anyway."""
+    use the node anyway. A job has to find what its submission found."""
+    if workflow.remote_exec:
+        return 1
     try:
         return workflow.cores
     except WorkflowError:

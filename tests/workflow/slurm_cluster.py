@@ -1,0 +1,147 @@
+"""A real Slurm of one node on this machine, with two made-up GPUs, for as long as a test needs it.
+
+Debian: apt-get install slurm-wlm munge. Run as root. Sockets, keys and spools are in one folder.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
+# Memory and cores are what the rules ask for, not what the machine has: the jobs are small.
+CONFIG = """\
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={controller}
+SlurmdPort={daemon}
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CredType=cred/munge
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SlurmdParameters=config_overrides
+SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=100000
+JobCompType=jobcomp/filetxt
+JobCompLoc={folder}/completed.txt
+JobRequeue=1
+MinJobAge=600
+KillWait=5
+ReturnToService=2
+GresTypes=gpu
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cores} RealMemory=200000 Gres=gpu:2 State=UNKNOWN
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+def why_not() -> str | None:
+    """Why no cluster can be started here."""
+    # Debian puts daemons where only root's PATH looks.
+    missing = [name for name in PROGRAMS if shutil.which(name, path=_path()) is None]
+    if missing:
+        return f"no {', '.join(missing)} (Debian: apt-get install slurm-wlm munge)"
+    return None if os.geteuid() == 0 else "only root may start Slurm's daemons"
+
+
+@contextmanager
+def slurm_cluster(folder: Path, cores: int) -> Iterator[dict[str, str]]:
+    """The environment in which sbatch, squeue and scontrol speak to the cluster."""
+    for name in ("state", "spool"):
+        (folder / name).mkdir(parents=True)
+    host = socket.gethostname().partition(".")[0]
+    controller, daemon = _free_ports()
+    places = {"host": host, "folder": folder, "controller": controller, "daemon": daemon}
+    (folder / "slurm.conf").write_text(CONFIG.format(cores=cores, **places))
+    # Any device file passes for a GPU.
+    gpus = [f"Name=gpu File={device}" for device in ("/dev/zero", "/dev/full")]
+    (folder / "gres.conf").write_text("\n".join(gpus) + "\n")
+    (folder / "cgroup.conf").write_text("CgroupAutomount=no\n")
+    key = folder / "munge.key"
+    key.write_bytes(os.urandom(128))
+    key.chmod(0o400)
+    # The plugin takes SLURM_CONF from the environment of job steps, since a cluster's configuration
+    # is where Slurm looks by itself.
+    srun = folder / "bin" / "srun"
+    srun.parent.mkdir()
+    srun.write_text(
+        f'#!/bin/sh\nSLURM_CONF="{folder}/slurm.conf" exec "{shutil.which("srun")}" "$@"\n'
+    )
+    srun.chmod(0o755)
+    path = os.pathsep.join([str(srun.parent), _path()])
+    environment = {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": path}
+    commands = [
+        [
+            "munged",
+            "--foreground",
+            "--force",
+            f"--socket={folder}/munge.socket",
+            f"--key-file={key}",
+            f"--pid-file={folder}/munge.pid",
+            f"--log-file={folder}/munge.log",
+            f"--seed-file={folder}/munge.seed",
+        ],
+        ["slurmctld", "-D", "-i"],
+        ["slurmd", "-D", "-N", host],
+    ]
+    running = []
+    try:
+        for command in commands:
+            with open(folder / f"{command[0]}.out", "wb") as log:
+                running.append(
+                    subprocess.Popen(
+                        command, env=os.environ | environment, stdout=log, stderr=subprocess.STDOUT
+                    )
+                )
+            time.sleep(0.5)
+        _wait_until_idle(folder, environment)
+        yield environment
+    finally:
+        for process in reversed(running):
+            process.terminate()
+        for process in running:
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _path() -> str:
+    return os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as first, socket.socket() as second:
+        first.bind(("127.0.0.1", 0))
+        second.bind(("127.0.0.1", 0))
+        return first.getsockname()[1], second.getsockname()[1]
+
+
+def _wait_until_idle(folder: Path, environment: dict[str, str]) -> None:
+    state = ""
+    for _ in range(60):
+        done = subprocess.run(
+            ["sinfo", "--noheader", "--format=%T"],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+        )
+        state = done.stdout.strip() or done.stderr.strip()
+        if state == "idle":
+            return
+        time.sleep(0.5)
+    logs = "".join(path.read_text(errors="replace")[-1500:] for path in folder.glob("*.log"))
+    raise RuntimeError(f"Slurm did not start: {state}\n{logs}")
