@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
-from reports import PUBLISHED, make_results
+from reports import PUBLISHED, give_text, make_results
 
 from slimspeech.artifacts import read_json, write_json, write_text
 from slimspeech.errors import InputError
@@ -57,11 +57,7 @@ def test_numbers_are_read_with_the_files_they_are_from(config, tmp_path):
 
 def test_texts_given_by_the_config_are_shown_with_what_is_known_of_them(config, tmp_path):
     config["evaluation"]["texts"] = {"cascade": "texts/{pair}", "other": "texts/other"}
-    source = tmp_path / "results/made/en-de/evaluation/S1"
-    place = tmp_path / "results/made/en-de/submission/cascade"
-    place.mkdir(parents=True)
-    shutil.copy(source / "scores.json", place)
-    shutil.copy(source / "hypotheses.jsonl", place / "resegmented.jsonl")
+    give_text(tmp_path / "results/made/en-de", "cascade")
     pair = read(config, tmp_path)
     cascade, other = pair.system("cascade"), pair.system("other")
     assert cascade.scores["chrf++"].score.value == pair.system("S1").scores["chrf++"].score.value
