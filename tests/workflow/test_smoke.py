@@ -2,7 +2,6 @@
 again as jobs of a real Slurm."""
 
 import csv
-import hashlib
 import json
 import re
 import shutil
@@ -15,30 +14,18 @@ from typing import Any
 
 import pytest
 import yaml
-from project import REPOSITORY, Project, make_project
+from project import Project
 from sacrebleu.metrics import CHRF
 from slurm_cluster import slurm_cluster, why_not
-
-from slimspeech.mini.corpora import write_archive, write_covost
+from smoke_project import RUN, hashes, smoke_project
 
 pytestmark = pytest.mark.workflow
-
-RUN = ("--cores", "2", "--configfile", "smoke.yaml")
 
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory: pytest.TempPathFactory, base_model: Path) -> Project:
-    project = make_smoke_project(tmp_path_factory.mktemp("smoke") / "project", base_model)
+    project = smoke_project(tmp_path_factory.mktemp("smoke") / "project", base_model)
     project.succeed(*RUN)
-    return project
-
-
-def make_smoke_project(root: Path, base_model: Path) -> Project:
-    project = make_project(root)
-    shutil.copy(REPOSITORY / "tests" / "config" / "smoke.yaml", project.root)
-    shutil.copytree(base_model, project.root / "smoke" / "base")
-    write_archive(project.root / "smoke" / "acl6060.zip", 0, {"dev": (10, 8), "eval": (5,)})
-    write_covost(project.root / "smoke" / "covost2", 0, size=12)
     return project
 
 
@@ -299,13 +286,6 @@ def test_show_results_prints_the_table_and_the_students(smoke):
     assert "results/smoke/en-de/students/B/packed" in done.stdout
 
 
-# Times, and what holds them.
-TIMED = re.compile(
-    r"benchmarks/|translation\.json|cost\.json|scores\.(csv|md|tex)$|report\.html|plots/|curve|"
-    r"(^|/)checkpoints/"
-)
-
-
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory) -> Iterator[tuple[Path, dict[str, str]]]:
     if reason := why_not():
@@ -318,7 +298,7 @@ def cluster(tmp_path_factory) -> Iterator[tuple[Path, dict[str, str]]]:
 @pytest.fixture(scope="module")
 def on_slurm(tmp_path_factory, cluster, base_model) -> Project:
     """The same experiment by `--profile profiles/slurm`; it asks after its jobs more often."""
-    project = make_smoke_project(tmp_path_factory.mktemp("on_slurm") / "project", base_model)
+    project = smoke_project(tmp_path_factory.mktemp("on_slurm") / "project", base_model)
     options = {
         "slurm-status-command": "squeue",
         "slurm-init-seconds-before-status-checks": "1",
@@ -349,17 +329,6 @@ def test_jobs_go_through_slurm_each_with_what_its_rule_asks_for(on_slurm, cluste
 
 def test_slurm_gives_the_results_of_a_local_run(smoke, on_slurm):
     assert hashes(on_slurm) == hashes(smoke)
-
-
-def hashes(project: Project) -> dict[str, str]:
-    """Of all results that hold no times."""
-    results = project.root / "results" / "smoke"
-    files = {path.relative_to(results).as_posix(): path for path in results.rglob("*")}
-    return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in sorted(files.items())
-        if path.is_file() and not TIMED.search(name)
-    }
 
 
 def read_json(path: Path) -> Any:

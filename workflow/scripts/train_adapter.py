@@ -1,5 +1,7 @@
 """Train an adapter on the 4-bit form of a model (QLoRA)."""
 
+from functools import partial
+
 import torch
 
 from slimspeech.artifacts import read_jsonl, write_jsonl
@@ -9,7 +11,13 @@ from slimspeech.memory import require_gpu_memory
 from slimspeech.prompts import Prompt
 from slimspeech.quantization import nf4
 from slimspeech.qwen2audio import load_model, load_processor, write_directory
-from slimspeech.training import LoraSettings, TrainingSettings, add_adapter, fine_tune
+from slimspeech.training import (
+    LoraSettings,
+    TrainingSettings,
+    add_adapter,
+    fine_tune,
+    save_adapter,
+)
 
 log_to(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)
@@ -32,5 +40,5 @@ curve = fine_tune(
     workspace=snakemake.params.workspace,
     workers=snakemake.threads - 1,
 )
-write_directory(snakemake.output.adapter, model.save_pretrained)
+write_directory(snakemake.output.adapter, partial(save_adapter, model))
 write_jsonl(snakemake.output.curve, curve)

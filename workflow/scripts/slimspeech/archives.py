@@ -4,6 +4,7 @@ An archive is not trusted: every name in it is checked before anything is writte
 members a caller wants are unpacked, each no longer than its header said.
 """
 
+import errno
 import lzma
 import stat
 import tarfile
@@ -78,8 +79,9 @@ def unpacked(
     except InputError:
         raise
     except DAMAGE as error:
-        # A full disk or a missing permission is told as it is; a file also a folder is damage.
-        if getattr(error, "errno", None) and not isinstance(error, CLASHES):
+        # A full disk or a missing permission is told as it is; names that cannot be are damage.
+        number = getattr(error, "errno", None)
+        if number and number != errno.ENAMETOOLONG and not isinstance(error, CLASHES):
             raise
         raise InputError(f"{archive}: damaged ({error}); download it again") from error
     yield scratch

@@ -3,6 +3,7 @@
 The audio encoder and the projector are never pruned, so a whole search hears the same embeddings.
 """
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,7 +82,8 @@ def write_embeddings(path: str | Path, clips: Sequence[Clip], made_from: dict[st
         f"{number:06d}.{clip.row}.{clip.pair}": clip.audio.clone()
         for number, clip in enumerate(clips)
     }
-    save_file(tensors, partial, metadata=made_from)
+    # One key: safetensors writes several in another order each time.
+    save_file(tensors, partial, metadata={"made_from": json.dumps(made_from, sort_keys=True)})
     os.replace(partial, path)
 
 
@@ -92,7 +94,7 @@ def read_embeddings(path: str | Path, made_from: dict[str, str]) -> list[Clip]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            found = file.metadata() or {}
+            found = json.loads((file.metadata() or {}).get("made_from", "{}"))
             names = sorted(file.keys())
             tensors = {name: file.get_tensor(name) for name in names}
     except Exception as error:  # safetensors raises its own type, which it does not export whole

@@ -14,7 +14,7 @@ import yaml
 
 from slimspeech.archives import is_litter
 from slimspeech.errors import InputError
-from slimspeech.raw_segments import RawSegment, raise_all, read_lines
+from slimspeech.raw_segments import LONGEST_SECONDS, RawSegment, raise_all, read_lines
 
 CORPUS = "must-c"
 _WANTED = re.compile(r"(^|/)data/([^/]+)/(wav/[^/]+|txt/\2\.[^/]+)$")
@@ -135,7 +135,8 @@ def _entry_problem(entry: Any, wavs: set[str]) -> str | None:
     for key, least in (("duration", "above"), ("offset", "at least")):
         value = entry[key]
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not (value > 0 if least == "above" else value >= 0):
+        enough = number and (value > 0 if least == "above" else value >= 0)
+        if not enough or value > LONGEST_SECONDS:
             return f"has {key} {value!r}, not a number of seconds {least} 0"
     if not isinstance(entry["wav"], str) or entry["wav"] not in wavs:
         return f"names {entry['wav']!r}, which is not in wav/"

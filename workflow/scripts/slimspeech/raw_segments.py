@@ -11,6 +11,8 @@ from slimspeech.errors import InputError
 logger = logging.getLogger(__name__)
 
 NAMED_PROBLEMS = 5
+# More than any recording lasts; infinity and what would overflow are above it.
+LONGEST_SECONDS = 10**7
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,12 @@ translation (`source` and `target`, or one column a language, named by its code)
 """
 
 import csv
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from slimspeech.errors import InputError
-from slimspeech.raw_segments import RawSegment, raise_all, text_problem
+from slimspeech.raw_segments import LONGEST_SECONDS, RawSegment, raise_all, text_problem
 
 ONLY_SPLIT = "all"
 
@@ -115,6 +114,6 @@ def _row_problem(folder: Path, row: dict[str, str], texts: dict[str, str]) -> st
 
 def _seconds(row: dict[str, str]) -> tuple[float, float | None]:
     start, end = (float(row[key]) if row.get(key) else None for key in ("start", "end"))
-    if not all(value is None or math.isfinite(value) for value in (start, end)):
+    if not all(value is None or abs(value) <= LONGEST_SECONDS for value in (start, end)):
         raise ValueError
     return start or 0.0, end

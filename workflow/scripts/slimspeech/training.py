@@ -48,6 +48,15 @@ def add_adapter(model: PreTrainedModel, lora: LoraSettings, seed: int) -> PeftMo
     )
 
 
+def save_adapter(model: PeftModel, directory: str | Path) -> None:
+    """save_pretrained(), and the same bytes each time: peft holds the names of modules as a set."""
+    model.save_pretrained(directory)
+    path = Path(directory, "adapter_config.json")
+    config = read_json(path)
+    if isinstance(config["target_modules"], list):
+        write_json(path, config | {"target_modules": sorted(config["target_modules"])})
+
+
 def fine_tune(
     model: PreTrainedModel | PeftModel,
     processor: ProcessorMixin,

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[1]
 TEACHER_LAYERS = 12
 
 

@@ -1,0 +1,130 @@
+"""kill -9 at random moments: what is there afterwards is whole, and the next run finishes it."""
+
+import base64
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from fault_record import record
+from project import REPOSITORY, Project
+from smoke_project import RUN, hashes, smoke_project
+
+BASE = REPOSITORY / "resources" / "mini" / "base"
+SHORT = "results/smoke/en-de/distillation/summary.json"
+SCRIPT = ".snakemake/scripts"
+
+
+def start(project: Project, *targets: str) -> subprocess.Popen:
+    """Snakemake, in a process group of its own."""
+    log = open(project.root / "snakemake.log", "ab")  # noqa: SIM115 (the process writes to it)
+    return subprocess.Popen(
+        [sys.executable, "-m", "snakemake", *targets, *RUN],
+        cwd=project.root,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def members(group: int) -> dict[int, str]:
+    """The command lines of a process group, by process."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            status = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(status[2]) == group and status[0] != "Z":
+                found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def jobs_of(process: subprocess.Popen) -> list[int]:
+    return [pid for pid, command in members(process.pid).items() if SCRIPT in command]
+
+
+def kill(process: subprocess.Popen, what: str, generator: random.Random) -> None:
+    """what: "job" (a script), "driver" (Snakemake alone; its jobs go on for a while) or "node"."""
+    if what == "node":
+        os.killpg(process.pid, signal.SIGKILL)
+    elif what == "driver":
+        process.kill()
+    else:
+        for pid in generator.sample(jobs := jobs_of(process), min(1, len(jobs))):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
+    while members(process.pid):  # what goes on without its driver; a new run would meet it
+        time.sleep(0.1)
+
+
+def partial_files(project: Project, whole: dict[str, str]) -> list[str]:
+    """Files that differ from the undisturbed run's, and that Snakemake does not know to be so."""
+    markers = project.root / ".snakemake" / "incomplete"
+    known = tuple(
+        base64.b64decode(path.name).decode().removeprefix("results/smoke/")
+        for path in markers.glob("*")
+    )
+    return [
+        name
+        for name, value in hashes(project).items()
+        if name in whole and value != whole[name] and not name.startswith(known or "\0")
+    ]
+
+
+def disturb(
+    project: Project, whole: dict[str, str], kills: int, longest: float, *targets: str
+) -> list[str]:
+    """Kill and go on so many times, then finish. Returns what was killed, one word a kill.
+
+    A kill comes at most `longest` seconds after the first job has begun.
+    """
+    generator = random.Random(0)
+    killed: list[str] = []
+    while len(killed) < kills:
+        process = start(project, *targets)
+        while process.poll() is None and not jobs_of(process):
+            time.sleep(0.05)
+        try:
+            process.wait(generator.uniform(0, longest))
+            if process.returncode == 0:
+                break  # all is made
+        except subprocess.TimeoutExpired:
+            killed.append(("job", "driver", "node")[len(killed) % 3])
+            kill(process, killed[-1], generator)
+        assert partial_files(project, whole) == []
+        project.succeed("--unlock", *RUN[2:])
+    project.succeed(*targets, *RUN)
+    return killed
+
+
+@pytest.mark.workflow
+def test_a_few_kills_leave_what_an_undisturbed_run_makes(tmp_path):
+    calm = smoke_project(tmp_path / "calm", BASE)
+    calm.succeed(SHORT, *RUN)
+    disturbed = smoke_project(tmp_path / "disturbed", BASE)
+    assert len(disturb(disturbed, hashes(calm), 3, 3, SHORT)) == 3
+    assert hashes(disturbed) == hashes(calm)
+
+
+@pytest.mark.faults
+def test_thirty_kills_leave_what_an_undisturbed_run_makes(tmp_path):
+    calm = smoke_project(tmp_path / "calm", BASE)
+    calm.succeed(*RUN)
+    whole = hashes(calm)
+    kinds: list[str] = []
+    for number in range(4):
+        disturbed = smoke_project(tmp_path / f"disturbed{number}", BASE)
+        kinds += disturb(disturbed, whole, 30 - len(kinds), 14)
+        assert hashes(disturbed) == whole
+        if len(kinds) == 30:
+            break
+    for kind, name in {"job": "a job", "driver": "Snakemake", "node": "both at once"}.items():
+        record(f"kill -9 of {name}", kinds.count(kind), kinds.count(kind))
+    assert len(kinds) == 30

@@ -1,0 +1,152 @@
+"""A full or read-only disk, files that vanish, a wrong clock, two at once, ctrl-C."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fault_record import record
+from project import Project
+from smoke_project import RUN, hashes, smoke_project
+from test_kills import BASE, members, start
+
+pytestmark = pytest.mark.workflow
+
+MANIFEST = "results/smoke/en-de/data/test.jsonl"
+TEACHER = "results/smoke/en-de/teacher"
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory) -> dict[str, str]:
+    """The hashes of an undisturbed data stage and teacher."""
+    project = smoke_project(tmp_path_factory.mktemp("calm") / "project", BASE)
+    project.succeed(MANIFEST, TEACHER, *RUN)
+    return hashes(project)
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    return smoke_project(tmp_path / "project", BASE)
+
+
+@pytest.fixture
+def small_disk(project) -> Iterator[Path]:
+    """results/ on a disk of its own, of 100 kB."""
+    place = project.root / "results"
+    place.mkdir()
+    done = mount("-t", "tmpfs", "-o", "size=100k", "tmpfs", place)
+    if done.returncode:
+        pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def mount(*arguments: str | Path) -> subprocess.CompletedProcess:
+    return subprocess.run(["mount", *arguments], capture_output=True, text=True)
+
+
+def finishes(project: Project, calm: dict[str, str], *targets: str) -> None:
+    project.succeed(*(targets or (MANIFEST, TEACHER)), *RUN)
+    found = hashes(project)
+    assert found == {name: calm[name] for name in found}
+    assert list((project.root / "results").rglob("*.partial")) == []
+
+
+def fails(project: Project, *targets: str) -> str:
+    done = project.snakemake(*targets, *RUN)
+    assert done.returncode != 0
+    return done.stdout
+
+
+def test_a_full_disk_is_named_and_the_next_run_goes_on(project, calm, small_disk):
+    assert "make room or run the project on another disk" in fails(project, MANIFEST)
+    # Enough for the data, but not for a model beside it.
+    assert mount("-o", "remount,size=9m", small_disk).returncode == 0
+    said = fails(project, TEACHER)
+    assert "No space left on device" in said or "os error 28" in said
+    assert not (project.root / TEACHER).exists()
+    assert mount("-o", "remount,size=200m", small_disk).returncode == 0
+    finishes(project, calm)
+    record("full disk", 2, 2)
+
+
+def test_a_disk_that_cannot_be_written_is_named(project, calm, small_disk):
+    assert mount("-o", "remount,ro,size=200m", small_disk).returncode == 0
+    assert "Read-only file system" in fails(project, MANIFEST)
+    assert mount("-o", "remount,rw,size=200m", small_disk).returncode == 0
+    finishes(project, calm, MANIFEST)
+    record("folder that cannot be written", 1, 1)
+
+
+def test_an_output_that_vanished_is_made_again(project, calm):
+    finishes(project, calm)
+    (project.root / MANIFEST).unlink()
+    shutil.rmtree(project.root / "results/smoke/data/audio")
+    finishes(project, calm)
+    record("output removed after it was made", 2, 2)
+
+
+def test_an_input_that_vanishes_under_the_run_is_named(project, calm):
+    """The clips, while the teacher is being trained on them."""
+    project.succeed(MANIFEST, *RUN)
+    audio = project.root / "results/smoke/data/audio"
+    process = start(project, TEACHER)
+    while not list((project.root / "logs").rglob("train_teacher.log")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    clips = sorted(audio.rglob("*.wav"))
+    for clip in clips:
+        clip.rename(clip.with_suffix(".gone"))
+    assert process.wait() != 0
+    assert not (project.root / TEACHER).exists()
+    assert ".wav" in (project.root / "snakemake.log").read_text()
+    for clip in clips:
+        clip.with_suffix(".gone").rename(clip)
+    finishes(project, calm)
+    record("input removed under the run", 1, 1)
+
+
+def test_an_archive_from_the_future_is_named_and_an_old_one_changes_nothing(project, calm):
+    """Clocks of file servers and nodes differ."""
+    archive = project.root / "smoke" / "acl6060.zip"
+    os.utime(archive, (time.time() + 3600, time.time() + 3600))
+    assert "could indicate a clock skew problem" in fails(project, MANIFEST)
+    os.utime(archive, (10**9, 10**9))
+    finishes(project, calm)
+    os.utime(archive, (10**8, 10**8))
+    assert "Nothing to be done" in project.succeed(MANIFEST, TEACHER, *RUN)
+    record("clock skew of an input", 2, 2)
+
+
+def test_a_second_snakemake_is_refused_and_the_first_finishes(project, calm):
+    first = start(project, MANIFEST, TEACHER)
+    while not list((project.root / ".snakemake" / "locks").glob("*")):
+        assert first.poll() is None
+        time.sleep(0.05)
+    assert "Directory cannot be locked" in fails(project, MANIFEST)
+    assert first.wait() == 0
+    finishes(project, calm)
+    record("second Snakemake at once", 1, 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_leaves_no_process_and_no_lock(project, calm, number):
+    process = start(project, MANIFEST, TEACHER)
+    while not list((project.root / "logs").rglob("train_teacher.log")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    if number == signal.SIGINT:  # ctrl-C reaches every process of the terminal
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=60)
+    assert process.returncode not in (None, 0)
+    assert members(process.pid) == {}
+    finishes(project, calm)
+    record(f"{signal.Signals(number).name} during training", 1, 1)
