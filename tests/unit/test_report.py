@@ -1,15 +1,20 @@
 """The report: what it reads, what it concludes, and that a page comes of whatever is there."""
 
+import base64
+import io
 import json
 import math
 import shutil
 
+import numpy as np
 import pytest
-from reports import PUBLISHED, make_results
+import soundfile
+from reports import PUBLISHED, give_text, make_results
 
 from slimspeech.artifacts import read_json, write_json, write_text
 from slimspeech.errors import InputError
 from slimspeech.report import numbers
+from slimspeech.report.clips import clip_urls
 from slimspeech.report.files import Reader
 from slimspeech.report.hashes import sha256_lines
 from slimspeech.report.latex import escape, latex_table
@@ -17,7 +22,7 @@ from slimspeech.report.provenance import rule_costs
 from slimspeech.report.reading import read_experiment
 from slimspeech.report.report import not_run, write_report
 from slimspeech.report.results import FAILED, NOT_RUN, Interval, Iteration
-from slimspeech.report.searches import costs
+from slimspeech.report.searches import costs, decline
 from slimspeech.report.tradeoffs import Point, front
 from slimspeech.report.utterances import as_script
 
@@ -52,11 +57,7 @@ def test_numbers_are_read_with_the_files_they_are_from(config, tmp_path):
 
 def test_texts_given_by_the_config_are_shown_with_what_is_known_of_them(config, tmp_path):
     config["evaluation"]["texts"] = {"cascade": "texts/{pair}", "other": "texts/other"}
-    source = tmp_path / "results/made/en-de/evaluation/S1"
-    place = tmp_path / "results/made/en-de/submission/cascade"
-    place.mkdir(parents=True)
-    shutil.copy(source / "scores.json", place)
-    shutil.copy(source / "hypotheses.jsonl", place / "resegmented.jsonl")
+    give_text(tmp_path / "results/made/en-de", "cascade")
     pair = read(config, tmp_path)
     cascade, other = pair.system("cascade"), pair.system("other")
     assert cascade.scores["chrf++"].score.value == pair.system("S1").scores["chrf++"].score.value
@@ -179,6 +180,34 @@ def test_audio_by_config(config, tmp_path):
     config["report"]["audio"] = "none"
     text = page(config, tmp_path)
     assert "sent_1.wav" not in text and "off in the config (report.audio)" in text
+
+
+def test_an_embedded_clip_is_the_clip(tmp_path):
+    times = np.arange(16000) / 16000
+    soundfile.write(tmp_path / "a.wav", 0.5 * np.sin(2 * np.pi * 440 * times), 16000)
+    url = clip_urls(["a.wav", "gone.wav"], "embed", tmp_path, tmp_path)["a.wav"]
+    heard, rate = soundfile.read(io.BytesIO(base64.b64decode(url.partition(",")[2])))
+    assert (rate, heard.ndim) == (16000, 1)
+    assert len(heard) == pytest.approx(16000, abs=2400)  # an encoder pads
+    loudest = np.fft.rfftfreq(8000, 1 / rate)[np.argmax(np.abs(np.fft.rfft(heard[4000:12000])))]
+    assert loudest == pytest.approx(440, abs=2)
+
+
+def test_a_clip_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"no wav")
+    with pytest.raises(InputError, match="a.wav: cannot be read"):
+        clip_urls(["a.wav"], "embed", tmp_path, tmp_path)
+
+
+def test_the_decline_starts_from_the_whole_teacher(config, tmp_path):
+    start = tmp_path / "results/made/en-de/pruning/iter_00/score.json"
+    figure = decline(read(config, tmp_path))
+    assert "chrf: 50.0 chrF++ with 0 layers removed" in figure.wide.to_json(ensure_ascii=False)
+    assert figure.sources[0] == "en-de/pruning/iter_00/score.json"
+    write_json(start, {"metric": "bleu", "score": 50.0})  # of another scale
+    figure = decline(read(config, tmp_path))
+    assert "with 0 layers" not in figure.wide.to_json()
+    assert figure.sources == ["en-de/pruning/chrf/iter_*/layers.json"]
 
 
 def test_published_points_stand_in_the_chart_if_asked_for(config, tmp_path):

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import yaml
 from project import Project, make_project
-from reports import make_results
+from reports import give_text, make_results
 
 from slimspeech.artifacts import read_jsonl, write_text
 
@@ -18,11 +18,15 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Results of two pairs, of which one student failed, and the report of what is there."""
+    """Results of two pairs, of which one student failed and one text of the config waits, and the
+    report of what is there."""
     project = make_project(tmp_path_factory.mktemp("report") / "project")
     made = make_results(project.root, pairs=("en-de", "en-zh"), segments=24, hypothesis=EVIL)
     shutil.rmtree(project.root / "results/made/en-zh/evaluation/S2")
     (project.root / "results/made/en-zh/teacher").mkdir()
+    give_text(project.root / "results/made/en-de", "cascade")
+    for pair in made["pairs"]:
+        (project.root / "texts" / pair).mkdir(parents=True)
     write_text(
         project.root / "logs/made/en-zh/score_layers/chrf_02_1-of-1.log",
         "2026-11-23 20:00:01,000 CRITICAL root: failed\nRuntimeError: <b>out</b> of memory\n",
@@ -36,7 +40,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         "data": {"archive": "made.zip", "split": {"method": "paper", "validation_size": 2}},
         "pruning": {"iterations": 2},
         "students": {name: {"layers_removed": 2, "stages": [stage]} for name in ("S1", "S2")},
-        "evaluation": made["evaluation"],
+        "evaluation": made["evaluation"] | {"texts": {"cascade": "texts/{pair}"}},
     }
     (project.root / "made.zip").write_bytes(b"no zip")
     (project.root / "made.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
@@ -92,7 +96,7 @@ def test_it_asks_for_nothing_and_complains_of_nothing(page):
 
 def test_tables_sort_by_mouse_and_by_keyboard(page):
     table = "[aria-labelledby=systems-en-de]"
-    assert column(page, table, 1) == ["base", "teacher", "S1", "S2"]
+    assert column(page, table, 1) == ["base", "teacher", "S1", "S2", "cascade"]
     header = page.locator(f"{table} th", has_text="Size")
     header.click()
     first = page.locator(f"{table} tbody tr td").first
@@ -100,8 +104,17 @@ def test_tables_sort_by_mouse_and_by_keyboard(page):
     header.focus()
     page.keyboard.press("Enter")
     wait_for(page, lambda: first.inner_text() == "S2")
-    assert column(page, table, 1) == ["S2", "S1", "teacher", "base"]
+    assert column(page, table, 1) == ["S2", "S1", "teacher", "base", "cascade"]  # of no size
     assert header.get_attribute("aria-sort") == "ascending"
+
+
+def test_a_text_of_the_config_is_beside_the_systems(page):
+    row = page.locator("[aria-labelledby=systems-en-de] tr", has_text="cascade")
+    assert "53.0" in row.inner_text()  # its chrF++, as S1's
+    names = page.locator(".utterance").first.locator(".name").all_inner_texts()
+    assert names == ["source", "reference", "base", "teacher", "S1", "S2", "cascade"]
+    row = page.locator("[aria-labelledby=systems-en-zh] tr", has_text="cascade")
+    assert "waits for score_talks" in row.inner_text()
 
 
 def test_utterances_are_filtered_and_sorted(page, project):

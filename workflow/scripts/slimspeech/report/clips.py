@@ -1,19 +1,21 @@
 """The clips of the test set, for the page to play: inside it, beside it, or not at all."""
 
 import base64
-import io
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import lameenc
 import soundfile
 
 from slimspeech.errors import InputError
 
 EMBED, LINK, NONE = "embed", "link", "none"
-# 16 kbit/s for 16 kHz mono, MPEG-2 Layer III: 2 kB a second, and it plays in every browser.
-COMPRESSION = 0.95
+# For 16 kHz mono, MPEG-2 Layer III: 2 kB a second, and it plays in every browser.
+KBIT_PER_SECOND = 16
+# Of LAME, 0 best to 9 fastest: a third of the time of 5, and as near to the clip at this bit rate.
+QUALITY = 7
 
 
 def clip_urls(
@@ -36,18 +38,16 @@ def clip_urls(
 
 
 def _mp3(path: Path) -> str:
-    target = io.BytesIO()
     try:
-        samples, rate = soundfile.read(path, dtype="float32")
+        samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise InputError(f"{path}: cannot be read ({error}); make it again") from error
-    soundfile.write(
-        target,
-        samples,
-        rate,
-        format="MP3",
-        subtype="MPEG_LAYER_III",
-        compression_level=COMPRESSION,
-        bitrate_mode="CONSTANT",
-    )
-    return "data:audio/mpeg;base64," + base64.b64encode(target.getvalue()).decode("ascii")
+    # libsndfile writes MP3 too, but in seven times the time: it leaves LAME no choice of quality.
+    encoder = lameenc.Encoder()
+    encoder.silence()
+    encoder.set_bit_rate(KBIT_PER_SECOND)
+    encoder.set_in_sample_rate(rate)
+    encoder.set_channels(samples.shape[1])
+    encoder.set_quality(QUALITY)
+    data = encoder.encode(samples.tobytes()) + encoder.flush()
+    return "data:audio/mpeg;base64," + base64.b64encode(data).decode("ascii")

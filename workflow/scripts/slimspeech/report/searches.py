@@ -135,6 +135,7 @@ def decline(pair: Pair) -> Figure | None:
         if score is not None
     ]
     names = [search.criterion for search in searches]
+    started = any(search.unpruned is not None for search in searches)
 
     def chart(width: int) -> alt.LayerChart:
         base = alt.Chart(data(rows)).encode(
@@ -165,7 +166,7 @@ def decline(pair: Pair) -> Figure | None:
         title=f"{metric} over layers removed, {pair.title}",
         alt=f"{metric} of the search segments after each removal, before any repair, {pair.title}.",
         sources=[
-            f"{_short(pair.searches[0].folder).rsplit('/', 1)[0]}/iter_00/score.json",
+            *([f"{pair.code}/pruning/iter_00/score.json"] if started else []),
             *(f"{_short(search.folder)}/iter_*/layers.json" for search in searches),
         ],
         wide=chart(520),
