@@ -66,6 +66,8 @@ def test_texts_given_by_the_config_are_shown_with_what_is_known_of_them(config, 
     assert other.state == "not run" and other.reason == "waits for score_talks"
     text = page(config, tmp_path)
     assert '"cascade"' in text  # among the utterances
+    for kind in ("scores.json", "resegmented.jsonl"):
+        assert f"<code>en-de/submission/*/{kind}</code>" in text
     assert "checks of the translations, of cascade" not in text
 
 

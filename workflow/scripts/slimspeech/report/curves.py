@@ -65,6 +65,7 @@ def talks(pair: Pair) -> Figure | None:
     if not rows:
         return None
     order = [system.name for system in pair.systems]
+    shown = list(dict.fromkeys(row["system"] for row in rows))
 
     def chart(width: int, columns: int) -> alt.LayerChart:
         base = alt.Chart(data(rows)).encode(
@@ -75,7 +76,9 @@ def talks(pair: Pair) -> Figure | None:
             color=alt.Color(
                 "system:N",
                 scale=color_scale(order),
-                legend=alt.Legend(title=None, orient="top", columns=columns, labelColor=INK),
+                legend=alt.Legend(
+                    title=None, orient="top", columns=columns, labelColor=INK, values=shown
+                ),
             ),
             description="label:N",
         )
@@ -85,7 +88,7 @@ def talks(pair: Pair) -> Figure | None:
         name=f"{pair.code}.talks",
         title=f"{title(pair.metric)} of each talk, {pair.title}",
         alt=f"{title(pair.metric)} of each talk of the test set by each system, {pair.title}.",
-        sources=[f"{pair.code}/evaluation/*/scores.json"],
+        sources=pair.sources("scores", pair.metric),
         wide=chart(430, 6),
         narrow=chart(190, 3),
     )

@@ -36,7 +36,9 @@ def read_system(
     files = {key: f"{place}/{key}.json" for key in names}
     texts = "resegmented" if given else "hypotheses"
     files |= {"hypotheses": f"{place}/{texts}.jsonl", "segments": f"{place}/segments.csv"}
-    files |= {metric: f"{place}/comet/{metric}.json" for metric in comet}
+    for metric in comet:
+        files[metric] = f"{place}/comet/{metric}.json"
+        files[f"{metric} segments"] = f"{place}/comet/{metric}.jsonl"
     return System(
         pair=scores["pair"],
         name=name,

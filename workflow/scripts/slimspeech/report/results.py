@@ -1,6 +1,6 @@
 """What an experiment found, as the report shows it. Every part knows the files it came from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -153,6 +153,24 @@ class Pair:
         system = self.system(TEACHER)
         return system if system and system.state == SCORED else None
 
+    def sources(self, *kinds: str, systems: Collection[str] | None = None) -> list[str]:
+        """Where these kinds of files are, seen from the report; `*` is a system.
+
+        systems: names; None for all that have scores.
+        """
+        found = [
+            system.files[kind].split("/", 2)[2].replace(f"/{system.name}/", "/*/")
+            for kind in kinds
+            for system in self.scored
+            if kind in system.files and (systems is None or system.name in systems)
+        ]
+        return list(dict.fromkeys(found))
+
+    @property
+    def utterance_sources(self) -> list[str]:
+        kinds = ["hypotheses", "segments", *(f"{metric} segments" for metric in self.metrics)]
+        return [f"{self.code}/data/test.jsonl", *self.sources(*kinds)]
+
     def retention(self, system: System) -> Interval | None:
         """Percent of the teacher's score by the pair's metric; None where there is no ratio."""
         own = system.scores.get(self.metric)
@@ -160,6 +178,11 @@ class Pair:
         if own is None or whole is None or not whole.score.value:
             return None
         return own.retention or Interval(100 * (own.score.value / whole.score.value))
+
+    @property
+    def compared(self) -> list[str]:
+        """The file of the intervals, seen from the report, or nothing."""
+        return [self.comparison.split("/", 2)[2]] if self.comparison else []
 
     @property
     def metrics(self) -> list[str]:

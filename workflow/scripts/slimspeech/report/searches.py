@@ -56,7 +56,7 @@ def _heat_chart(search: Search, metric: str, cell: int) -> alt.LayerChart:
                     "iteration": iteration.number,
                     "state": state if cost is not None or state != "kept" else "not measured",
                     "strength": 0.9 * (max(cost, 0) / largest) ** 0.6 if cost and largest else 0,
-                    "text": "" if cost is None or state == "removed" else f"{cost:.2g}",
+                    "text": "" if cost is None or state == "removed" else _short_cost(cost),
                     "label": _cell_label(iteration, layer, cost, state, metric),
                 }
             )
@@ -87,6 +87,11 @@ def _heat_chart(search: Search, metric: str, cell: int) -> alt.LayerChart:
         )
     height = max(24, cell * 3 // 4)
     return alt.layer(*layers).properties(width=alt.Step(cell), height=alt.Step(height))
+
+
+def _short_cost(cost: float) -> str:
+    """Two digits, as wide as a cell: 12, 1.2, 0.12."""
+    return f"{cost:.0f}" if abs(cost) >= 10 else f"{cost:#.2g}"
 
 
 def _cell_label(
@@ -125,7 +130,8 @@ def decline(pair: Pair) -> Figure | None:
             "criterion": search.criterion,
             "removed": number,
             "score": score,
-            "label": f"{search.criterion}: {score:.1f} {metric} with {number} layers removed",
+            "label": f"{search.criterion}: {score:.1f} {metric} with {number} "
+            f"{'layer' if number == 1 else 'layers'} removed",
         }
         for search in searches
         for number, score in [

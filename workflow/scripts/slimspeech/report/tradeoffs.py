@@ -89,19 +89,17 @@ def _figure(
     if not points:
         return None
     ours = [point for point in points if not point.published]
+    drawn = {point.name for point in ours}
     best = ", ".join(point.name for point in front(ours))
     y_title = next(found[1] for system in pair.scored if (found := quality(pair, system)))
     timed = "cost" if any(system.timed_alone for system in pair.scored) else "translation"
     keys = ("scores", "size" if name == "quality_size" else timed)
-    sources = [f"{pair.code}/evaluation/*/{key}.json" for key in keys]
-    if pair.comparison:
-        sources.append(f"{pair.code}/evaluation/comparison.json")
     order = [system.name for system in pair.systems]
     return Figure(
         name=f"{pair.code}.{name}",
         title=f"{heading}, {pair.title}",
         alt=f"{heading}, {pair.title}. On the front, which no other system beats in both: {best}.",
-        sources=sources,
+        sources=pair.sources(*keys, systems=drawn) + pair.compared,
         wide=_chart(points, order, x_title, y_title, WIDE),
         narrow=_chart(points, order, x_title, y_title, NARROW),
     )
@@ -116,7 +114,7 @@ def _chart(
     low, high = min(heights), max(heights)
     margin = 0.08 * (high - low) or 1
     y_scale = alt.Scale(domain=[low - margin, high + margin], nice=False, zero=False)
-    x = alt.X("x:Q", title=x_title, scale=x_scale)
+    x = alt.X("x:Q", title=x_title, scale=x_scale, axis=alt.Axis(labelSeparation=6))
     y = alt.Y("y:Q", title=y_title, scale=y_scale)
     rows = _rows(points, x_scale.domain, y_scale.domain, width)
     ours = [row for row in rows if not row["published"]]
