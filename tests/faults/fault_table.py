@@ -2,10 +2,15 @@
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
-rows = [json.loads(line) for line in Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()]
+injected, survived = Counter(), Counter()
+for line in Path(sys.argv[1]).read_text(encoding="utf-8").splitlines():
+    row = json.loads(line)
+    injected[row["kind"]] += row["injected"]
+    survived[row["kind"]] += row["survived"]
 print("| fault | injected | survived | lost |\n| --- | ---: | ---: | ---: |")
-for row in rows:
-    lost = row["injected"] - row["survived"]
-    print(f"| {row['kind']} | {row['injected']} | {row['survived']} | {lost} |")
+for kind, number in [*injected.items(), ("together", injected.total())]:
+    right = survived.total() if kind == "together" else survived[kind]
+    print(f"| {kind} | {number} | {right} | {number - right} |")

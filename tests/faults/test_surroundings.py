@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fault_record import record
+from fault_record import counted
 from project import Project
 from smoke_project import RUN, hashes, smoke_project
 from test_kills import BASE, members, start
@@ -63,6 +63,7 @@ def fails(project: Project, *targets: str) -> str:
     return done.stdout
 
 
+@counted("full disk", 2)
 def test_a_full_disk_is_named_and_the_next_run_goes_on(project, calm, small_disk):
     assert "make room or run the project on another disk" in fails(project, MANIFEST)
     # Enough for the data, but not for a model beside it.
@@ -72,25 +73,25 @@ def test_a_full_disk_is_named_and_the_next_run_goes_on(project, calm, small_disk
     assert not (project.root / TEACHER).exists()
     assert mount("-o", "remount,size=200m", small_disk).returncode == 0
     finishes(project, calm)
-    record("full disk", 2, 2)
 
 
+@counted("folder that cannot be written")
 def test_a_disk_that_cannot_be_written_is_named(project, calm, small_disk):
     assert mount("-o", "remount,ro,size=200m", small_disk).returncode == 0
     assert "Read-only file system" in fails(project, MANIFEST)
     assert mount("-o", "remount,rw,size=200m", small_disk).returncode == 0
     finishes(project, calm, MANIFEST)
-    record("folder that cannot be written", 1, 1)
 
 
+@counted("output removed after it was made", 2)
 def test_an_output_that_vanished_is_made_again(project, calm):
     finishes(project, calm)
     (project.root / MANIFEST).unlink()
     shutil.rmtree(project.root / "results/smoke/data/audio")
     finishes(project, calm)
-    record("output removed after it was made", 2, 2)
 
 
+@counted("input removed under the run")
 def test_an_input_that_vanishes_under_the_run_is_named(project, calm):
     """The clips, while the teacher is being trained on them."""
     project.succeed(MANIFEST, *RUN)
@@ -108,9 +109,9 @@ def test_an_input_that_vanishes_under_the_run_is_named(project, calm):
     for clip in clips:
         clip.with_suffix(".gone").rename(clip)
     finishes(project, calm)
-    record("input removed under the run", 1, 1)
 
 
+@counted("clock skew of an input", 2)
 def test_an_archive_from_the_future_is_named_and_an_old_one_changes_nothing(project, calm):
     """Clocks of file servers and nodes differ."""
     archive = project.root / "smoke" / "acl6060.zip"
@@ -120,9 +121,9 @@ def test_an_archive_from_the_future_is_named_and_an_old_one_changes_nothing(proj
     finishes(project, calm)
     os.utime(archive, (10**8, 10**8))
     assert "Nothing to be done" in project.succeed(MANIFEST, TEACHER, *RUN)
-    record("clock skew of an input", 2, 2)
 
 
+@counted("second Snakemake at once")
 def test_a_second_snakemake_is_refused_and_the_first_finishes(project, calm):
     first = start(project, MANIFEST, TEACHER)
     while not list((project.root / ".snakemake" / "locks").glob("*")):
@@ -131,22 +132,21 @@ def test_a_second_snakemake_is_refused_and_the_first_finishes(project, calm):
     assert "Directory cannot be locked" in fails(project, MANIFEST)
     assert first.wait() == 0
     finishes(project, calm)
-    record("second Snakemake at once", 1, 1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_leaves_no_process_and_no_lock(project, calm, number):
-    process = start(project, MANIFEST, TEACHER)
-    while not list((project.root / "logs").rglob("train_teacher.log")):
-        assert process.poll() is None
-        time.sleep(0.05)
-    if number == signal.SIGINT:  # ctrl-C reaches every process of the terminal
-        os.killpg(process.pid, number)
-    else:
-        process.send_signal(number)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=60)
-    assert process.returncode not in (None, 0)
-    assert members(process.pid) == {}
-    finishes(project, calm)
-    record(f"{signal.Signals(number).name} during training", 1, 1)
+    with counted(f"{signal.Signals(number).name} during training"):
+        process = start(project, MANIFEST, TEACHER)
+        while not list((project.root / "logs").rglob("train_teacher.log")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        if number == signal.SIGINT:  # ctrl-C reaches every process of the terminal
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=60)
+        assert process.returncode not in (None, 0)
+        assert members(process.pid) == {}
+        finishes(project, calm)

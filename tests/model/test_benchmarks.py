@@ -67,6 +67,12 @@ def test_search_scaling(bench, given):
     assert "at x4" in out and "| iteration 2 " in out
 
 
+def test_search_shards(bench, given):
+    out = bench("search_shards", *given, "--clips", "2", "--max-new-tokens", "4", "--repeats", "1")
+    rows = [line.split("|")[1:3] for line in out.splitlines() if line.startswith(("| 1 ", "| 16 "))]
+    assert len(rows) == 3 and all(float(seconds) > 0 for _, seconds in rows)
+
+
 def test_translation(bench, given):
     out = bench("translation", *given, "--clips", "3", "--max-new-tokens", "20")
     assert out.count("identical |") == 2 and "differ" not in out

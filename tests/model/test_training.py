@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import Trainer
+from transformers import Trainer, TrainingArguments
 
 from slimspeech.artifacts import write_json
 from slimspeech.collation import Collator
@@ -231,6 +231,22 @@ def test_every_row_is_seen_once_an_epoch_in_an_order_of_the_seed(train, build, r
     assert len(set(map(tuple, first))) > 1  # epochs differ
     assert orders(0) == first
     assert orders(1) != first
+
+
+def test_several_gpus_in_sight_change_no_batch(train, build, monkeypatch):
+    """The Trainer multiplies the batch by the GPUs that it finds."""
+    alone, among_others = build(0), build(0)
+    train(alone)
+
+    usual = TrainingArguments.__post_init__
+
+    def beside_another(arguments):
+        usual(arguments)
+        arguments._n_gpu = 2
+
+    monkeypatch.setattr(TrainingArguments, "__post_init__", beside_another)
+    train(among_others)
+    assert same(weights_of(among_others), weights_of(alone))
 
 
 def test_workspace_is_removed(train, build, tmp_path):

@@ -11,7 +11,7 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 from datasets import Dataset
 from peft import PeftModel
-from transformers import Trainer
+from transformers import Trainer, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from slimspeech.collation import IGNORED, Collator
@@ -71,8 +71,10 @@ class UpdateTrainer(Trainer):
     tried again in smaller micro-batches, with weights, optimiser and order of data as they were.
     """
 
-    def __init__(self, *, micro_batch: int, **arguments: Any):
-        super().__init__(**arguments)
+    def __init__(self, *, micro_batch: int, args: TrainingArguments, **arguments: Any):
+        # One GPU of those in sight: over several the Trainer would make each update larger.
+        args._n_gpu = min(args.n_gpu, 1)
+        super().__init__(args=args, **arguments)
         self.micro_batch = micro_batch
 
     def training_step(
