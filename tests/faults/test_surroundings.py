@@ -148,5 +148,9 @@ def test_a_stopped_run_leaves_no_process_and_no_lock(project, calm, number):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=60)
         assert process.returncode not in (None, 0)
+        for _ in range(100):  # ten seconds to end in
+            if not members(process.pid):
+                break
+            time.sleep(0.1)
         assert members(process.pid) == {}
         finishes(project, calm)
