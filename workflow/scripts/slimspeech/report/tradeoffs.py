@@ -114,7 +114,8 @@ def _chart(
     low, high = min(heights), max(heights)
     margin = 0.08 * (high - low) or 1
     y_scale = alt.Scale(domain=[low - margin, high + margin], nice=False, zero=False)
-    x = alt.X("x:Q", title=x_title, scale=x_scale, axis=alt.Axis(labelSeparation=6))
+    ticks = alt.Axis(tickCount=width // 65)
+    x = alt.X("x:Q", title=x_title, scale=x_scale, axis=ticks)
     y = alt.Y("y:Q", title=y_title, scale=y_scale)
     rows = _rows(points, x_scale.domain, y_scale.domain, width)
     ours = [row for row in rows if not row["published"]]
