@@ -38,7 +38,7 @@ unit: .venv/installed .venv-comet/installed
 faults: export FAULTS_RECORD := $(CURDIR)/.venv/faults.jsonl
 faults: .venv/installed
 	@rm -f $(FAULTS_RECORD)
-	$(BIN)/pytest -m "faults or workflow" tests/faults
+	$(BIN)/pytest -m "" tests/faults
 	@$(BIN)/python tests/faults/fault_table.py $(FAULTS_RECORD)
 
 .venv/installed: envs/venv.lock

@@ -24,7 +24,7 @@ from peft import LoraConfig
 from safetensors.torch import save_file
 from tqdm import tqdm
 
-from slimspeech import checkpoints
+from slimspeech import checkpoints, skeletons
 from slimspeech.disk import require_space
 from slimspeech.footprint import count_weights, predicted_bytes
 from slimspeech.footprint import full_size as full_config
@@ -55,7 +55,7 @@ def make_teacher(folder: Path, tiny: bool) -> Path:
 
     def write(partial: Path) -> None:
         writer = checkpoints.ShardWriter(partial)
-        for name, shape in tqdm(checkpoints.shapes(config).items(), desc="Make teacher"):
+        for name, shape in tqdm(skeletons.shapes(config).items(), desc="Make teacher"):
             weight = torch.zeros(shape, dtype=torch.bfloat16)
             if len(shape) > 1:
                 for piece in weight.view(-1).split(PIECE):
@@ -83,12 +83,12 @@ def make_adapter(folder: Path, tiny: bool) -> Path:
     """A random adapter on every linear layer but the output head, in fp32, as training leaves."""
     config = checkpoints.read_config(folder / "pruned")
     random = torch.Generator().manual_seed(1)
-    found, rank = checkpoints.shapes(config), 4 if tiny else RANK
+    found, rank = skeletons.shapes(config), 4 if tiny else RANK
     weights, targets = {}, set()
-    for name, module in checkpoints.skeleton(config).named_modules():
+    for name, module in skeletons.skeleton(config).named_modules():
         if not isinstance(module, torch.nn.Linear) or name == "lm_head":
             continue
-        out, width = found[checkpoints.stored_name(f"{name}.weight")]
+        out, width = found[skeletons.stored_name(f"{name}.weight")]
         targets.add(name.rpartition(".")[2])
         for key, shape in (("lora_A", (rank, width)), ("lora_B", (out, rank))):
             matrix = torch.empty(shape).normal_(std=STD, generator=random)

@@ -27,12 +27,19 @@ def is_made_here(path):
 
 
 def read_layer_count(model):
-    """Decoder layers by the model's config.json; None where it is not there yet or does not say."""
+    """Decoder layers by the model's config.json; None where it is not there yet or does not say.
+
+    What is wrong with a config, the first job that opens the model tells.
+    """
     path = os.path.join(model, "config.json")
     if not os.path.isfile(path):
         return None
-    with open(path, encoding="utf-8") as file:
-        return json.load(file).get("text_config", {}).get("num_hidden_layers")
+    try:
+        with open(path, encoding="utf-8") as file:
+            count = json.loads(file.read(2**22))["text_config"]["num_hidden_layers"]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return None
+    return count if type(count) is int else None
 
 
 def get_name_problems():

@@ -13,70 +13,27 @@ from pathlib import Path
 
 import psutil
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
-from transformers import (
-    AutoConfig,
-    BitsAndBytesConfig,
-    PretrainedConfig,
-    Qwen2AudioForConditionalGeneration,
-)
+from transformers import BitsAndBytesConfig, PretrainedConfig
 
 from slimspeech import four_bit_embedding, qwen2audio
-from slimspeech.artifacts import read_json, write_json
+from slimspeech.artifacts import write_json
 from slimspeech.disk import require_space
 from slimspeech.errors import InputError
+from slimspeech.fitting import require_weights
+from slimspeech.model_directory import INDEX, LOADER, check_directory
+from slimspeech.qwen2audio import read_config
+from slimspeech.skeletons import shapes
 
 logger = logging.getLogger(__name__)
 
-LOADER = "load_student.py"
-INDEX = "model.safetensors.index.json"
 SHARD_BYTES = 10**9  # a larger tensor (the embedding of the 7B) is a file of its own
 ROOM_TO_RUN = 2 * 10**9  # bytes beside the weights, to run one prompt
 
-# The beginning of a module's name, and what stands for it in the files.
-STORED = {
-    "lm_head.": "language_model.lm_head.",
-    "model.language_model.": "language_model.model.",
-    "model.audio_tower.": "audio_tower.",
-    "model.multi_modal_projector.": "multi_modal_projector.",
-}
-
 Change = Callable[[str, Tensor], Mapping[str, Tensor]]
-
-
-def stored_name(name: str) -> str:
-    """The name in the files of a parameter, such as model.audio_tower.conv1.weight."""
-    for module, stored in STORED.items():
-        if name.startswith(module):
-            return stored + name.removeprefix(module)
-    raise KeyError(name)
-
-
-def read_config(directory: str | Path) -> PretrainedConfig:
-    """Raises InputError if there is no model."""
-    qwen2audio.check_directory(directory)
-    return AutoConfig.from_pretrained(directory)
-
-
-def skeleton(config: PretrainedConfig) -> Qwen2AudioForConditionalGeneration:
-    """The model of a config without its weights: shapes alone, on the meta device."""
-    with torch.device("meta"):
-        return Qwen2AudioForConditionalGeneration(config)
-
-
-def shapes(config: PretrainedConfig) -> dict[str, torch.Size]:
-    """Shape of every tensor that a checkpoint of this config holds, before quantisation."""
-    state = skeleton(config).state_dict()
-    return {stored_name(name): tensor.shape for name, tensor in state.items()}
-
-
-def linear_weights(config: PretrainedConfig) -> list[str]:
-    """Names of the weight matrices of all linear layers, the output head's among them."""
-    modules = skeleton(config).named_modules()
-    return [stored_name(f"{name}.weight") for name, m in modules if isinstance(m, nn.Linear)]
 
 
 class Checkpoint:
@@ -85,24 +42,12 @@ class Checkpoint:
     def __init__(self, directory: str | Path):
         """Raises InputError if there is no model, or a file of it is missing or damaged."""
         self.directory = Path(directory)
-        qwen2audio.check_directory(self.directory)
-        self._files = self._find()
+        self._stored = check_directory(self.directory)
 
     def require(self, expected: Mapping[str, Sequence[int]]) -> None:
         """Raises InputError unless every expected tensor is there in its shape."""
-        strangers = sorted(self._files.keys() - expected.keys())
-        wrong = [name for name in expected if name not in self._files]
-        for name in expected.keys() & self._files.keys():
-            with safe_open(self._files[name], framework="pt") as file:
-                if list(file.get_slice(name).get_shape()) != list(expected[name]):
-                    wrong.append(name)
-        if wrong:
-            raise InputError(
-                f"{self.directory}: the weights do not fit the config: {len(wrong)} missing or of "
-                f"another shape, such as {wrong[0]}; the checkpoint is incomplete, make or "
-                "download it again"
-            )
-        if strangers:
+        require_weights(self.directory, self._stored, expected, packed=False)
+        if strangers := sorted(self._stored.keys() - expected.keys()):
             logger.warning(
                 "%s: %d tensors are not the model's and are left out, such as %s",
                 self.directory,
@@ -113,32 +58,12 @@ class Checkpoint:
     def read(self, name: str, dtype: torch.dtype = torch.bfloat16) -> Tensor:
         """Raises InputError if a number of the tensor is not finite."""
         # The file is opened for this tensor alone: what was read of an open one stays in memory.
-        with safe_open(self._files[name], framework="pt") as file:
+        path = self._stored[name].path
+        with safe_open(path, framework="pt") as file:
             tensor = file.get_tensor(name).to(dtype)
         if not all(map(torch.isfinite, torch.aminmax(tensor))):
-            raise InputError(
-                f"{self._files[name]}: {name} holds values that are not numbers; make it again"
-            )
+            raise InputError(f"{path}: {name} holds values that are not numbers; make it again")
         return tensor
-
-    def _find(self) -> dict[str, Path]:
-        index = self.directory / INDEX
-        if index.is_file():
-            listed = read_json(index)["weight_map"]
-            files = sorted({self.directory / file for file in listed.values()})
-        else:
-            files = sorted(self.directory.glob("model*.safetensors"))
-        found = {}
-        for path in files:
-            if not path.is_file():
-                raise InputError(f"{path}: missing, though the index names it; download it again")
-            try:
-                with safe_open(path, framework="pt") as file:
-                    found |= dict.fromkeys(file.keys(), path)
-            except SafetensorError as error:
-                problem = f"{path}: not a whole safetensors file ({error}); make it again"
-                raise InputError(problem) from error
-        return found
 
 
 class ShardWriter:

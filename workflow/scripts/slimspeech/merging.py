@@ -5,18 +5,18 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from peft.tuners.lora import Linear
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from slimspeech.checkpoints import read_config, rewrite, skeleton, stored_name
+from slimspeech.checkpoints import rewrite
 from slimspeech.errors import InputError
 from slimspeech.footprint import four_bit_weights, predicted_bytes
+from slimspeech.model_directory import ADAPTER_WEIGHTS, check_adapter
 from slimspeech.quantization import round_to_nf4
-from slimspeech.qwen2audio import device
+from slimspeech.qwen2audio import device, read_config
+from slimspeech.skeletons import skeleton, stored_name
 
-WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
 
 
@@ -49,12 +49,13 @@ def _read_adapter(
     config: PretrainedConfig, directory: str | Path
 ) -> dict[str, tuple[Tensor, Tensor, float]]:
     """By name of the weight that it belongs to: A (r, in), B (out, r) in fp32, and the scaling."""
+    check_adapter(directory)
     settings = LoraConfig.from_pretrained(directory)
     if settings.use_dora or settings.lora_bias or settings.bias != "none":
         raise InputError(f"{directory}: DoRA or trained biases cannot be merged; train plain LoRA")
     model = get_peft_model(skeleton(config), settings)
     expected = get_peft_model_state_dict(model, save_embedding_layers=False)
-    stored = _load(Path(directory, WEIGHTS))
+    stored = load_file(Path(directory, ADAPTER_WEIGHTS))
     strangers = sorted(stored.keys() ^ expected.keys()) or sorted(
         name for name, tensor in expected.items() if tensor.shape != stored[name].shape
     )
@@ -84,13 +85,3 @@ def _read_adapter(
         for name, layer in model.named_modules()
         if isinstance(layer, Linear)
     }
-
-
-def _load(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise InputError(f"{path}: no adapter there; make it again")
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        problem = f"{path}: not a whole safetensors file ({error}); make it again"
-        raise InputError(problem) from error

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from jinja2 import TemplateError
 from transformers import ProcessorMixin
 
 from slimspeech import languages
+from slimspeech.errors import InputError
 
 # Ends every turn of the ChatML template that Qwen2-Audio-Instruct was trained on, and here a
 # translation after a plain prompt too: all Qwen2 tokenizers have it as one token.
@@ -55,4 +57,12 @@ class Prompt:
                 "content": [{"type": "audio"}, {"type": "text", "text": self.request(pair)}],
             },
         ]
-        return processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        try:
+            return processor.apply_chat_template(
+                messages, add_generation_prompt=True, tokenize=False
+            )
+        except (TemplateError, TypeError, ValueError) as error:
+            raise InputError(
+                f"the model's chat template cannot lay out the prompt ({error}); copy it from the "
+                "model that these weights come from, or set prompt.template: plain"
+            ) from error

@@ -7,9 +7,11 @@ from pathlib import Path
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
-from slimspeech.checkpoints import as_it_is, read_config, rewrite, shapes
+from slimspeech.checkpoints import as_it_is, rewrite
 from slimspeech.errors import InputError
 from slimspeech.footprint import predicted_bytes
+from slimspeech.qwen2audio import read_config
+from slimspeech.skeletons import shapes
 
 LAYERS = "language_model.model.layers."
 

@@ -11,6 +11,7 @@ import torch
 from bitsandbytes.nn import Linear4bit
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from peft.tuners.lora import LoraLayer
 from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -49,12 +50,18 @@ def add_adapter(model: PreTrainedModel, lora: LoraSettings, seed: int) -> PeftMo
 
 
 def save_adapter(model: PeftModel, directory: str | Path) -> None:
-    """save_pretrained(), and the same bytes each time: peft holds the names of modules as a set."""
+    """save_pretrained(), and the same bytes each time: peft holds the names of modules as a set.
+
+    A pattern becomes the names it stands for: no pattern is run of an adapter that is read.
+    """
     model.save_pretrained(directory)
     path = Path(directory, "adapter_config.json")
     config = read_json(path)
-    if isinstance(config["target_modules"], list):
-        write_json(path, config | {"target_modules": sorted(config["target_modules"])})
+    modules = config["target_modules"]
+    if isinstance(modules, str):
+        inside = model.get_base_model().named_modules()
+        modules = [name for name, module in inside if isinstance(module, LoraLayer)]
+    write_json(path, config | {"target_modules": sorted(modules)})
 
 
 def fine_tune(
