@@ -2,6 +2,7 @@
 # make report the report of what CONFIG has so far, after a run that failed
 # make test   lint and all tests
 # make faults the whole fault suite, ten minutes or more, and its table (docs/reliability.md)
+# make pictures  docs/rulegraph.svg anew, by Graphviz (apt-get install graphviz)
 # All first make .venv from envs/venv.lock. Variables: PYTHON, PIP_FLAGS, CONFIG, CORES.
 # COMET has an environment of its own, .venv-comet, made by `make test` and by a run that asks for
 # COMET; `make .venv-comet/installed` makes it before.
@@ -15,7 +16,7 @@ BIN := .venv/bin
 # One job at a time on the GPU; without a GPU nothing is limited by it.
 LIMITS := $(if $(shell command -v nvidia-smi),--resources gpu=1)
 
-.PHONY: run report test lint unit faults lock
+.PHONY: run report test lint unit faults pictures lock
 
 run: .venv/installed
 	$(BIN)/snakemake --cores $(CORES) $(LIMITS) --configfile $(CONFIG)
@@ -40,6 +41,10 @@ faults: .venv/installed
 	@rm -f $(FAULTS_RECORD)
 	$(BIN)/pytest -m "" tests/faults
 	@$(BIN)/python tests/faults/fault_table.py $(FAULTS_RECORD)
+
+# tred leaves out the arrows that follow from others.
+pictures: .venv/installed
+	$(BIN)/snakemake --forceall --rulegraph | tred | dot -Tsvg > docs/rulegraph.svg
 
 .venv/installed: envs/venv.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed") if sys.version_info < (3, 11) else None'

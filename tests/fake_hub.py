@@ -1,5 +1,7 @@
 """What small servers share that answer on this machine as the Hugging Face Hub does."""
 
+import hashlib
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,3 +36,40 @@ def serve(handler: type[HubHandler]) -> Iterator[str]:
         http.shutdown()
         thread.join()
         http.server_close()
+
+
+class ModelHandler(HubHandler):
+    """A repository with the files of `served`, by name; what was fetched is listed in `asked`."""
+
+    served: dict[str, bytes]
+    asked: list[str]
+
+    def do_GET(self):
+        place = self.path.partition("?")[0]
+        if place.startswith("/api/") and "/tree/" in place:
+            files = [
+                {"type": "file", "path": name, "size": len(data), "oid": self.etag(name)}
+                for name, data in self.served.items()
+            ]
+            self.answer(200, json.dumps(files).encode())
+        elif place.startswith("/api/"):
+            files = [{"rfilename": name, "size": len(data)} for name, data in self.served.items()]
+            info = {"id": "some/model", "sha": COMMIT, "siblings": files}
+            self.answer(200, json.dumps(info).encode())
+        else:
+            name = place.partition(f"/resolve/{COMMIT}/")[2]
+            self.asked.append(name)
+            self.answer(200, self.served[name], ETag=f'"{self.etag(name)}"')
+
+    do_HEAD = do_GET
+
+    def etag(self, name: str) -> str:
+        return hashlib.sha1(self.served[name]).hexdigest()
+
+
+@contextmanager
+def serve_model(files: dict[str, bytes]) -> Iterator[tuple[str, list[str]]]:
+    """The URL of a Hub with one model, and the names of the files that were asked for."""
+    asked: list[str] = []
+    with serve(type("ThisHandler", (ModelHandler,), {"served": files, "asked": asked})) as url:
+        yield url, asked

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import yaml
-from fake_hub import COMMIT, HubHandler, serve
+from fake_hub import COMMIT, serve_model
 from fault_child import GIVEN, REFUSED, run_alone
 from fault_record import counted
 from hostile_models import ADAPTERS, CONFIGS, FILES, PACKED, PICKLE, TEMPLATES, WEIGHTS, Evil
@@ -205,32 +205,6 @@ def test_a_packed_model_and_an_adapter_that_are_sound_are_read(packed, adapter, 
 # Models of the Hub.
 
 
-class Handler(HubHandler):
-    """A repository with the files of `served`, by their name."""
-
-    served: dict[str, bytes] = {}
-
-    def do_GET(self):
-        place = self.path.partition("?")[0]
-        if place.startswith("/api/") and "/tree/" in place:
-            files = [self.entry(name) for name in self.served]
-            self.answer(200, json.dumps(files).encode())
-        elif place.startswith("/api/"):
-            siblings = [
-                {"rfilename": name, "size": len(data)} for name, data in self.served.items()
-            ]
-            info = {"id": "some/model", "sha": COMMIT, "siblings": siblings}
-            self.answer(200, json.dumps(info).encode())
-        else:
-            name = place.partition(f"/resolve/{COMMIT}/")[2]
-            self.answer(200, self.served[name], ETag=f'"{abs(hash(name))}"')
-
-    do_HEAD = do_GET
-
-    def entry(self, name: str) -> dict:
-        return {"type": "file", "path": name, "size": len(self.served[name]), "oid": name}
-
-
 def sound() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in BASE.iterdir()}
 
@@ -249,8 +223,7 @@ PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.jinja"]  # as rule download_b
 
 
 def fetch(folder: Path, more: dict[str, bytes]) -> None:
-    handler = type("ThisHandler", (Handler,), {"served": sound() | more})
-    with serve(handler) as url:
+    with serve_model(sound() | more) as (url, _):
         download_snapshot("some/model", COMMIT, folder, "model", PATTERNS, endpoint=url)
 
 

@@ -97,12 +97,16 @@ TYPES = {
 # What a LoRA adapter's settings may say; the rest has to be off, or as peft has it by default.
 ADAPTER_SETTINGS = frozenset(
     {
-        *("base_model_name_or_path", "bias", "inference_mode", "init_lora_weights", "lora_alpha"),
+        *("base_model_name_or_path", "bias", "inference_mode", "lora_alpha"),
         *("lora_bias", "lora_dropout", "peft_type", "peft_version", "r", "revision"),
         *("target_modules", "task_type", "use_dora", "use_rslora"),
     }
 )
-ADAPTER_DEFAULTS = {"megatron_core": "megatron.core", "qalora_group_size": 16}
+ADAPTER_DEFAULTS = {
+    "init_lora_weights": True,
+    "megatron_core": "megatron.core",
+    "qalora_group_size": 16,
+}
 
 
 def check_directory(directory: str | Path, name: str | None = None) -> dict[str, Stored]:
