@@ -25,9 +25,10 @@ from transformers import (
 )
 
 from slimspeech import four_bit_embedding, qwen2audio
-from slimspeech.artifacts import read_json, write_json
+from slimspeech.artifacts import read_json, write_directory, write_json
 from slimspeech.disk import require_space
 from slimspeech.errors import InputError
+from slimspeech.generation_config import write_generation_config
 
 logger = logging.getLogger(__name__)
 
@@ -230,7 +231,7 @@ def rewrite(
         write_rest(source, partial, config)
         try_if_it_fits(partial)
 
-    qwen2audio.write_directory(target, write)
+    write_directory(target, write)
 
 
 def return_freed_memory() -> None:
@@ -253,10 +254,9 @@ def as_it_is(name: str, tensor: Tensor) -> dict[str, Tensor]:
 def write_rest(source: str | Path, directory: Path, config: PretrainedConfig) -> None:
     """Everything of a model but its weights: config (bfloat16), processor, settings."""
     write_config(config, directory)
-    qwen2audio.load_processor(source).save_pretrained(directory)
-    settings = Path(source, "generation_config.json")
-    if settings.is_file():
-        shutil.copy(settings, directory)
+    processor = qwen2audio.load_processor(source)
+    processor.save_pretrained(directory)
+    write_generation_config(source, directory, processor)
     if hasattr(config, four_bit_embedding.MARK):
         shutil.copy(four_bit_embedding.__file__, directory / LOADER)
 
