@@ -26,12 +26,16 @@ def written(source: Path, processor) -> tuple[bytes, GenerationConfig]:
     target = source / "packed"
     target.mkdir()
     write_generation_config(source, target, processor)
-    return (target / "generation_config.json").read_bytes(), GenerationConfig.from_pretrained(target)
+    return (target / "generation_config.json").read_bytes(), GenerationConfig.from_pretrained(
+        target
+    )
 
 
 @pytest.fixture
 def ends(processor) -> set[int]:
-    return {processor.tokenizer.convert_tokens_to_ids(text) for text in ("<|im_end|>", "<|endoftext|>")}
+    return {
+        processor.tokenizer.convert_tokens_to_ids(text) for text in ("<|im_end|>", "<|endoftext|>")
+    }
 
 
 def test_sampling_and_penalties_go(processor, ends, tmp_path):

@@ -1,4 +1,4 @@
-"""The generation_config.json of a model directory, so that others decode as the scores were made."""
+"""generation_config.json of a model directory: others decode as the scores were made."""
 
 import shutil
 from pathlib import Path
