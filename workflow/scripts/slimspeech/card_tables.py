@@ -5,7 +5,8 @@ from typing import Any
 
 from slimspeech.metrics import METRICS
 from slimspeech.release import TEACHER
-from slimspeech.tables import COMET_DIGITS, MISSING, TITLES, aligned, decimal_units
+from slimspeech.tables import COMET_DIGITS, MISSING, TITLES, aligned
+from slimspeech.units import file_size, weight_count
 
 Facts = Mapping[str, Any]
 
@@ -21,16 +22,6 @@ DATA_TITLES = {
     "distilled": "translations by the teacher",
     "out_of_domain": "out-of-domain speech",
 }
-
-
-def weights(count: float) -> str:
-    """Such as 8.40 B."""
-    return decimal_units(count, ["", "K", "M", "B"])
-
-
-def file_size(count: float) -> str:
-    """Such as 2.78 MB."""
-    return decimal_units(count, ["B", "kB", "MB", "GB"])
 
 
 def score_table(facts: Facts) -> str:
@@ -75,7 +66,7 @@ def size_table(facts: Facts) -> str:
         [
             _system(facts, system),
             str(size["decoder_layers"]),
-            weights(size["weights"]),
+            weight_count(size["weights"]),
             file_size(size["bytes"]),
             f"{100 * size['bytes'] / base['bytes']:.1f} %" if base else MISSING,
             "NF4" if size["quantization"] == "nf4" else MISSING,
@@ -89,7 +80,7 @@ def part_table(size: Mapping[str, Any]) -> str:
     rows = [
         [
             PART_TITLES.get(part, part),
-            weights(size["weights_by_part"][part]),
+            weight_count(size["weights_by_part"][part]),
             file_size(count),
             ", ".join(size["dtypes_by_part"].get(part, [])),
         ]

@@ -10,9 +10,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from slimspeech import card_tables, languages
 from slimspeech.card_snippet import REQUIREMENTS, needs_loader, snippet
-from slimspeech.card_tables import Facts, file_size, title, weights
+from slimspeech.card_tables import Facts, title
 from slimspeech.metrics import METRICS
 from slimspeech.release import MINI_BASE
+from slimspeech.units import file_size, weight_count
 
 TEMPLATE = "model_card.md.j2"
 TASK = "audio-text-to-text"  # what the Hub has Qwen2-Audio under
@@ -41,7 +42,7 @@ def model_card(facts: Facts) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"count": weights, "bytes": file_size}
+    environment.filters |= {"count": weight_count, "bytes": file_size}
     text = environment.get_template(TEMPLATE).render(**_parts(facts))
     return f"---\n{metadata(facts).to_yaml()}\n---\n\n{text}"
 
