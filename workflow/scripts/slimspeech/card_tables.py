@@ -113,24 +113,36 @@ def speed_table(facts: Facts) -> str:
 
 
 def recipe_table(facts: Facts) -> str:
-    recipe, size = facts["recipe"], facts["size"]
-    rows = [["teacher", _teacher(facts["teacher"])]]
+    rows = recipe_steps(facts["recipe"], facts["teacher"], facts["size"])
+    return text_table(["step", "what"], rows)
+
+
+def recipe_steps(recipe: Facts, teacher: Facts, size: Facts) -> list[tuple[str, str]]:
+    """What was done to make a student, step by step: names and sentences.
+
+    recipe, teacher: of the config. size: size.json of the student.
+    """
+    steps = [("teacher", _teacher(teacher))]
     if recipe["layers_removed"]:
         places = {"middle": "from the middle of the stack", "last": "from its end"}
         how = places.get(recipe["criterion"], f"by the criterion `{recipe['criterion']}`")
-        rows.append(["layers", f"{recipe['layers_removed']} of the decoder's removed, {how}"])
-    rows += [
-        [f"stage {number}, {stage['method']}", _stage(stage)]
+        steps.append(("layers", f"{recipe['layers_removed']} of the decoder's removed, {how}"))
+    steps += [
+        (f"stage {number}, {stage['method']}", _stage(stage))
         for number, stage in enumerate(recipe["stages"], start=1)
     ]
+    return [*steps, ("packed", _packed(size))]
+
+
+def _packed(size: Facts) -> str:
     four_bit = [
         PART_TITLES.get(part, part)
         for part, dtypes in size["dtypes_by_part"].items()
         if "nf4" in dtypes
     ]
-    packed = f"4-bit NF4, double quantisation: {', '.join(four_bit)}; the rest bfloat16"
-    rows.append(["packed", packed if four_bit else "bfloat16, not quantised"])
-    return text_table(["step", "what"], rows)
+    if not four_bit:
+        return "bfloat16, not quantised"
+    return f"4-bit NF4, double quantisation: {', '.join(four_bit)}; the rest bfloat16"
 
 
 def _teacher(teacher: Mapping[str, Any]) -> str:
