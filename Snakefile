@@ -21,6 +21,7 @@ include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/cost.smk"
 include: "workflow/rules/submission.smk"
 include: "workflow/rules/comet.smk"
+include: "workflow/rules/release.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -25,13 +25,14 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from slimspeech import checkpoints, skeletons
+from slimspeech.artifacts import write_directory
 from slimspeech.disk import require_space
 from slimspeech.footprint import count_weights, predicted_bytes
 from slimspeech.footprint import full_size as full_config
 from slimspeech.merging import merge_adapter
 from slimspeech.packing import pack
 from slimspeech.pruning import prune_checkpoint
-from slimspeech.qwen2audio import load_for_inference, load_processor, write_directory
+from slimspeech.qwen2audio import load_for_inference, load_processor
 from slimspeech.size import measure_size
 
 SMALLEST = {"embedding": "nf4", "head": "nf4"}

@@ -198,6 +198,22 @@ def get_comet_problems():
             )
 
 
+def get_release_problems():
+    """A licence of one's own that is not named and linked, as the Hub wants it."""
+    release = config["release"]
+    told = release["license_name"] and release["license_link"]
+    if release["license"] == "other" and not told:
+        yield (
+            "release.license: other stands for a licence that the Hub has no name for; give "
+            "release.license_name and release.license_link too"
+        )
+    if release["license"] != "other" and (release["license_name"] or release["license_link"]):
+        yield (
+            "release.license_name, release.license_link: they belong to release.license: other; "
+            "leave them out, or change release.license to that"
+        )
+
+
 def check_config():
     """What the schema cannot say. Every problem is told, one a line."""
     problems = [
@@ -208,6 +224,7 @@ def check_config():
         *get_pruning_problems(),
         *get_recipe_problems(),
         *get_comet_problems(),
+        *get_release_problems(),
     ]
     if problems:
         raise WorkflowError(*(f"config: {problem}" for problem in problems))

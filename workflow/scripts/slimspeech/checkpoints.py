@@ -20,10 +20,11 @@ from tqdm import tqdm
 from transformers import BitsAndBytesConfig, PretrainedConfig
 
 from slimspeech import four_bit_embedding, qwen2audio
-from slimspeech.artifacts import write_json
+from slimspeech.artifacts import write_directory, write_json
 from slimspeech.disk import require_space
 from slimspeech.errors import InputError
 from slimspeech.fitting import require_weights
+from slimspeech.generation_config import write_generation_config
 from slimspeech.model_directory import INDEX, LOADER, check_directory
 from slimspeech.qwen2audio import read_config
 from slimspeech.skeletons import shapes
@@ -155,7 +156,7 @@ def rewrite(
         write_rest(source, partial, config)
         try_if_it_fits(partial)
 
-    qwen2audio.write_directory(target, write)
+    write_directory(target, write)
 
 
 def return_freed_memory() -> None:
@@ -178,10 +179,9 @@ def as_it_is(name: str, tensor: Tensor) -> dict[str, Tensor]:
 def write_rest(source: str | Path, directory: Path, config: PretrainedConfig) -> None:
     """Everything of a model but its weights: config (bfloat16), processor, settings."""
     write_config(config, directory)
-    qwen2audio.load_processor(source).save_pretrained(directory)
-    settings = Path(source, "generation_config.json")
-    if settings.is_file():
-        shutil.copy(settings, directory)
+    processor = qwen2audio.load_processor(source)
+    processor.save_pretrained(directory)
+    write_generation_config(source, directory, processor)
     if hasattr(config, four_bit_embedding.MARK):
         shutil.copy(four_bit_embedding.__file__, directory / LOADER)
 

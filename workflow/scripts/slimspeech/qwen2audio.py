@@ -1,7 +1,5 @@
 """Load, save and describe Qwen2-Audio models. Weights are safetensors; no code comes from data."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +16,7 @@ from transformers import (
     Qwen2AudioProcessor,
 )
 
+from slimspeech.artifacts import write_directory
 from slimspeech.chat_templates import check_template
 from slimspeech.encoder import allow_short
 from slimspeech.errors import InputError
@@ -136,20 +135,6 @@ def try_model(directory: str | Path) -> None:
     )
     if not torch.isfinite(model(**batch).logits).all():
         raise RuntimeError(f"{directory}: the model gives logits that are not numbers")
-
-
-def write_directory(directory: str | Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a sibling directory, and put it in place when it is complete."""
-    directory = Path(directory)
-    partial = directory.with_name(f".{directory.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        write(partial)
-        shutil.rmtree(directory, ignore_errors=True)
-        os.replace(partial, directory)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def read_decoder_layers(directory: str) -> int:
