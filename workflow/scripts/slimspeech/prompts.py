@@ -1,12 +1,17 @@
 """The translation prompt: in the model's own chat template, or plain, for a model without one."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from jinja2 import TemplateError
-from transformers import ProcessorMixin
 
 from slimspeech import languages
 from slimspeech.errors import InputError
+
+if TYPE_CHECKING:  # what a prompt says is known without the library, which is slow to import
+    from transformers import ProcessorMixin
 
 # Ends every turn of the ChatML template that Qwen2-Audio-Instruct was trained on, and here a
 # translation after a plain prompt too: all Qwen2 tokenizers have it as one token.
@@ -26,7 +31,7 @@ class Prompt:
     template: str = "chat"
 
     @classmethod
-    def of(cls, prompt: dict[str, str], names: dict[str, str]) -> "Prompt":
+    def of(cls, prompt: dict[str, str], names: dict[str, str]) -> Prompt:
         """From the config's `prompt` and its `languages`, the names of those we do not know."""
         return cls(languages=names, **prompt)
 

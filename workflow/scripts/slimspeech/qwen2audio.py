@@ -30,10 +30,11 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def device_name() -> str:
-    """ "NVIDIA H100", or "CPU, 2 threads": what a time was measured on."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+def device_name(place: torch.device | None = None) -> str:
+    """ "NVIDIA H100", or "CPU, 2 threads": what a time was measured on, by default device()."""
+    place = place or device()
+    if place.type == "cuda":
+        return torch.cuda.get_device_name(place)
     return f"CPU, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
 
 
@@ -100,11 +101,16 @@ def load_model(
     return allow_any_width(allow_short(model)).eval()
 
 
-def load_for_inference(directory: str, precision: str) -> PreTrainedModel:
-    """A model to translate with, in "fp32" or "bf16". A 4-bit one computes in bfloat16 always."""
+def load_for_inference(
+    directory: str | Path, precision: str, place: torch.device | None = None
+) -> PreTrainedModel:
+    """A model to translate with, in "fp32" or "bf16". A 4-bit one computes in bfloat16 always.
+
+    place: as in load_model().
+    """
     packed = hasattr(read_config(directory), "quantization_config")
     dtype = torch.bfloat16 if packed or precision == "bf16" else torch.float32
-    return load_model(directory, dtype)
+    return load_model(directory, dtype, place=place)
 
 
 def save_model(model: PreTrainedModel, processor: ProcessorMixin, directory: str | Path) -> None:
