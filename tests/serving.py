@@ -57,22 +57,26 @@ class FakeModel:
 
 def served(*identities: str) -> list[ServedModel]:
     """Models by their ids, such as "en-de-A"."""
-    return [
-        ServedModel(
-            directory=Path("/secret") / identity,
-            id=identity,
-            name=identity.split("-", 2)[2],
-            title="English to German",
-            source="en",
-            target=identity.split("-")[1],
-            words=True,
-            layers=4,
-            weights=1000,
-            bytes=2000,
-            quantization="none",
+    titles = {"de": "English to German", "zh": "English to Chinese"}
+    found = []
+    for identity in identities:
+        source, target, name = identity.split("-")
+        found.append(
+            ServedModel(
+                directory=Path("/secret") / identity,
+                id=identity,
+                name=name,
+                title=titles[target],
+                source=source,
+                target=target,
+                words=target == "de",
+                layers=4,
+                weights=1000,
+                bytes=2000,
+                quantization="none",
+            )
         )
-        for identity in identities
-    ]
+    return found
 
 
 def wav_bytes(samples: int) -> bytes:

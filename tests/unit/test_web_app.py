@@ -252,7 +252,7 @@ def test_only_the_pages_own_files_are_given(client):
 
 
 def test_every_answer_carries_the_policy(client):
-    for path in ("/", "/page/serve.js", "/api/models", "/api/jobs/x", "/nowhere"):
+    for path in ("/", "/page/job.js", "/api/models", "/api/jobs/x", "/nowhere"):
         headers = client.get(path).headers
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "unsafe" not in headers["content-security-policy"]

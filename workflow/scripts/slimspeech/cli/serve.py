@@ -5,7 +5,8 @@ import logging
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from slimspeech.cli.options import add_model_options, positive, quiet_libraries
+from slimspeech.cli.console import quiet_libraries
+from slimspeech.cli.options import add_model_options, positive
 from slimspeech.errors import InputError
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
     """0 once it was stopped."""
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise InputError(
-            f"serve needs {', '.join(missing)}: pip install 'slimspeech[serve]' brings what it needs"
+            f"serve needs {', '.join(missing)}, which are not installed; "
+            "pip install 'slimspeech[serve]'"
         )
     from slimspeech.web import server
     from slimspeech.web.models import describe
@@ -94,7 +96,8 @@ def run(arguments: argparse.Namespace) -> int:
     with server.bind(arguments.host, arguments.port) as bound:
         for model in models:
             logger.info("%s", _line(model))
-        app = _application(models, arguments)
+        names = (*server.own_names(arguments.host, bound), *arguments.allow_host)
+        app = _application(models, names, arguments)
         if not server.is_loopback(bound):
             logger.warning(
                 "others on the network can reach this server, and nothing asks them who they are; "
@@ -105,18 +108,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _application(models: list["ServedModel"], arguments: argparse.Namespace):
-    with quiet_libraries(False):
+def _application(
+    models: list["ServedModel"], names: tuple[str, ...], arguments: argparse.Namespace
+):
+    with quiet_libraries():
         import torch
 
         from slimspeech.translator import Translator
-        from slimspeech.web import server
         from slimspeech.web.app import Settings, create_app
         from slimspeech.web.loading import Models
         from slimspeech.web.uploads import Limits
 
     def load(model: "ServedModel") -> Translator:
-        with quiet_libraries(False):
+        with quiet_libraries():
             return Translator.load(
                 model.directory,
                 model.target,
@@ -133,7 +137,6 @@ def _application(models: list["ServedModel"], arguments: argparse.Namespace):
         for model in models:
             loader.load(model.id)
     limits = Limits(round(1e6 * arguments.max_upload_mb), 60 * arguments.max_minutes)
-    names = (*server.own_names(arguments.host), *arguments.allow_host)
     return create_app(models, loader, Settings(limits, arguments.max_queue, names))
 
 

@@ -30,8 +30,7 @@ FILES = {
     "elements.js": REPORT / "templates" / "elements.js",
     "diff.js": REPORT / "vendor" / "diff-9.0.0.min.js",
     "serve.css": PAGE / "serve.css",
-    "sound.js": PAGE / "sound.js",
-    "serve.js": PAGE / "serve.js",
+    **{name: PAGE / name for name in ("sound.js", "choosing.js", "translations.js", "job.js")},
 }
 RETRY_SECONDS = 10
 

@@ -20,6 +20,7 @@ from slimspeech.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+STOPPING = "The server is stopping"
 UNEXPECTED = "Something went wrong on the server; its terminal tells more"
 
 
@@ -146,7 +147,7 @@ class JobQueue:
         """End every job, so that nobody's stream keeps the server from stopping."""
         self._closed = True
         for job in [*self._waiting, *([self._running] if self._running else [])]:
-            self._end(job, "cancelled", "The server is stopping")
+            self._end(job, "cancelled", STOPPING)
         self._waiting.clear()
 
     @contextlib.contextmanager
@@ -215,6 +216,10 @@ class JobQueue:
 
     def _add(self, job: Job) -> None:
         self._jobs[job.id] = job
+        if self._closed:  # while it was uploaded
+            job.audio.unlink(missing_ok=True)
+            self._end(job, "cancelled", STOPPING)
+            return
         self._waiting.append(job)
         self._tell()
 
@@ -270,10 +275,9 @@ class JobQueue:
             else:
                 continue
             self._log(job, "model", model=model, state="failed", error=errors[-1])
-        if not job.over:
-            logger.info("%.1f s of speech translated by %s", job.seconds, ", ".join(job.models))
         failed = len(errors) == len(job.models)
         self._end(job, "failed" if failed else "done", errors[0] if failed else None)
+        logger.info("%s: %.1f s of speech, %s", job.state, job.seconds, ", ".join(job.models))
 
     async def _run_model(self, job: Job, model: str) -> None:
         if not self._loader.is_loaded(model):
@@ -296,9 +300,7 @@ class JobQueue:
                 text=utterance.text,
             )
         factor = seconds / job.seconds
-        self._log(
-            job, "model", model=model, state="done", seconds=seconds, real_time_factor=factor
-        )
+        self._log(job, "model", model=model, state="done", seconds=seconds, real_time_factor=factor)
 
     async def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

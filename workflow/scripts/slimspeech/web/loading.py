@@ -1,14 +1,18 @@
 """Load each served model once, when it is first asked for, and keep it."""
 
+import copy
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import psutil
 import torch
 
+from slimspeech.audio import SAMPLING_RATE
+from slimspeech.speech_detection import Segment, SegmentationSettings, segment
 from slimspeech.translator import Translator, Utterance
 from slimspeech.web.models import ServedModel
 
@@ -25,8 +29,8 @@ class LoadedModel:
     def translate(self, path: Path, name: str) -> Iterator[Utterance]:
         """As Translator.translate."""
         on_gpu = self.translator.model.device.type == "cuda"
-        held = SHOWN_AFTER_GPU if on_gpu else SHOWN_AFTER_CPU
-        return self.translator.translate(path, name=name, held=held)
+        seconds = SHOWN_AFTER_GPU if on_gpu else SHOWN_AFTER_CPU
+        return self.translator.translate(path, name=name, at_a_time=seconds)
 
 
 class Models:
@@ -46,10 +50,21 @@ class Models:
         """Raises InputError as Translator.load."""
         if model not in self._loaded:
             start = time.perf_counter()
-            self._loaded[model] = LoadedModel(self._load(self._models[model]))
+            translator = self._load(self._models[model])
+            _warm_up(translator)
+            self._loaded[model] = LoadedModel(translator)
             seconds = time.perf_counter() - start
             logger.info("%s loaded in %.1f s; %s", model, seconds, _memory())
         return self._loaded[model]
+
+
+def _warm_up(translator: Translator) -> None:
+    """The first run pays for imports and kernels, which tells nothing of a model's speed."""
+    second = np.zeros(SAMPLING_RATE, dtype=np.float32)
+    list(segment([second], SegmentationSettings()))
+    brief = copy.copy(translator)
+    brief.settings = replace(translator.settings, max_new_tokens=1)
+    brief.translate_segments([Segment(0, 1, second)])
 
 
 def _memory() -> str:

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from slimspeech.errors import InputError
 
 GRACE_SECONDS = 5
+HIGHEST_PORT = 65_535
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -20,6 +21,8 @@ def bind(host: str, port: int) -> socket.socket:
 
     Raises InputError for an address that cannot be had.
     """
+    if not 0 <= port <= HIGHEST_PORT:
+        raise InputError(f"port {port}: ports go from 0 to {HIGHEST_PORT}; give another --port")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, socket.SOCK_STREAM)
@@ -46,9 +49,12 @@ def address(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
-def own_names(host: str) -> tuple[str, ...]:
-    """The names that others on the network may call this machine by."""
-    return tuple({host, socket.gethostname(), socket.getfqdn()})
+def own_names(host: str, bound: socket.socket) -> tuple[str, ...]:
+    """The names besides localhost that browsers may call this machine by."""
+    if is_loopback(bound):
+        return (host,)
+    name = socket.gethostname()
+    return (host, name, f"{name}.local")
 
 
 class _Server(uvicorn.Server):

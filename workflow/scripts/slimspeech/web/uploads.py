@@ -18,7 +18,7 @@ STALLED_SECONDS = 30
 LONGEST_NAME = 100
 # What a form takes beside the file itself: boundaries, headers, the names of the models.
 FORM_BYTES = 100_000
-MOST_FIELDS = 100
+MOST_FIELDS, FIELD_BYTES = 100, 1000
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,9 @@ async def receive_upload(request: Request, path: Path, limits: Limits) -> Upload
         raise too_large
     bounded = Request(request.scope, _bounded(request.receive, allowed, too_large))
     try:
-        async with bounded.form(max_files=1, max_fields=MOST_FIELDS) as form:
+        async with bounded.form(
+            max_files=1, max_fields=MOST_FIELDS, max_part_size=FIELD_BYTES
+        ) as form:
             file = form.get("file")
             if not isinstance(file, UploadFile):
                 raise HTTPException(400, "The form has no audio file in its field `file`")

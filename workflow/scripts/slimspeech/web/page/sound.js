@@ -66,7 +66,7 @@ const startRecording = async () => {
     new Promise((resolve) => {
       recorder.addEventListener("stop", () => {
         for (const track of stream.getTracks()) track.stop();
-        resolve(new File(parts, "recording.webm", { type: recorder.mimeType }));
+        resolve(new File(parts, "recording", { type: recorder.mimeType }));
       });
       recorder.stop();
     });
