@@ -114,17 +114,24 @@ class Translator:
         path: str | Path,
         segmentation: SegmentationSettings = SegmentationSettings(),  # noqa: B008 (frozen)
         name: str | None = None,
+        at_a_time: float | None = None,
     ) -> Iterator[Utterance]:
         """The translation of an audio file, in order, as it is read: memory does not grow with it.
 
-        name stands in messages for the path. Raises InputError as audio.read_blocks.
+        name stands in messages for the path; at_a_time: as in batches(). Raises InputError as
+        audio.read_blocks.
         """
-        for batch in self.batches(self.segments(path, segmentation, name)):
+        for batch in self.batches(self.segments(path, segmentation, name), at_a_time):
             yield from self.translate_segments(batch)
 
-    def batches(self, segments: Iterable[Segment]) -> Iterator[list[Segment]]:
-        """As many segments as are translated at a time: a minute of speech, or ten on a GPU."""
-        limit = HELD_GPU if self.model.device.type == "cuda" else HELD_CPU
+    def batches(
+        self, segments: Iterable[Segment], at_a_time: float | None = None
+    ) -> Iterator[list[Segment]]:
+        """As many segments as are translated at a time: about `at_a_time` seconds of speech, by
+        default a minute, or ten on a GPU."""
+        limit = at_a_time
+        if limit is None:
+            limit = HELD_GPU if self.model.device.type == "cuda" else HELD_CPU
         batch: list[Segment] = []
         held = 0.0
         for heard in segments:

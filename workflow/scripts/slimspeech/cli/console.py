@@ -17,7 +17,7 @@ class _Handler(logging.Handler):
         from tqdm import tqdm
 
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
-        tqdm.write(f"slimspeech: {level}{record.getMessage()}", file=sys.stderr)
+        tqdm.write(f"slimspeech: {level}{self.format(record)}", file=sys.stderr)
 
 
 @contextlib.contextmanager

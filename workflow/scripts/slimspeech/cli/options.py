@@ -44,7 +44,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="segments translated at once (default: auto, what memory holds)",
     )
-    group.add_argument("--threads", type=_positive(int), metavar="N", help="threads of the CPU")
+    group.add_argument("--threads", type=positive(int), metavar="N", help="threads of the CPU")
 
 
 def add_segmentation_options(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +52,7 @@ def add_segmentation_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("segments")
     group.add_argument(
         "--max-segment-seconds",
-        type=_positive(float),
+        type=positive(float),
         default=18.0,
         metavar="S",
         help="longest segment (default: 18, and never more than the model hears at once)",
@@ -90,12 +90,12 @@ def add_subtitle_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("subtitles")
     group.add_argument(
         "--max-line-width",
-        type=_positive(int),
+        type=positive(int),
         metavar="N",
         help="characters to a line (default: 42, or 16 for languages without spaces)",
     )
     group.add_argument(
-        "--max-line-count", type=_positive(int), metavar="N", help="lines at once (default: 2)"
+        "--max-line-count", type=positive(int), metavar="N", help="lines at once (default: 2)"
     )
 
 
@@ -156,10 +156,12 @@ def _batch_size(text: str) -> int | str:
         return text
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text} is neither a number nor auto")
-    return _positive(int)(text)
+    return positive(int)(text)
 
 
-def _positive(kind: type):
+def positive(kind: type):
+    """What reads a number of a kind above 0, for argparse."""
+
     def read(text: str):
         value = kind(text)
         if not value > 0:
