@@ -13,8 +13,8 @@ PIP_FLAGS ?=
 CONFIG ?= config/config.yaml
 CORES ?= all
 BIN := .venv/bin
-# One job at a time on the GPU; without a GPU nothing is limited by it.
-LIMITS := $(if $(shell command -v nvidia-smi),--resources gpu=1)
+# One job at a time on each GPU; without a GPU nothing is limited by it.
+LIMITS = $(if $(shell command -v nvidia-smi),--resources gpu=$(shell $(PYTHON) workflow/scripts/slimspeech/gpu.py))
 
 .PHONY: run report test lint unit faults pictures lock
 

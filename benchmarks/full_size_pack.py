@@ -171,7 +171,7 @@ def take(step: str, folder: Path, tiny: bool) -> None:
     """Do one step in this process, and leave what it cost beside the models."""
     if step.startswith("pack") or step in ("prune", "merge"):
         # What is written is loaded in a step of its own.
-        checkpoints.try_if_it_fits = lambda directory: None
+        checkpoints.try_if_it_fits = lambda directory, memory: None
     begin = time.perf_counter()
     directory = STEPS[step][1](folder, tiny)
     cost = {"seconds": time.perf_counter() - begin, "memory": peak_memory()}

@@ -222,15 +222,18 @@ def test_disk_that_is_too_small(trained, tmp_path, monkeypatch):
         pack(trained[0], tmp_path / "packed")
 
 
-def test_model_too_large_for_the_memory_is_not_run(trained, tmp_path, monkeypatch, caplog):
+@pytest.mark.parametrize(("free", "memory"), [(10**9, 10**12), (10**12, 10**9)])
+def test_model_too_large_for_the_memory_is_not_run(
+    free, memory, trained, tmp_path, monkeypatch, caplog
+):
     def forbidden(directory):
         raise AssertionError("loaded")
 
     monkeypatch.setattr(checkpoints.qwen2audio, "try_model", forbidden)
     monkeypatch.setattr(
-        checkpoints.psutil, "virtual_memory", lambda: type("memory", (), {"available": 10**9})
+        checkpoints.psutil, "virtual_memory", lambda: type("memory", (), {"available": free})
     )
-    pack(trained[0], tmp_path / "packed")
+    pack(trained[0], tmp_path / "packed", memory=memory)
     assert "no prompt was run" in caplog.text
     assert same(read_weights(tmp_path / "packed"), read_weights(tmp_path / "packed"))
 

@@ -1,5 +1,6 @@
 """Merge a LoRA adapter into the weights that it was trained on, one matrix at a time."""
 
+import math
 from pathlib import Path
 
 import torch
@@ -20,13 +21,16 @@ from slimspeech.skeletons import skeleton, stored_name
 PREFIX = "base_model.model."
 
 
-def merge_adapter(model: str | Path, adapter: str | Path, merged: str | Path) -> None:
+def merge_adapter(
+    model: str | Path, adapter: str | Path, merged: str | Path, memory: float = math.inf
+) -> None:
     """Write the bfloat16 model with an adapter that was trained on its 4-bit form.
 
     Every matrix that was 4-bit in training is first rounded to what the adapter saw: of the ways
-    to merge, this stays closest to the model that was trained. Raises InputError as rewrite()
-    does, if adapter matrices are missing, left over, misshapen or zero, and for adapters that are
-    more than LoRA's two matrices a layer.
+    to merge, this stays closest to the model that was trained.
+    memory: bytes it may take to try the result. Raises InputError as rewrite() does, if adapter
+    matrices are missing, left over, misshapen or zero, and for adapters that are more than LoRA's
+    two matrices a layer.
     """
     config = read_config(model)
     rounded = set(four_bit_weights(config, "nf4"))
@@ -42,7 +46,7 @@ def merge_adapter(model: str | Path, adapter: str | Path, merged: str | Path) ->
             weight += (b.to(device()) @ a.to(device())) * scaling  # in fp32, rounded once
         return {name: weight.cpu()}
 
-    rewrite(model, merged, config, change, needed=needed)
+    rewrite(model, merged, config, change, needed=needed, memory=memory)
 
 
 def _read_adapter(

@@ -1,5 +1,6 @@
 """Fine-tuning, full or with adapters on 4-bit weights. Teacher, students and mini base share it."""
 
+import logging
 import math
 import shutil
 import zlib
@@ -22,6 +23,8 @@ from slimspeech.errors import InputError
 from slimspeech.prompts import Prompt
 from slimspeech.settings import LoraSettings, TrainingSettings
 from slimspeech.trainer import Parts, UpdateTrainer, without_compiler
+
+log = logging.getLogger(__name__)
 
 AUDIO_TOKENS_PER_SECOND = 25
 
@@ -201,7 +204,9 @@ def _checkpoint(workspace: str, key: Row) -> str | None:
     for checkpoint in Path(workspace).glob("checkpoint-*"):
         if not (checkpoint / "trainer_state.json").is_file():  # written last
             shutil.rmtree(checkpoint)
-    return get_last_checkpoint(workspace)
+    if found := get_last_checkpoint(workspace):
+        log.info("going on from %s", found)
+    return found
 
 
 def _dataset(rows: list[Row]) -> Dataset:
