@@ -1,6 +1,7 @@
 # make run    the main job of config/config.yaml, then its score table
 # make report the report of what CONFIG has so far, after a run that failed
 # make test   lint and all tests
+# make docs   the documentation as a site, site/index.html
 # make faults the whole fault suite, ten minutes or more, and its table (docs/reliability.md)
 # All first make .venv from envs/venv.lock. Variables: PYTHON, PIP_FLAGS, CONFIG, CORES.
 # COMET has an environment of its own, .venv-comet, made by `make test` and by a run that asks for
@@ -15,7 +16,7 @@ BIN := .venv/bin
 # One job at a time on the GPU; without a GPU nothing is limited by it.
 LIMITS := $(if $(shell command -v nvidia-smi),--resources gpu=1)
 
-.PHONY: run report test lint unit faults lock
+.PHONY: run report test lint unit docs faults lock
 
 run: .venv/installed
 	$(BIN)/snakemake --cores $(CORES) $(LIMITS) --configfile $(CONFIG)
@@ -34,6 +35,9 @@ lint: .venv/installed
 
 unit: .venv/installed .venv-comet/installed
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+docs: .venv/installed
+	$(BIN)/sphinx-build -q -W --keep-going -c docs -d .venv/doctrees . site
 
 faults: export FAULTS_RECORD := $(CURDIR)/.venv/faults.jsonl
 faults: .venv/installed

@@ -22,7 +22,15 @@ include_patterns = [
 # What is never read, so that the search for pages does not walk through models and environments.
 exclude_patterns = [".*", "examples", "logs", "resources", "results", "site", "tests", "workflow"]
 
-extensions = ["sphinx.ext.autodoc", "myst_parser", "sphinx_copybutton", "mathml", "library_pages", "page_links", "plain_docstrings"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "myst_parser",
+    "sphinx_copybutton",
+    "mathml",
+    "library_pages",
+    "page_links",
+    "plain_docstrings",
+]
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
@@ -34,6 +42,8 @@ autodoc_preserve_defaults = True
 maximum_signature_line_length = 80
 add_module_names = False
 toc_object_entries_show_parents = "hide"
+
+highlight_language = "text"
 
 html_math_renderer = "mathml"
 html_theme = "furo"
