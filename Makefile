@@ -30,7 +30,7 @@ test: lint unit
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakefmt --check workflow
 	$(BIN)/snakemake --lint
 
 unit: .venv/installed .venv-comet/installed

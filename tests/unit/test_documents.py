@@ -69,7 +69,10 @@ def test_scripts_and_their_options_exist(command: Command):
 
 
 def test_every_rule_is_described_and_every_described_rule_exists():
-    files = [REPOSITORY / "Snakefile", *(REPOSITORY / "workflow" / "rules").glob("*.smk")]
+    files = [
+        REPOSITORY / "workflow" / "Snakefile",
+        *(REPOSITORY / "workflow" / "rules").glob("*.smk"),
+    ]
     rules = {
         name
         for file in files
