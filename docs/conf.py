@@ -39,7 +39,7 @@ autodoc_default_options = {"members": True, "undoc-members": True, "member-order
 autodoc_inherit_docstrings = False
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
-maximum_signature_line_length = 80
+maximum_signature_line_length = 120
 add_module_names = False
 toc_object_entries_show_parents = "hide"
 
