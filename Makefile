@@ -1,6 +1,7 @@
 # make run    the main job of config/config.yaml, then its score table
 # make report the report of what CONFIG has so far, after a run that failed
 # make test   lint and all tests
+# make docs   the documentation as a site, site/index.html
 # make faults the whole fault suite, ten minutes or more, and its table (docs/reliability.md)
 # make pictures  docs/rulegraph.svg anew, by Graphviz (apt-get install graphviz)
 # All first make .venv from envs/venv.lock. Variables: PYTHON, PIP_FLAGS, CONFIG, CORES.
@@ -16,7 +17,7 @@ BIN := .venv/bin
 # One job at a time on each GPU; without a GPU nothing is limited by it.
 LIMITS = $(if $(shell command -v nvidia-smi),--resources gpu=$(shell $(PYTHON) workflow/scripts/slimspeech/gpu.py))
 
-.PHONY: run report test lint unit faults pictures lock
+.PHONY: run report test lint unit docs faults pictures lock
 
 run: .venv/installed
 	$(BIN)/snakemake --cores $(CORES) $(LIMITS) --configfile $(CONFIG)
@@ -35,6 +36,9 @@ lint: .venv/installed
 
 unit: .venv/installed .venv-comet/installed
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+docs: .venv/installed
+	$(BIN)/sphinx-build -q -W --keep-going -c docs -d .venv/doctrees . site
 
 faults: export FAULTS_RECORD := $(CURDIR)/.venv/faults.jsonl
 faults: .venv/installed
