@@ -397,6 +397,7 @@ TEMPLATES: dict[str, Spoil] = {
     "a wide centre": around("{{ 'x'.center(10000000000) }}"),
     "a wide indent": around("{{ 'x\n'|indent(10000000000) }}"),
     "a wide json": around("{{ messages|tojson(indent=10000000000) }}"),
+    "a wide json by position": around("{{ messages|tojson(10000000000) }}"),
     "loops in loops": around(
         "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}"
     ),
