@@ -153,7 +153,7 @@ def renamed(entries: dict[str, Any]) -> None:
 
 
 def index(weight_map: Any) -> Spoil:
-    """An index beside the weights, which become one shard; None stands for its right name."""
+    """The weights as one shard with an index, to whose entries these are added."""
     shard = "model-00001-of-00001.safetensors"
 
     def spoil(directory: Path) -> None:
