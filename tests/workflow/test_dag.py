@@ -130,6 +130,21 @@ def test_results_can_be_asked_for_by_name(planned, target, last):
     assert planned.plan(target)[last] >= 1
 
 
+def test_every_name_in_the_docs_can_be_asked_for(planned):
+    text = (REPOSITORY / "docs" / "steps.md").read_text(encoding="utf-8")
+    table = re.search(r"\| wanted \| name \|\n.*?\n(.*?)\n\n", text, re.S)[1]
+    targets = []
+    for name in re.findall(r"`(.*?)`", table):
+        if name.startswith("..."):  # beside the one before, from where its path differs
+            rest = name.removeprefix(".../")
+            folders = targets[-1].split("/")
+            name = "/".join([*folders[: -len(rest.split("/"))], rest])
+        targets.append(name)
+    assert len(targets) > 20
+    jobs = planned.plan(*targets)
+    assert (jobs["train_teacher"], jobs["pack_student"], jobs["write_report"]) == (2, 4, 1)
+
+
 @pytest.mark.parametrize("name", ["acl6060.zip", "acl6060-hub"])
 def test_acl6060_is_fetched_if_its_path_is_given(planned, config, name):
     config["data"] |= {"archive": f"results/corpora/{name}", "hub": {"revision": "0" * 40}}

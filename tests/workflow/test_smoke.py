@@ -1,6 +1,7 @@
 """The whole workflow for real, on a corpus of seconds: every script, every file, once; and the same
 again as jobs of a real Slurm."""
 
+import base64
 import csv
 import json
 import re
@@ -8,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,45 @@ from smoke_project import RUN, hashes, smoke_project
 pytestmark = pytest.mark.workflow
 
 
+CANARY = "canary4secrets"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tokens in the environment and in the Hub's own file, as a user has them who is logged in."""
+    home = tmp_path_factory.mktemp("hub")
+    (home / "token").write_text(f"hf_file_{CANARY}")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("HF_HOME", str(home))
+        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY", "COMET_API_KEY"):
+            patched.setenv(name, f"{name}_{CANARY}")
+        patched.setenv("HTTPS_PROXY", f"http://me:{CANARY}@127.0.0.1:9")
+        yield
+
+
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory: pytest.TempPathFactory, base_model: Path) -> Project:
     project = smoke_project(tmp_path_factory.mktemp("smoke") / "project", base_model)
-    project.succeed(*RUN)
+    (project.root / "printed.txt").write_text(project.succeed(*RUN), encoding="utf-8")
     return project
+
+
+def leaks(project: Project) -> list[Path]:
+    """Files of a project, and of .snakemake, in whose names or contents a secret is."""
+    files = [path for path in project.root.rglob("*") if path.is_file()]
+    assert any(".snakemake/metadata" in str(path) for path in files)
+    return [
+        path for path in files if CANARY in path.name or CANARY.encode() in path.read_bytes()
+    ] + [path for path in project.root.rglob(f"*{encoded(CANARY)}*")]
+
+
+def encoded(text: str) -> str:
+    """As names of files in .snakemake/metadata are, but for the ends."""
+    return base64.b64encode(text.encode()).decode()[2:-4]
+
+
+def test_no_secret_is_written_or_printed(smoke):
+    assert leaks(smoke) == []
 
 
 def test_the_table_has_every_system(smoke):
@@ -291,8 +327,13 @@ def on_slurm(tmp_path_factory, cluster, base_model) -> Project:
     project = smoke_project(tmp_path_factory.mktemp("on_slurm") / "project", base_model)
     arrays = ("--slurm-array-jobs", "score_layers", "--slurm-keep-successful-logs")
     with cluster.in_use():
-        project.succeed(*RUN[2:], *BY_SLURM, *arrays)
+        printed = project.succeed(*RUN[2:], *BY_SLURM, *arrays)
+    (project.root / "printed.txt").write_text(printed, encoding="utf-8")
     return project
+
+
+def test_no_secret_is_written_or_printed_on_a_cluster(on_slurm):
+    assert leaks(on_slurm) == []
 
 
 def test_jobs_go_through_slurm_each_with_what_its_rule_asks_for(on_slurm, cluster):
