@@ -1,10 +1,14 @@
 """The translation prompt: in the model's own chat template, or plain, for a model without one."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-from transformers import ProcessorMixin
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from slimspeech import languages
+
+if TYPE_CHECKING:  # what a prompt says is known without the library, which is slow to import
+    from transformers import ProcessorMixin
 
 # Ends every turn of the ChatML template that Qwen2-Audio-Instruct was trained on, and here a
 # translation after a plain prompt too: all Qwen2 tokenizers have it as one token.
@@ -24,7 +28,7 @@ class Prompt:
     template: str = "chat"
 
     @classmethod
-    def of(cls, prompt: dict[str, str], names: dict[str, str]) -> "Prompt":
+    def of(cls, prompt: dict[str, str], names: dict[str, str]) -> Prompt:
         """From the config's `prompt` and its `languages`, the names of those we do not know."""
         return cls(languages=names, **prompt)
 

@@ -72,12 +72,17 @@ def load_model(
     return allow_any_width(allow_short(model)).eval()
 
 
-def load_for_inference(directory: str, precision: str) -> PreTrainedModel:
-    """A model to translate with, in "fp32" or "bf16". A 4-bit one computes in bfloat16 always."""
+def load_for_inference(
+    directory: str | Path, precision: str, place: torch.device | None = None
+) -> PreTrainedModel:
+    """A model to translate with, in "fp32" or "bf16". A 4-bit one computes in bfloat16 always.
+
+    place: as in load_model().
+    """
     check_directory(directory)
     packed = hasattr(AutoConfig.from_pretrained(directory), "quantization_config")
     dtype = torch.bfloat16 if packed or precision == "bf16" else torch.float32
-    return load_model(directory, dtype)
+    return load_model(directory, dtype, place=place)
 
 
 def save_model(model: PreTrainedModel, processor: ProcessorMixin, directory: str | Path) -> None:
