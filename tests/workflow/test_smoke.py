@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +16,13 @@ from typing import Any
 
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 from project import Project
 from sacrebleu.metrics import CHRF
 from slurm_cluster import BY_SLURM
 from smoke_project import RUN, hashes, smoke_project
+
+from slimspeech.publishing import plan
 
 pytestmark = pytest.mark.workflow
 
@@ -296,6 +300,53 @@ def test_a_packed_student_loads_with_plain_transformers(smoke, student):
     assert not report["missing_keys"]
     assert any(type(module).__name__ == "Linear4bit" for module in model.modules())
     assert AutoProcessor.from_pretrained(folder).audio_token == "<|AUDIO|>"
+
+
+@pytest.mark.parametrize("student", ["A", "B"])
+def test_a_release_is_whole_and_tells_what_was_measured(smoke, student):
+    folder = smoke.root / "results" / "smoke" / "en-de"
+    release = folder / "students" / student / "release"
+    chosen = plan(release, "somebody/student")
+    assert {"README.md", "slimspeech.json", "model.safetensors"} < {f.name for f in chosen.files}
+    assert (release / "model.safetensors").samefile(release.parent / "packed" / "model.safetensors")
+
+    facts = read_json(release / "slimspeech.json")
+    measured = folder / "evaluation"
+    assert facts["size"] == read_json(measured / student / "size.json")
+    assert facts["cost"] == read_json(measured / student / "cost.json")
+    compared = read_json(measured / "comparison.json")["systems"]
+    assert set(facts["scores"]) == {"base", "teacher", student}
+    for system, metrics in facts["scores"].items():
+        for metric, found in metrics.items():
+            assert found.items() <= compared[system][metric].items()
+    criterion = {"A": "iter_00", "B": "shortlist/iter_01"}[student]
+    layers = read_json(folder / "pruning" / criterion / "layers.json")
+    assert {key: facts["layers"][key] for key in ("kept", "removed")} == {
+        key: layers[key] for key in ("kept", "removed")
+    }
+
+    card = ModelCard((release / "README.md").read_text(encoding="utf-8"))
+    assert card.data.language == ["en", "de"]
+    scores = {result.metric_name: result.metric_value for result in card.data.eval_results}
+    assert scores["BLEU"] == round(compared[student]["bleu"]["score"], 2)
+    assert "This is a toy" in card.text
+
+
+def test_what_is_asked_for_by_name_for_others(smoke):
+    """The archive for IWSLT, and the student as serving engines take it."""
+    bundle = "results/smoke/en-de/submission/B/bundle.tar.gz"
+    export = "results/smoke/en-de/students/B/export/bf16"
+    smoke.succeed(*RUN, bundle, export)
+    size = read_json(smoke.root / "results" / "smoke" / "en-de" / "evaluation" / "B" / "size.json")
+    with tarfile.open(smoke.root / bundle) as archive:
+        files = {name: archive.extractfile(name).read().decode() for name in archive.getnames()}
+    texts = smoke.root / "results" / "smoke" / "en-de" / "submission" / "B"
+    whole = (texts / "hypotheses.txt").read_text(encoding="utf-8")
+    assert files["smoke_en-de_B/hypotheses.txt"] == whole
+    assert "".join(text for name, text in sorted(files.items()) if "/talks/" in name) == whole
+    assert f"{size['weights']:,}" in files["smoke_en-de_B/description.md"]
+    config = read_json(smoke.root / export / "config.json")
+    assert config["text_config"]["num_hidden_layers"] == size["decoder_layers"]
 
 
 def test_nothing_half_written_is_left(smoke):
