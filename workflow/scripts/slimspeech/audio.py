@@ -79,7 +79,7 @@ def read_blocks(
     rate = header.sampling_rate
     resampler = soxr.ResampleStream(rate, sampling_rate, 1, dtype="float32")
     found = 0
-    with soundfile.SoundFile(path) as file:
+    with _Forward(path) as file:
         while True:
             try:
                 samples = file.read(BLOCK_SECONDS * rate, dtype="float32", always_2d=True)
@@ -94,6 +94,15 @@ def read_blocks(
             if len(samples) == 0:
                 break
     _check_all_there(header, header.frames, found, name)
+
+
+class _Forward(soundfile.SoundFile):
+    """Read from its start to its end. In a file that can be seeked in soundfile does so after every
+    read, to where it is already; there an mp3 decoder starts anew, with wrong samples at first.
+    """
+
+    def seekable(self) -> bool:
+        return False
 
 
 def _mono(samples: np.ndarray, name: str) -> np.ndarray:

@@ -25,10 +25,11 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def device_name() -> str:
-    """ "NVIDIA H100", or "CPU, 2 threads": what a time was measured on."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+def device_name(place: torch.device | None = None) -> str:
+    """ "NVIDIA H100", or "CPU, 2 threads": what a time was measured on, by default device()."""
+    place = place or device()
+    if place.type == "cuda":
+        return torch.cuda.get_device_name(place)
     return f"CPU, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
 
 

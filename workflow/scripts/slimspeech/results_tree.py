@@ -3,6 +3,7 @@
 The keys are those of slimspeech.json in a release (docs/outputs.md); what was not measured is None.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,17 +39,15 @@ def locate(directory: str | Path) -> Place | None:
     None outside of such a folder, and in it outside of a pair. Raises InputError if that
     config.json is no JSON.
     """
-    path = Path(directory).resolve()
-    for folder in path.parents:
-        if not (folder / "config.json").is_file():
-            continue
-        config = read_json(folder / "config.json")
-        if not {"experiment", "pairs", "prompt"} <= set(config):
-            continue
-        pair, *rest = path.relative_to(folder).parts
-        if pair not in config["pairs"]:
-            return None
-        return Place(folder, config, pair, _system("/".join(rest), config))
+    named, real = Path(os.path.abspath(directory)), Path(directory).resolve()
+    for path in dict.fromkeys([named, real]):  # a link may lead into the results, or out of them
+        for folder in path.parents:
+            config = _read(folder / "config.json")
+            if config is None or not {"experiment", "pairs", "prompt"} <= set(config):
+                continue
+            pair, *rest = path.relative_to(folder).parts
+            if pair in config["pairs"]:
+                return Place(folder, config, pair, _system("/".join(rest), config))
     return None
 
 
@@ -61,15 +60,11 @@ def _system(place: str, config: Mapping[str, Any]) -> str | None:
     if found := re.fullmatch(r"pruning/(\w+)/iter_(\d\d)/model", place):
         criterion, number = found.groups()
         plain = f"pruned-{number}"
-        # The default search's systems may go by either name.
-        names = (plain, f"pruned-{criterion}-{number}")
-        named = criterion == config["pruning"]["criterion"] and plain in _evaluated(config)
-        return names[0] if named else names[1]
+        # The systems of the default search may go by either name.
+        default = criterion == config["pruning"]["criterion"]
+        named = default and plain in config["evaluation"]["systems"]
+        return plain if named else f"pruned-{criterion}-{number}"
     return None
-
-
-def _evaluated(config: Mapping[str, Any]) -> list[str]:
-    return config["evaluation"]["systems"]
 
 
 def facts(place: Place) -> dict[str, Any]:

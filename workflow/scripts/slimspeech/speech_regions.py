@@ -61,9 +61,10 @@ class Regions:
     def _cut_quietest(self) -> Region:
         """Cut the open region, which has grown too long, at the quietest frame of its later half;
         it goes on from there."""
-        half = len(self._quietness) // 2
-        place = half + int(np.argmax(self._quietness[half:]))
-        place = max(place, 1)
+        half = max(1, len(self._quietness) // 2)
+        late = np.array(self._quietness[half:])
+        quietest = np.flatnonzero(late == late.max())  # of silence all frames are alike
+        place = half + int(quietest[len(quietest) // 2])
         region = Region(self.start, self.start + place)
         self.start = region.end
         self._quietness = self._quietness[place:]

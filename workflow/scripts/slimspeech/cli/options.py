@@ -152,7 +152,11 @@ def load_translator(arguments: argparse.Namespace, directory: str) -> "Translato
 
 
 def _batch_size(text: str) -> int | str:
-    return text if text == "auto" else positive(int)(text)
+    if text == "auto":
+        return text
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is neither a number nor auto")
+    return positive(int)(text)
 
 
 def positive(kind: type):
