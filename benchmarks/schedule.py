@@ -64,15 +64,20 @@ def read_jobs(metadata: Path, experiment: str) -> dict[str, Job]:
 
 
 def _records(metadata: Path) -> Iterator[tuple[str, dict]]:
-    for file in sorted(metadata.glob("*")):
+    """Of each finished output its path and its record; the path is the name of the file that holds
+    it, in base64, and if that is long of folders before it, which begin with @."""
+    for file in sorted(metadata.rglob("*")):
+        if not file.is_file():
+            continue
+        parts = file.relative_to(metadata).parts
         try:
-            path = base64.b64decode(file.name, altchars=b"-_", validate=True).decode()
+            path = base64.urlsafe_b64decode("".join(part.removeprefix("@") for part in parts))
             record = json.loads(file.read_text(encoding="utf-8"))
-        except (binascii.Error, UnicodeDecodeError, IsADirectoryError, json.JSONDecodeError):
-            continue  # a long path is cut over folders, and of no result of ours
+        except (binascii.Error, json.JSONDecodeError):
+            continue
         timed = None not in (record.get("starttime"), record.get("endtime"))
         if timed and not record.get("incomplete"):
-            yield path, record
+            yield path.decode(), record
 
 
 def _name(record: Mapping) -> str:
