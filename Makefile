@@ -3,6 +3,7 @@
 # make test   lint and all tests
 # make docs   the documentation as a site, site/index.html
 # make faults the whole fault suite, ten minutes or more, and its table (docs/reliability.md)
+# make pictures  docs/rulegraph.svg anew, by Graphviz (apt-get install graphviz)
 # All first make .venv from envs/venv.lock. Variables: PYTHON, PIP_FLAGS, CONFIG, CORES.
 # COMET has an environment of its own, .venv-comet, made by `make test` and by a run that asks for
 # COMET; `make .venv-comet/installed` makes it before.
@@ -13,10 +14,10 @@ PIP_FLAGS ?=
 CONFIG ?= config/config.yaml
 CORES ?= all
 BIN := .venv/bin
-# One job at a time on the GPU; without a GPU nothing is limited by it.
-LIMITS := $(if $(shell command -v nvidia-smi),--resources gpu=1)
+# One job at a time on each GPU; without a GPU nothing is limited by it.
+LIMITS = $(if $(shell command -v nvidia-smi),--resources gpu=$(shell $(PYTHON) workflow/scripts/slimspeech/gpu.py))
 
-.PHONY: run report test lint unit docs faults lock
+.PHONY: run report test lint unit docs faults pictures lock
 
 run: .venv/installed
 	$(BIN)/snakemake --cores $(CORES) $(LIMITS) --configfile $(CONFIG)
@@ -42,13 +43,18 @@ docs: .venv/installed
 faults: export FAULTS_RECORD := $(CURDIR)/.venv/faults.jsonl
 faults: .venv/installed
 	@rm -f $(FAULTS_RECORD)
-	$(BIN)/pytest -m "faults or workflow" tests/faults
+	$(BIN)/pytest -m "" tests/faults
 	@$(BIN)/python tests/faults/fault_table.py $(FAULTS_RECORD)
+
+# tred leaves out the arrows that follow from others.
+pictures: .venv/installed
+	$(BIN)/snakemake --forceall --rulegraph | tred | dot -Tsvg > docs/rulegraph.svg
 
 .venv/installed: envs/venv.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --requirement envs/venv.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --no-deps --editable .
 	@touch $@
 
 # Remade whole, so that nothing of an older lock stays in it.

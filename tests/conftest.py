@@ -1,5 +1,6 @@
-"""A tiny corpus in the layout of ACL 60/60, and what it is packed into."""
+"""A tiny corpus in the layout of ACL 60/60, what it is packed into, and a browser."""
 
+import shutil
 import tarfile
 import zipfile
 from dataclasses import dataclass, field
@@ -14,6 +15,9 @@ TEXTS = {
     "de": ["Hallo.", "Das ist ein Modell.", "Es ist klein.", "Danke."],
     "zh": ["你好。", "这是一个模型。", "它很小。", "谢谢。"],
 }
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
 
 def tone(seconds: float, rate: int = 16_000, channels: int = 1) -> np.ndarray:
@@ -83,3 +87,21 @@ class Corpus:
 @pytest.fixture
 def corpus(tmp_path: Path) -> Corpus:
     return Corpus(tmp_path / "corpus").write()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium, with a microphone that hears a beep every second."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as running:
+        options = [
+            "--no-sandbox",
+            "--autoplay-policy=no-user-gesture-required",
+            "--use-fake-ui-for-media-stream",
+            "--use-fake-device-for-media-stream",
+        ]
+        browser = running.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield browser
+        browser.close()

@@ -13,7 +13,7 @@ RUN = ("--cores", "2", "--configfile", "smoke.yaml")
 # What holds times; checkpoints are gone at the end.
 TIMED = re.compile(
     r"benchmarks/|translation\.json|cost\.json|scores\.(md|tex)$|^scores\.csv|report\.html|plots/|"
-    r"curve|checkpoints/"
+    r"checkpoints/"
 )
 
 

@@ -8,12 +8,8 @@ import io
 import itertools
 import os
 import random
-import resource
-import signal
 import struct
-import sys
 import tarfile
-import traceback
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -21,13 +17,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from fault_child import GIVEN, REFUSED, run_alone
 from fault_record import counted
 
-from slimspeech.errors import InputError
 from slimspeech.segments import DataSettings, prepare_segments
 
-MEMORY, SECONDS = 2 * 2**30, 30
-REFUSED, GIVEN, LOST = 0, 1, 2
 Spoil = Callable[[Path], Path]
 TEXT = "2/acl_6060/dev/text/txt/ACL.6060.dev.en-xx.de.txt"
 XML = "2/acl_6060/dev/text/xml/ACL.6060.dev.en-xx.de.xml"
@@ -360,33 +354,6 @@ def listing(folder: Path) -> list[tuple[str, int]]:
         for path in folder.rglob("*")
         if "out" not in path.relative_to(folder).parts[:1]
     )
-
-
-def run_alone(work: Callable[[], object], told: Path) -> int:
-    """In a child with limits; what it says goes to a file. Any end but its own two is LOST."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    status = LOST
-    try:
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY + _taken(), MEMORY + _taken()))
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(SECONDS)
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-        work()
-        status = GIVEN
-    except InputError as error:
-        told.write_text(str(error), encoding="utf-8", errors="replace")
-        status = REFUSED
-    except BaseException:
-        told.write_text(traceback.format_exc(), encoding="utf-8", errors="replace")
-    finally:
-        os._exit(status)
-
-
-def _taken() -> int:
-    """Bytes of address space that this process has already."""
-    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -10,7 +10,7 @@ from slimspeech.merging import merge_adapter
 from slimspeech.pruning import keep_layers
 from slimspeech.quantization import nf4, quantised_layers, round_to_nf4
 from slimspeech.qwen2audio import load_model, save_model
-from slimspeech.training import LoraSettings, add_adapter
+from slimspeech.training import LoraSettings, add_adapter, save_adapter
 
 from .conftest import logits
 
@@ -75,7 +75,7 @@ def test_streamed_is_what_peft_merges(trained, adapter, merged):
     [{"rslora": False}, {"target_modules": r".*language_model\..*\.(q|v)_proj"}],
 )
 def test_other_adapters_are_what_peft_merges(settings, trained, quantised, tmp_path):
-    adapted(quantised, **settings).save_pretrained(tmp_path / "adapter")
+    save_adapter(adapted(quantised, **settings), tmp_path / "adapter")
     merge_adapter(trained[0], tmp_path / "adapter", tmp_path / "merged")
     assert same_weights(tmp_path / "merged", merge_in_memory(trained[0], tmp_path / "adapter"))
 

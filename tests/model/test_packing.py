@@ -10,7 +10,7 @@ from bitsandbytes.nn import Linear4bit
 from safetensors.torch import load_file, save_file
 from transformers import Qwen2AudioForConditionalGeneration
 
-from slimspeech import checkpoints
+from slimspeech import checkpoints, skeletons
 from slimspeech.errors import InputError
 from slimspeech.footprint import predicted_bytes
 from slimspeech.four_bit_embedding import NF4Embedding
@@ -158,7 +158,7 @@ def test_predicted_bytes_are_those_of_the_files(quantization, trained, tmp_path)
     assert predicted.keys() == found["bytes_by_part"].keys()
     for part, size in found["bytes_by_part"].items():
         # one number of each 4-bit matrix is text of more or fewer digits
-        matrices = sum(".weight" in name for name in checkpoints.shapes(config))
+        matrices = sum(".weight" in name for name in skeletons.shapes(config))
         assert predicted[part] == pytest.approx(size, abs=8 * matrices)
     if quantization == "none":
         assert predicted == found["bytes_by_part"]
@@ -222,15 +222,18 @@ def test_disk_that_is_too_small(trained, tmp_path, monkeypatch):
         pack(trained[0], tmp_path / "packed")
 
 
-def test_model_too_large_for_the_memory_is_not_run(trained, tmp_path, monkeypatch, caplog):
+@pytest.mark.parametrize(("free", "memory"), [(10**9, 10**12), (10**12, 10**9)])
+def test_model_too_large_for_the_memory_is_not_run(
+    free, memory, trained, tmp_path, monkeypatch, caplog
+):
     def forbidden(directory):
         raise AssertionError("loaded")
 
     monkeypatch.setattr(checkpoints.qwen2audio, "try_model", forbidden)
     monkeypatch.setattr(
-        checkpoints.psutil, "virtual_memory", lambda: type("memory", (), {"available": 10**9})
+        checkpoints.psutil, "virtual_memory", lambda: type("memory", (), {"available": free})
     )
-    pack(trained[0], tmp_path / "packed")
+    pack(trained[0], tmp_path / "packed", memory=memory)
     assert "no prompt was run" in caplog.text
     assert same(read_weights(tmp_path / "packed"), read_weights(tmp_path / "packed"))
 

@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from slimspeech import qwen2audio
+from slimspeech.artifacts import write_directory
 from slimspeech.errors import InputError
 from slimspeech.qwen2audio import (
     load_for_inference,
@@ -13,7 +14,6 @@ from slimspeech.qwen2audio import (
     load_processor,
     read_decoder_layers,
     save_model,
-    write_directory,
 )
 
 from .conftest import logits

@@ -264,12 +264,13 @@ def test_resumed_training_ends_as_an_uninterrupted_one(
     """Killed in the middle of the second epoch, after the checkpoint of step 4."""
     settings = replace(RESUMABLE, batch_size=2 // accumulation, gradient_accumulation=accumulation)
     whole, killed, resumed = build(0), build(0), build(0)
-    train(whole, settings)
+    curve = train(whole, settings)
+    assert [entry["step"] for entry in curve] == [2, 4, 6, 8, 9]
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupt(patch, 5 * accumulation)
         train(killed, settings)
     steps = count_steps(monkeypatch)
-    train(resumed, settings)
+    assert train(resumed, settings) == curve
     assert steps[0] == 4 and steps[-1] == 8
     assert same(weights_of(resumed), weights_of(whole))
     assert not same(weights_of(killed), weights_of(whole))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from slimspeech.audio import chunks, duration, is_ready, read_audio, write_wav
+from slimspeech.audio import chunks, duration, is_ready, read_audio, read_blocks, write_wav
 from slimspeech.errors import InputError
 
 SECOND = 16_000
@@ -102,6 +102,32 @@ def test_wav_of_a_streaming_writer_is_read(tmp_path: Path):
     content[4:8] = content[40:44] = b"\xff\xff\xff\xff"
     path.write_bytes(content)
     assert len(read_audio(path)) == 8_000
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])
+def test_blocks_are_the_audio_in_pieces(tmp_path: Path, rate: int, suffix: str):
+    path = tmp_path / f"talk.{suffix}"
+    soundfile.write(path, np.stack([sine(25, rate)] * 2, axis=1), rate)
+    blocks = list(read_blocks(path))
+    assert len(blocks) >= 3 and max(map(len, blocks)) <= 10.1 * SECOND
+    assert all(block.dtype == np.float32 for block in blocks)
+    np.testing.assert_allclose(np.concatenate(blocks), read_audio(path), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "message"),
+    [
+        ("clip.wav", "missing", "no such audio file"),
+        ("clip.wav", "cut short", "promises 8000 samples and 5326 are there"),
+        ("clip.flac", "cut short", "damaged|cut short"),
+        ("clip.wav", "not finite", "no finite numbers"),
+    ],
+)
+def test_bad_files_are_named_while_they_are_read(tmp_path: Path, name: str, how: str, message: str):
+    spoil(tmp_path / name, how)
+    with pytest.raises(InputError, match=f"the talk: .*({message})"):
+        list(read_blocks(tmp_path / name, name="the talk"))
 
 
 @pytest.mark.parametrize("samples", [1, 95_999, 96_000, 96_001, 192_000, 500_000])

@@ -39,6 +39,7 @@ INSTALLED_AS = {
     "yaml": "pyyaml",
     "comet": "unbabel-comet",
     "huggingface_hub": "huggingface-hub",
+    "silero_vad": "silero-vad",
     "espeakng_loader": "espeakng-loader",
     "vl_convert": "vl-convert-python",
 }
@@ -87,6 +88,13 @@ def test_every_script_of_a_rule_has_an_environment():
     named = set().union(*prove.scripts_by_environment().values())
     of_rules = {path.name for path in SCRIPTS.glob("*.py")} - {"show_results.py"}
     assert named == of_rules
+
+
+@pytest.mark.parametrize("command", ["main", "translate", "info", "compare"])
+def test_the_environment_of_the_command_line_lists_every_direct_import(command):
+    names = {pin.split("==")[0] for pin in list_pins.pins_of(ENVS / "cli.yaml")}
+    found = imports(SCRIPTS / "slimspeech" / "cli" / f"{command}.py", set())
+    assert {INSTALLED_AS.get(package, package) for package in found} <= names
 
 
 @pytest.mark.workflow

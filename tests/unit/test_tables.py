@@ -1,7 +1,8 @@
 import pytest
 
 from slimspeech.errors import InputError
-from slimspeech.tables import decimal_units, markdown, tabulate
+from slimspeech.tables import markdown, tabulate
+from slimspeech.units import decimal_units
 
 
 def scores(system, pair="en-de", chrf=40.0, chrfpp=38.0, segments=184):

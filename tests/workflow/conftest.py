@@ -1,9 +1,12 @@
 """Projects to plan and to run in, and the model that the runs start from."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from project import REPOSITORY, Project, finish, make_project
+from slurm_cluster import Cluster, slurm_cluster, why_not
 
 
 @pytest.fixture
@@ -21,6 +24,19 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """For dry-runs only: as if the default config had run. All results are there, and empty."""
     return finish(make_project(tmp_path_factory.mktemp("finished") / "project"))
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A real Slurm of one node; a test is skipped where none can be started."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with contextlib.ExitStack() as running:
+        try:
+            found = running.enter_context(slurm_cluster(tmp_path_factory.mktemp("slurm"), cores=4))
+        except RuntimeError as error:
+            pytest.skip(str(error))
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,18 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
+# Arguments of Snakemake: as a user's, but that it asks after its jobs more often.
+BY_SLURM = (
+    *("--profile", "profiles/slurm"),
+    *("--slurm-status-command", "squeue"),
+    *("--slurm-init-seconds-before-status-checks", "1"),
+    *("--max-status-checks-per-second", "10"),
+    *("--latency-wait", "5"),
+)
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
 # Memory and cores are what the rules ask for, not what the machine has: the jobs are small.
 CONFIG = """\
@@ -39,13 +49,37 @@ SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=1000
 JobCompType=jobcomp/filetxt
 JobCompLoc={folder}/completed.txt
 JobRequeue=1
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 MinJobAge=600
 KillWait=5
 ReturnToService=2
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cores} RealMemory=200000 Gres=gpu:2 State=UNKNOWN
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=2
 """
+
+
+@dataclass(frozen=True)
+class Cluster:
+    folder: Path
+    environment: dict[str, str]
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Slurm's commands, and what is started meanwhile, speak to this cluster."""
+        with mock.patch.dict(os.environ, self.environment):
+            yield
+
+    def call(self, *command: str) -> str:
+        """What one of Slurm's commands prints; subprocess.CalledProcessError if it fails."""
+        with self.in_use():
+            return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    def completed(self) -> list[str]:
+        """Slurm's own record, a line for each time that a job ended."""
+        return (self.folder / "completed.txt").read_text().splitlines()
 
 
 def why_not() -> str | None:
@@ -58,8 +92,11 @@ def why_not() -> str | None:
 
 
 @contextmanager
-def slurm_cluster(folder: Path, cores: int) -> Iterator[dict[str, str]]:
-    """The environment in which sbatch, squeue and scontrol speak to the cluster."""
+def slurm_cluster(folder: Path, cores: int) -> Iterator[Cluster]:
+    """Jobs of the partition `urgent` preempt those of `main`, which go back into the queue.
+
+    Raises RuntimeError if Slurm does not start.
+    """
     for name in ("state", "spool"):
         (folder / name).mkdir(parents=True)
     host = socket.gethostname().partition(".")[0]
@@ -108,7 +145,7 @@ def slurm_cluster(folder: Path, cores: int) -> Iterator[dict[str, str]]:
                 )
             time.sleep(0.5)
         _wait_until_idle(folder, environment)
-        yield environment
+        yield Cluster(folder, environment)
     finally:
         for process in reversed(running):
             process.terminate()

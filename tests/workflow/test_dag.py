@@ -5,7 +5,7 @@ import time
 from copy import deepcopy
 
 import pytest
-from project import finish, make_project
+from project import REPOSITORY, finish, make_project
 
 pytestmark = pytest.mark.workflow
 
@@ -70,6 +70,19 @@ def config(planned):
 
 def test_default_config_plans_every_job_once(planned):
     assert planned.plan() == {rule: 2 * count for rule, count in PER_PAIR.items()} | ONCE
+
+
+def test_the_picture_in_the_docs_is_of_the_rules_there_are(planned):
+    """`make pictures` draws docs/rulegraph.svg; it leaves arrows out, but has none of its own."""
+    picture = (REPOSITORY / "docs" / "rulegraph.svg").read_text(encoding="utf-8")
+    drawn = dict(re.findall(r"<title>(\d+)</title>.*?<text[^>]*>(\w+)</text>", picture, re.S))
+    assert set(drawn.values()) == {*planned.plan(), "all"}
+    graph = planned.succeed("--rulegraph")
+    rules = dict(re.findall(r'(\d+)\[label = "(\w+)"', graph))
+    needs = {(rules[a], rules[b]) for a, b in re.findall(r"(\d+) -> (\d+)", graph)}
+    arrows = re.findall(r"<title>(\d+)&#45;&gt;(\d+)</title>", picture)
+    assert len(arrows) > 40
+    assert {(drawn[a], drawn[b]) for a, b in arrows} <= needs
 
 
 def test_planning_is_quick_and_needs_no_library(planned):

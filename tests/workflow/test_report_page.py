@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import yaml
+from browsing import wait_for, watched
 from project import Project, make_project
 from reports import give_text, make_results
 
@@ -13,7 +14,6 @@ from slimspeech.artifacts import read_jsonl, write_text
 pytestmark = pytest.mark.workflow
 
 EVIL = '<script>window.ran = 1</script><img src="x" onerror="window.ran = 1">'
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
 
 @pytest.fixture(scope="module")
@@ -48,38 +48,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        options = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def page(browser, project):
     """The report, with what it asked for and complained of."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.asked, page.said = [], []
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.on("console", lambda message: page.said.append(message.text))
-    page.on("pageerror", lambda error: page.said.append(str(error)))
+    page = watched(browser.new_page(viewport={"width": 1280, "height": 900}))
     page.goto((project.root / "results" / "made" / "report.html").as_uri())
     yield page
     page.close()
-
-
-def wait_for(page, condition) -> None:
-    """Playwright's own way to wait evaluates text, which the page forbids."""
-    for _ in range(100):
-        if condition():
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError("waited for 10 seconds in vain")
 
 
 def column(page, table: str, number: int) -> list[str]:

@@ -1,7 +1,6 @@
 """The whole workflow for real, on a corpus of seconds: every script, every file, once; and the same
 again as jobs of a real Slurm."""
 
-import contextlib
 import csv
 import json
 import re
@@ -9,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ import pytest
 import yaml
 from project import Project
 from sacrebleu.metrics import CHRF
-from slurm_cluster import slurm_cluster, why_not
+from slurm_cluster import BY_SLURM
 from smoke_project import RUN, hashes, smoke_project
 
 pytestmark = pytest.mark.workflow
@@ -288,39 +286,17 @@ def test_show_results_prints_the_table_and_the_students(smoke):
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory) -> Iterator[tuple[Path, dict[str, str]]]:
-    if reason := why_not():
-        pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("slurm")
-    with contextlib.ExitStack() as running:
-        try:
-            environment = running.enter_context(slurm_cluster(folder, cores=4))
-        except RuntimeError as error:
-            pytest.skip(str(error))
-        yield folder, environment
-
-
-@pytest.fixture(scope="module")
 def on_slurm(tmp_path_factory, cluster, base_model) -> Project:
-    """The same experiment by `--profile profiles/slurm`; it asks after its jobs more often."""
+    """The same experiment by `--profile profiles/slurm`, shards as arrays."""
     project = smoke_project(tmp_path_factory.mktemp("on_slurm") / "project", base_model)
-    options = {
-        "slurm-status-command": "squeue",
-        "slurm-init-seconds-before-status-checks": "1",
-        "max-status-checks-per-second": "10",
-        "latency-wait": "5",
-    }
-    chosen = [text for name, value in options.items() for text in (f"--{name}", value)]
-    chosen += ["--slurm-keep-successful-logs", "--profile", "profiles/slurm", *RUN[2:]]
-    with pytest.MonkeyPatch.context() as patched:
-        for name, value in cluster[1].items():
-            patched.setenv(name, value)
-        project.succeed(*chosen)
+    arrays = ("--slurm-array-jobs", "score_layers", "--slurm-keep-successful-logs")
+    with cluster.in_use():
+        project.succeed(*RUN[2:], *BY_SLURM, *arrays)
     return project
 
 
 def test_jobs_go_through_slurm_each_with_what_its_rule_asks_for(on_slurm, cluster):
-    jobs = (cluster[0] / "completed.txt").read_text().splitlines()
+    jobs = cluster.completed()
     assert len(jobs) > 30
     assert all("JobState=COMPLETED" in job for job in jobs)
     logs = on_slurm.root / ".snakemake" / "slurm_logs"

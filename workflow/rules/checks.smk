@@ -27,12 +27,19 @@ def is_made_here(path):
 
 
 def read_layer_count(model):
-    """Decoder layers by the model's config.json; None where it is not there yet or does not say."""
+    """Decoder layers by the model's config.json; None where it is not there yet or does not say.
+
+    What is wrong with a config, the first job that opens the model tells.
+    """
     path = os.path.join(model, "config.json")
     if not os.path.isfile(path):
         return None
-    with open(path, encoding="utf-8") as file:
-        return json.load(file).get("text_config", {}).get("num_hidden_layers")
+    try:
+        with open(path, encoding="utf-8") as file:
+            count = json.loads(file.read(2**22))["text_config"]["num_hidden_layers"]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return None
+    return count if type(count) is int else None
 
 
 def get_name_problems():
@@ -191,6 +198,22 @@ def get_comet_problems():
             )
 
 
+def get_release_problems():
+    """A licence of one's own that is not named and linked, as the Hub wants it."""
+    release = config["release"]
+    told = release["license_name"] and release["license_link"]
+    if release["license"] == "other" and not told:
+        yield (
+            "release.license: other stands for a licence that the Hub has no name for; give "
+            "release.license_name and release.license_link too"
+        )
+    if release["license"] != "other" and (release["license_name"] or release["license_link"]):
+        yield (
+            "release.license_name, release.license_link: they belong to release.license: other; "
+            "leave them out, or change release.license to that"
+        )
+
+
 def check_config():
     """What the schema cannot say. Every problem is told, one a line."""
     problems = [
@@ -201,6 +224,7 @@ def check_config():
         *get_pruning_problems(),
         *get_recipe_problems(),
         *get_comet_problems(),
+        *get_release_problems(),
     ]
     if problems:
         raise WorkflowError(*(f"config: {problem}" for problem in problems))

@@ -406,6 +406,61 @@ def get_evaluation_targets():
     ]
 
 
+def get_shown_systems(wildcards):
+    """The systems that a student's model card shows: with its scores, what it was made from."""
+    systems = config["evaluation"]["systems"]
+    if wildcards.student not in systems:
+        return [wildcards.student]
+    return [name for name in ("base", "teacher") if name in systems] + [wildcards.student]
+
+
+def get_pruning_stages(wildcards):
+    """The stages of a student that prune, by the name of their folder."""
+    stages = STAGES[wildcards.student].items()
+    return {name: stage for name, stage in stages if stage["method"] == "prune"}
+
+
+def get_pruned_parts(wildcards):
+    """The part that each of them prunes, in order."""
+    return [stage["part"] for stage in get_pruning_stages(wildcards).values()]
+
+
+def get_release_files(wildcards):
+    """What a release tells: the layers that are left, and whatever was measured."""
+    folder = f"results/{wildcards.experiment}/{wildcards.pair}"
+    removed = config["students"][wildcards.student]["layers_removed"]
+    stages = [f"{get_student_folder(wildcards)}/{name}" for name in get_pruning_stages(wildcards)]
+    systems = get_shown_systems(wildcards)
+    scored = wildcards.student in config["evaluation"]["systems"]
+    timed = systems if scored and config["evaluation"]["cost"]["repeats"] else []
+    return {
+        "layers": [
+            get_layers(wildcards, CRITERIA[wildcards.student], removed),
+            *(f"{stage}/layers.json" for stage in stages),
+        ],
+        "sizes": [f"{folder}/evaluation/{system}/size.json" for system in systems],
+        "costs": [f"{folder}/evaluation/{system}/cost.json" for system in timed],
+        "comparison": [f"{folder}/evaluation/comparison.json"] if scored else [],
+    }
+
+
+def get_released_config(wildcards):
+    """What a release says of the config, and no more, so that no other key writes it anew."""
+    keys = ("experiment", "prompt", "languages", "base", "teacher", "release")
+    student = config["students"][wildcards.student]
+    release = config["release"]
+    hub = config["data"].get("hub", {})
+    if os.path.normpath(config["data"]["archive"]) == HUB_COPY and not release["datasets"]:
+        release = release | {"datasets": [hub["repository"]]}
+    return {key: config[key] for key in keys} | {
+        "release": release,
+        "recipe": student | {"criterion": CRITERIA[wildcards.student]},
+        "generation": {"max_new_tokens": config["generation"]["max_new_tokens"]},
+        "data_split": config["data"]["split"]["method"],
+        "search_split": config["pruning"]["split"],
+    }
+
+
 def get_checkpoints():
     """The pruned models that the main target writes; any other is made when asked for by name."""
     last = config["pruning"]["iterations"]
@@ -421,7 +476,7 @@ def get_checkpoints():
 def get_main_targets():
     """What `all` asks for."""
     students = expand(
-        f"{EXPERIMENT}/{{pair}}/students/{{student}}/packed",
+        [f"{EXPERIMENT}/{{pair}}/students/{{student}}/{name}" for name in ("packed", "release")],
         pair=config["pairs"],
         student=config["students"],
     )

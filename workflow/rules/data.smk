@@ -1,4 +1,7 @@
 # From the raw archive to 16 kHz segments and the manifests of every pair.
+#
+# Downloads can be shared between checkouts by `--cache` and their names (docs/caching.md), which
+# Snakemake allows for rules without a benchmark.
 
 
 # Fetch the official archive of ACL 60/60; runs where data.archive is this path.
@@ -7,8 +10,7 @@ rule download_acl6060:
         archive="results/corpora/acl6060.zip",
     log:
         "logs/corpora/download_acl6060.log",
-    benchmark:
-        "results/corpora/benchmarks/download_acl6060.jsonl"
+    cache: "hash-omit-software"
     conda:
         "../../envs/download.yaml"
     params:
@@ -25,8 +27,7 @@ rule download_acl6060_hub:
         folder=directory("results/corpora/acl6060-hub"),
     log:
         "logs/corpora/download_acl6060_hub.log",
-    benchmark:
-        "results/corpora/benchmarks/download_acl6060_hub.jsonl"
+    cache: "hash-omit-software"
     conda:
         "../../envs/download.yaml"
     params:

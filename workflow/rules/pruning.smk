@@ -228,7 +228,7 @@ rule materialize_pruned:
     conda:
         "../../envs/qwen2audio.yaml"
     resources:
-        mem_mb=24000,
+        mem_mb=20000,
         runtime="1h",
     script:
         "../scripts/materialize_pruned.py"

@@ -81,7 +81,7 @@ rule merge_adapter:
     conda:
         "../../envs/qwen2audio.yaml"
     resources:
-        mem_mb=24000,
+        mem_mb=20000,
         runtime="1h",
     script:
         "../scripts/merge_adapter.py"
@@ -134,7 +134,7 @@ rule pack_student:
     conda:
         "../../envs/qwen2audio.yaml"
     resources:
-        mem_mb=24000,
+        mem_mb=20000,
         runtime="1h",
     params:
         quantization=lookup("students/{student}/quantization", within=config),

@@ -34,3 +34,27 @@ rule score_talks:
         metrics=lookup("evaluation/metrics", within=config),
     script:
         "../scripts/score_talks.py"
+
+
+# Put what the IWSLT compression track asks of a system into one archive.
+rule bundle_submission:
+    input:
+        text="results/{experiment}/{pair}/submission/{system}/hypotheses.txt",
+        talks="results/{experiment}/{pair}/submission/{system}/talks",
+        declaration="results/{experiment}/{pair}/submission/{system}/declaration.json",
+        system_size="results/{experiment}/{pair}/evaluation/{system}/size.json",
+        corpora="results/{experiment}/data/corpus.json",
+        model=get_system_model,
+    output:
+        bundle="results/{experiment}/{pair}/submission/{system}/bundle.tar.gz",
+    log:
+        "logs/{experiment}/{pair}/bundle_submission/{system}.log",
+    localrule: True
+    conda:
+        "../../envs/scoring.yaml"
+    params:
+        base=lookup("base", within=config),
+        teacher=lookup("teacher", within=config),
+        release=lookup("release", within=config),
+    script:
+        "../scripts/bundle_submission.py"

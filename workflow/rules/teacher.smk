@@ -4,8 +4,7 @@ rule download_base:
         model=directory("results/models/{base_model}"),
     log:
         "logs/models/download_base/{base_model}.log",
-    benchmark:
-        "results/models/benchmarks/download_base/{base_model}.jsonl"
+    cache: "hash-omit-software"
     conda:
         "../../envs/download.yaml"
     params:

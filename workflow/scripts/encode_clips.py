@@ -2,6 +2,7 @@
 
 import torch
 
+from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
 from slimspeech.artifacts import read_jsonl
 from slimspeech.embeddings import encode_clips, origin, read_clips, write_embeddings
 from slimspeech.logs import log_to

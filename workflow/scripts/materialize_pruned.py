@@ -10,4 +10,5 @@ log_to(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)
 
 kept = read_json(snakemake.input.layers)["kept"]
-prune_checkpoint(snakemake.input.teacher, snakemake.output.model, kept)
+memory = snakemake.resources.mem_mb * 10**6
+prune_checkpoint(snakemake.input.teacher, snakemake.output.model, kept, memory)

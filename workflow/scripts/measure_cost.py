@@ -1,5 +1,6 @@
 """Measure what a system costs to run: load, memory, and speed at several batch sizes."""
 
+from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
 from slimspeech.artifacts import read_json, read_jsonl, write_json
 from slimspeech.cost import CostSettings, measure_cost
 from slimspeech.generation import GenerationSettings

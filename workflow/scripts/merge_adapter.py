@@ -8,4 +8,5 @@ from slimspeech.merging import merge_adapter
 log_to(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)
 
-merge_adapter(snakemake.input.model, snakemake.input.adapter, snakemake.output.model)
+memory = snakemake.resources.mem_mb * 10**6
+merge_adapter(snakemake.input.model, snakemake.input.adapter, snakemake.output.model, memory)

@@ -8,4 +8,9 @@ from slimspeech.packing import pack
 log_to(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)
 
-pack(snakemake.input.model, snakemake.output.packed, snakemake.params.quantization)
+pack(
+    snakemake.input.model,
+    snakemake.output.packed,
+    snakemake.params.quantization,
+    memory=snakemake.resources.mem_mb * 10**6,
+)

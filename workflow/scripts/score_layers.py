@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import torch
 
+from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
 from slimspeech.artifacts import read_csv, read_json, read_jsonl, write_json
 from slimspeech.embeddings import origin, read_embeddings
 from slimspeech.generation import GenerationSettings

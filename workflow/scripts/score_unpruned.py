@@ -2,6 +2,7 @@
 
 import torch
 
+from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
 from slimspeech.artifacts import read_jsonl, write_json, write_jsonl
 from slimspeech.embeddings import origin, read_embeddings
 from slimspeech.generation import GenerationSettings

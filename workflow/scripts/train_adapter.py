@@ -4,13 +4,14 @@ from functools import partial
 
 import torch
 
-from slimspeech.artifacts import read_jsonl, write_jsonl
+from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
+from slimspeech.artifacts import read_jsonl, write_directory, write_jsonl
 from slimspeech.distillation import read_mix
 from slimspeech.logs import log_to
 from slimspeech.memory import require_gpu_memory
 from slimspeech.prompts import Prompt
 from slimspeech.quantization import nf4
-from slimspeech.qwen2audio import load_model, load_processor, write_directory
+from slimspeech.qwen2audio import load_model, load_processor
 from slimspeech.training import (
     LoraSettings,
     TrainingSettings,

@@ -2,6 +2,7 @@
 
 import torch
 
+from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
 from slimspeech.artifacts import read_jsonl, write_jsonl
 from slimspeech.distillation import read_mix
 from slimspeech.logs import log_to

@@ -22,10 +22,11 @@ BATCH = 64  # rows; the audio of that many is in memory
 
 
 def find_files(root: Path, split: str) -> list[Path]:
-    """The parquet files of a split, anywhere under `root` but in hidden folders."""
+    """The parquet files of a split, up to two folders below `root`, in none that is hidden."""
     return sorted(
         path
-        for path in root.rglob(f"{split}-*.parquet")
+        for depth in ("", "*/", "*/*/")  # rglob would not follow a link to a folder
+        for path in root.glob(f"{depth}{split}-*.parquet")
         if not any(part.startswith(".") for part in path.relative_to(root).parts)
     )
 

@@ -1,10 +1,11 @@
-"""The small text files that carry the chain: JSON, JSONL and CSV, written whole or not at all."""
+"""What carries the chain, written whole or not at all: JSON, JSONL and CSV, and directories."""
 
 import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,17 @@ def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
+
+
+def write_directory(directory: str | Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a sibling directory, and put it in place when it is complete."""
+    directory = Path(directory)
+    partial = directory.with_name(f".{directory.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        write(partial)
+        shutil.rmtree(directory, ignore_errors=True)
+        os.replace(partial, directory)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

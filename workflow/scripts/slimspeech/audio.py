@@ -3,6 +3,7 @@
 import math
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ UNKNOWN_SIZE = 0xFFFFFF00
 LOSSY_SLACK_SECONDS = 0.1
 # Offsets are rounded, and some corpora's last segments end a little after the talk.
 END_SLACK_SECONDS = 0.5
+BLOCK_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -56,16 +58,64 @@ def read_audio(
             path, start=first, frames=frames, dtype="float32", always_2d=True
         )
     except soundfile.LibsndfileError as error:
-        raise InputError(f"{name}: damaged audio ({error}); replace the file") from error
-    missing = frames - len(samples)
-    if missing > (LOSSY_SLACK_SECONDS * rate if header.format == "MP3" else 0):
-        raise _cut_short(name, frames, len(samples))
-    if not np.isfinite(samples).all():
-        raise InputError(f"{name}: samples that are no finite numbers; export the clip again")
-    mono = samples.mean(axis=1)
+        raise _damaged(name, error) from error
+    _check_all_there(header, frames, len(samples), name)
+    mono = _mono(samples, name)
     if rate != sampling_rate:
         mono = soxr.resample(mono, rate, sampling_rate)
     return np.ascontiguousarray(mono, dtype=np.float32)
+
+
+def read_blocks(
+    path: str | Path, sampling_rate: int = SAMPLING_RATE, name: str | None = None
+) -> Iterator[np.ndarray]:
+    """The samples of `read_audio` in pieces of about BLOCK_SECONDS, so that a talk of any length
+    takes the memory of one piece.
+
+    Raises InputError as `read_audio`: what only the samples tell, once it has come that far.
+    """
+    name = name or str(path)
+    header = read_header(path, name)
+    rate = header.sampling_rate
+    resampler = soxr.ResampleStream(rate, sampling_rate, 1, dtype="float32")
+    found = 0
+    with _Forward(path) as file:
+        while True:
+            try:
+                samples = file.read(BLOCK_SECONDS * rate, dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError as error:
+                raise _damaged(name, error) from error
+            found += len(samples)
+            block = _mono(samples, name)
+            if rate != sampling_rate:
+                block = resampler.resample_chunk(block, last=len(samples) == 0)
+            if len(block):
+                yield block
+            if len(samples) == 0:
+                break
+    _check_all_there(header, header.frames, found, name)
+
+
+class _Forward(soundfile.SoundFile):
+    """Read from its start to its end. In a file that can be seeked in soundfile does so after every
+    read, to where it is already; there an mp3 decoder starts anew, with wrong samples at first.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _mono(samples: np.ndarray, name: str) -> np.ndarray:
+    """(frames, channels) to (frames,)."""
+    if not np.isfinite(samples).all():
+        raise InputError(f"{name}: samples that are no finite numbers; export the clip again")
+    return samples.mean(axis=1)
+
+
+def _check_all_there(header: Header, promised: int, found: int, name: str) -> None:
+    slack = LOSSY_SLACK_SECONDS * header.sampling_rate if header.format == "MP3" else 0
+    if promised - found > slack:
+        raise _cut_short(name, promised, found)
 
 
 def _part(header: Header, start: float, seconds: float | None, name: str) -> tuple[int, int]:
@@ -169,3 +219,7 @@ def _cut_short(name: str, promised: int, found: int) -> InputError:
         f"{name}: cut short, its header promises {promised} samples and {found} are there; "
         "copy or download it again"
     )
+
+
+def _damaged(name: str, error: soundfile.LibsndfileError) -> InputError:
+    return InputError(f"{name}: damaged audio ({error}); replace the file")

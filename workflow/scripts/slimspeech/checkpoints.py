@@ -6,6 +6,7 @@ Names of tensors are those in the files of Qwen2-Audio, which are not those of t
 import contextlib
 import ctypes
 import logging
+import math
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,70 +14,28 @@ from pathlib import Path
 
 import psutil
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
-from transformers import (
-    AutoConfig,
-    BitsAndBytesConfig,
-    PretrainedConfig,
-    Qwen2AudioForConditionalGeneration,
-)
+from transformers import BitsAndBytesConfig, PretrainedConfig
 
 from slimspeech import four_bit_embedding, qwen2audio
-from slimspeech.artifacts import read_json, write_json
+from slimspeech.artifacts import write_directory, write_json
 from slimspeech.disk import require_space
 from slimspeech.errors import InputError
+from slimspeech.fitting import require_weights
+from slimspeech.generation_config import write_generation_config
+from slimspeech.model_directory import INDEX, LOADER, check_directory
+from slimspeech.qwen2audio import read_config
+from slimspeech.skeletons import shapes
 
 logger = logging.getLogger(__name__)
 
-LOADER = "load_student.py"
-INDEX = "model.safetensors.index.json"
 SHARD_BYTES = 10**9  # a larger tensor (the embedding of the 7B) is a file of its own
 ROOM_TO_RUN = 2 * 10**9  # bytes beside the weights, to run one prompt
 
-# The beginning of a module's name, and what stands for it in the files.
-STORED = {
-    "lm_head.": "language_model.lm_head.",
-    "model.language_model.": "language_model.model.",
-    "model.audio_tower.": "audio_tower.",
-    "model.multi_modal_projector.": "multi_modal_projector.",
-}
-
 Change = Callable[[str, Tensor], Mapping[str, Tensor]]
-
-
-def stored_name(name: str) -> str:
-    """The name in the files of a parameter, such as model.audio_tower.conv1.weight."""
-    for module, stored in STORED.items():
-        if name.startswith(module):
-            return stored + name.removeprefix(module)
-    raise KeyError(name)
-
-
-def read_config(directory: str | Path) -> PretrainedConfig:
-    """Raises InputError if there is no model."""
-    qwen2audio.check_directory(directory)
-    return AutoConfig.from_pretrained(directory)
-
-
-def skeleton(config: PretrainedConfig) -> Qwen2AudioForConditionalGeneration:
-    """The model of a config without its weights: shapes alone, on the meta device."""
-    with torch.device("meta"):
-        return Qwen2AudioForConditionalGeneration(config)
-
-
-def shapes(config: PretrainedConfig) -> dict[str, torch.Size]:
-    """Shape of every tensor that a checkpoint of this config holds, before quantisation."""
-    state = skeleton(config).state_dict()
-    return {stored_name(name): tensor.shape for name, tensor in state.items()}
-
-
-def linear_weights(config: PretrainedConfig) -> list[str]:
-    """Names of the weight matrices of all linear layers, the output head's among them."""
-    modules = skeleton(config).named_modules()
-    return [stored_name(f"{name}.weight") for name, m in modules if isinstance(m, nn.Linear)]
 
 
 class Checkpoint:
@@ -85,24 +44,12 @@ class Checkpoint:
     def __init__(self, directory: str | Path):
         """Raises InputError if there is no model, or a file of it is missing or damaged."""
         self.directory = Path(directory)
-        qwen2audio.check_directory(self.directory)
-        self._files = self._find()
+        self._stored = check_directory(self.directory)
 
     def require(self, expected: Mapping[str, Sequence[int]]) -> None:
         """Raises InputError unless every expected tensor is there in its shape."""
-        strangers = sorted(self._files.keys() - expected.keys())
-        wrong = [name for name in expected if name not in self._files]
-        for name in expected.keys() & self._files.keys():
-            with safe_open(self._files[name], framework="pt") as file:
-                if list(file.get_slice(name).get_shape()) != list(expected[name]):
-                    wrong.append(name)
-        if wrong:
-            raise InputError(
-                f"{self.directory}: the weights do not fit the config: {len(wrong)} missing or of "
-                f"another shape, such as {wrong[0]}; the checkpoint is incomplete, make or "
-                "download it again"
-            )
-        if strangers:
+        require_weights(self.directory, self._stored, expected, packed=False)
+        if strangers := sorted(self._stored.keys() - expected.keys()):
             logger.warning(
                 "%s: %d tensors are not the model's and are left out, such as %s",
                 self.directory,
@@ -113,32 +60,12 @@ class Checkpoint:
     def read(self, name: str, dtype: torch.dtype = torch.bfloat16) -> Tensor:
         """Raises InputError if a number of the tensor is not finite."""
         # The file is opened for this tensor alone: what was read of an open one stays in memory.
-        with safe_open(self._files[name], framework="pt") as file:
+        path = self._stored[name].path
+        with safe_open(path, framework="pt") as file:
             tensor = file.get_tensor(name).to(dtype)
         if not all(map(torch.isfinite, torch.aminmax(tensor))):
-            raise InputError(
-                f"{self._files[name]}: {name} holds values that are not numbers; make it again"
-            )
+            raise InputError(f"{path}: {name} holds values that are not numbers; make it again")
         return tensor
-
-    def _find(self) -> dict[str, Path]:
-        index = self.directory / INDEX
-        if index.is_file():
-            listed = read_json(index)["weight_map"]
-            files = sorted({self.directory / file for file in listed.values()})
-        else:
-            files = sorted(self.directory.glob("model*.safetensors"))
-        found = {}
-        for path in files:
-            if not path.is_file():
-                raise InputError(f"{path}: missing, though the index names it; download it again")
-            try:
-                with safe_open(path, framework="pt") as file:
-                    found |= dict.fromkeys(file.keys(), path)
-            except SafetensorError as error:
-                problem = f"{path}: not a whole safetensors file ({error}); make it again"
-                raise InputError(problem) from error
-        return found
 
 
 class ShardWriter:
@@ -199,6 +126,7 @@ def rewrite(
     quantization: BitsAndBytesConfig | None = None,
     names: Mapping[str, str] | None = None,
     limit: int = SHARD_BYTES,
+    memory: float = math.inf,
 ) -> None:
     """Write a directory from another, tensor by tensor, in bfloat16.
 
@@ -206,7 +134,8 @@ def rewrite(
     those of the source, where they differ or some are left out. change: what is written for a
     tensor, by its name in the target. needed: bytes that the disk must have.
     Every tensor is held against the shape that its config asks for, and for being finite; the
-    result is loaded and run as in save_model() where the memory for it is free, and not otherwise.
+    result is loaded and run as in save_model() where the memory for it is free and no more than
+    `memory`, in bytes, and not otherwise.
     Raises InputError if tensors are missing, misshapen or not finite, or if the disk is too small.
     """
     original = read_config(source)
@@ -228,9 +157,9 @@ def rewrite(
                 writer.add(written, tensor)
         writer.finish()
         write_rest(source, partial, config)
-        try_if_it_fits(partial)
+        try_if_it_fits(partial, memory)
 
-    qwen2audio.write_directory(target, write)
+    write_directory(target, write)
 
 
 def return_freed_memory() -> None:
@@ -253,10 +182,9 @@ def as_it_is(name: str, tensor: Tensor) -> dict[str, Tensor]:
 def write_rest(source: str | Path, directory: Path, config: PretrainedConfig) -> None:
     """Everything of a model but its weights: config (bfloat16), processor, settings."""
     write_config(config, directory)
-    qwen2audio.load_processor(source).save_pretrained(directory)
-    settings = Path(source, "generation_config.json")
-    if settings.is_file():
-        shutil.copy(settings, directory)
+    processor = qwen2audio.load_processor(source)
+    processor.save_pretrained(directory)
+    write_generation_config(source, directory, processor)
     if hasattr(config, four_bit_embedding.MARK):
         shutil.copy(four_bit_embedding.__file__, directory / LOADER)
 
@@ -268,16 +196,26 @@ def write_config(config: PretrainedConfig, directory: Path) -> None:
     config.save_pretrained(directory)
 
 
-def try_if_it_fits(directory: Path) -> None:
-    """Load a directory and run a prompt through it, if the free memory holds it."""
-    weights = sum(file.stat().st_size for file in directory.glob("*.safetensors"))
-    free = psutil.virtual_memory().available
-    if free >= weights + ROOM_TO_RUN:
+def try_if_it_fits(directory: Path, memory: float = math.inf) -> None:
+    """Load a directory and run a prompt through it, if the free memory and `memory` hold it."""
+    needed = memory_to_run(directory)
+    allowed = min(psutil.virtual_memory().available, memory)
+    if allowed >= needed:
         qwen2audio.try_model(directory)
     else:
         logger.warning(
             "names, shapes and numbers are checked, but no prompt was run: the model takes "
-            "%.1f GB and %.1f GB of memory are free",
-            (weights + ROOM_TO_RUN) / 1e9,
-            free / 1e9,
+            "%.1f GB and the job has %.1f GB of memory",
+            needed / 1e9,
+            allowed / 1e9,
         )
+
+
+def memory_to_run(directory: Path) -> int:
+    """Bytes to load a model and run a prompt; of a 4-bit one as if it were in bfloat16, since it
+    takes more than its files: 9 to 12 GB for 3.5 to 5.4 GB of a 7B."""
+    weights = sum(file.stat().st_size for file in directory.glob("*.safetensors"))
+    config = read_config(directory)
+    if hasattr(config, "quantization_config"):
+        weights = max(weights, sum(2 * shape.numel() for shape in shapes(config).values()))
+    return weights + ROOM_TO_RUN

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from transformers import PretrainedConfig, Qwen2AudioConfig
 
-from slimspeech.checkpoints import linear_weights, shapes
 from slimspeech.quantization import BLOCK, formats
 from slimspeech.size import part_of
+from slimspeech.skeletons import linear_weights, shapes
 
 # The shape of Qwen/Qwen2-Audio-7B and -Instruct, by the keys of their config.json.
 QWEN2_AUDIO_7B = {

@@ -53,8 +53,20 @@ def translate(
     A clip longer than the model's window is cut at its quietest points near equal parts, each
     translated by itself and the parts joined.
     """
-    kept = range(len(model.get_decoder().layers))
     clips = read_clips(rows, processor)
+    return translate_clips(model, processor, clips, prompt, settings, progress)
+
+
+def translate_clips(
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    clips: Sequence[Clip],
+    prompt: Prompt,
+    settings: GenerationSettings,
+    progress: str | None = "translate",
+) -> list[str]:
+    """One hypothesis a row of the clips, which are in memory already; progress None shows none."""
+    kept = range(len(model.get_decoder().layers))
     [hypotheses] = translate_variants(
         model, processor, clips, prompt, settings, kept, [None], progress
     )
@@ -69,7 +81,7 @@ def translate_variants(
     settings: GenerationSettings,
     kept: Sequence[int],
     missing: Sequence[int | None],
-    progress: str = "translate",
+    progress: str | None = "translate",
 ) -> list[list[str]]:
     """Hypotheses by variant of the model, each one a row of the clips, in the order of the rows.
 
@@ -87,7 +99,7 @@ def translate_variants(
         positions = max(tokens, default=0) + PROMPT_TOKENS + settings.max_new_tokens
         limit = rows_that_fit(model, positions)
     parts: dict[int, list[str]] = {}
-    with tqdm(total=len(clips), desc=progress, unit="clip") as bar:
+    with tqdm(total=len(clips), desc=progress, unit="clip", disable=progress is None) as bar:
         while len(parts) < len(clips):
             size = max(1, limit // len(missing))
             batch = longest_first[len(parts) : len(parts) + size]

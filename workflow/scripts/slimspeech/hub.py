@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from fnmatch import fnmatch
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import httpx2
@@ -13,6 +13,7 @@ from huggingface_hub import HfApi, errors, snapshot_download
 
 from slimspeech.disk import require_space
 from slimspeech.errors import InputError
+from slimspeech.model_directory import check_directory
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,8 @@ def download_snapshot(
     They gather in a hidden sibling, from which the next run goes on. `endpoint` is another Hub
     than the public one. Raises InputError when the repository or the revision is not there, when
     it is gated or private, when no file matches, and when the Hub cannot be reached or the disk is
-    too small; `folder` is then as it was before.
+    too small, when a file would lie outside of the folder, and when a model has to be refused
+    (model_directory.check_directory); `folder` is then as it was before.
     """
     folder = Path(folder)
     name = f"{repository} at {revision}"
@@ -44,6 +46,12 @@ def download_snapshot(
             for file in info.siblings
             if any(fnmatch(file.rfilename, pattern) for pattern in patterns)
         ]
+        for file in files:
+            place = PurePosixPath(file.rfilename)
+            if place.is_absolute() or ".." in place.parts:
+                raise InputError(
+                    f"{name}: {file.rfilename!r} would lie outside of the folder; correct its name"
+                )
         if not files:
             raise InputError(
                 f"{name}: no file like {' or '.join(patterns)} there; correct its name"
@@ -88,6 +96,8 @@ def download_snapshot(
         if file.size is not None and (partial / file.rfilename).stat().st_size != file.size:
             raise InputError(f"{name}: {file.rfilename} arrived incomplete; run again")
     shutil.rmtree(partial / ".cache", ignore_errors=True)
+    if kind == "model":
+        check_directory(partial, name)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
     return info.sha

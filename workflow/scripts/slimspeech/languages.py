@@ -37,7 +37,16 @@ def name(code: str, more: dict[str, str] | None = None) -> str:
     names = NAMES | (more or {})
     if code not in names:
         raise InputError(
-            f"config: no English name for the language {code!r}; add `languages: {{{code}: …}}` "
-            f"(known: {', '.join(sorted(names))})"
+            f"no English name for the language {code!r}; add `languages: {{{code}: …}}` to the "
+            f"config (known: {', '.join(sorted(names))})"
         )
     return names[code]
+
+
+def code(text: str, more: dict[str, str] | None = None) -> str:
+    """The code of a language given as one, or by its English name, in capitals or not.
+
+    What is known as neither comes back as it is, in small letters.
+    """
+    names = {english.lower(): known for known, english in (NAMES | (more or {})).items()}
+    return names.get(text.lower(), text.lower())

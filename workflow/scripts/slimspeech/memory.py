@@ -10,11 +10,14 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import AutoConfig, PreTrainedModel, Qwen2AudioForConditionalGeneration
+from transformers import PreTrainedModel
 
 from slimspeech.artifacts import Row
 from slimspeech.errors import InputError
+from slimspeech.model_directory import check_settings
+from slimspeech.qwen2audio import read_config
 from slimspeech.settings import LoraSettings, TrainingSettings
+from slimspeech.skeletons import skeleton
 
 log = logging.getLogger(__name__)
 
@@ -68,9 +71,7 @@ class ModelShape:
     @classmethod
     def read(cls, directory: str | Path) -> "ModelShape":
         """Of a model directory, by its config.json; no weight is read."""
-        config = AutoConfig.from_pretrained(directory)
-        with torch.device("meta"):
-            return cls.of(Qwen2AudioForConditionalGeneration(config))
+        return cls.of(skeleton(read_config(directory, check_settings)))
 
 
 @dataclass(frozen=True)

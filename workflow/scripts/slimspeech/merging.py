@@ -1,32 +1,36 @@
 """Merge a LoRA adapter into the weights that it was trained on, one matrix at a time."""
 
+import math
 from pathlib import Path
 
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from peft.tuners.lora import Linear
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import PretrainedConfig
 
-from slimspeech.checkpoints import read_config, rewrite, skeleton, stored_name
+from slimspeech.checkpoints import rewrite
 from slimspeech.errors import InputError
 from slimspeech.footprint import four_bit_weights, predicted_bytes
+from slimspeech.model_directory import ADAPTER_WEIGHTS, check_adapter
 from slimspeech.quantization import round_to_nf4
-from slimspeech.qwen2audio import device
+from slimspeech.qwen2audio import device, read_config
+from slimspeech.skeletons import skeleton, stored_name
 
-WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
 
 
-def merge_adapter(model: str | Path, adapter: str | Path, merged: str | Path) -> None:
+def merge_adapter(
+    model: str | Path, adapter: str | Path, merged: str | Path, memory: float = math.inf
+) -> None:
     """Write the bfloat16 model with an adapter that was trained on its 4-bit form.
 
     Every matrix that was 4-bit in training is first rounded to what the adapter saw: of the ways
-    to merge, this stays closest to the model that was trained. Raises InputError as rewrite()
-    does, if adapter matrices are missing, left over, misshapen or zero, and for adapters that are
-    more than LoRA's two matrices a layer.
+    to merge, this stays closest to the model that was trained.
+    memory: bytes it may take to try the result. Raises InputError as rewrite() does, if adapter
+    matrices are missing, left over, misshapen or zero, and for adapters that are more than LoRA's
+    two matrices a layer.
     """
     config = read_config(model)
     rounded = set(four_bit_weights(config, "nf4"))
@@ -42,19 +46,20 @@ def merge_adapter(model: str | Path, adapter: str | Path, merged: str | Path) ->
             weight += (b.to(device()) @ a.to(device())) * scaling  # in fp32, rounded once
         return {name: weight.cpu()}
 
-    rewrite(model, merged, config, change, needed=needed)
+    rewrite(model, merged, config, change, needed=needed, memory=memory)
 
 
 def _read_adapter(
     config: PretrainedConfig, directory: str | Path
 ) -> dict[str, tuple[Tensor, Tensor, float]]:
     """By name of the weight that it belongs to: A (r, in), B (out, r) in fp32, and the scaling."""
+    check_adapter(directory)
     settings = LoraConfig.from_pretrained(directory)
     if settings.use_dora or settings.lora_bias or settings.bias != "none":
         raise InputError(f"{directory}: DoRA or trained biases cannot be merged; train plain LoRA")
     model = get_peft_model(skeleton(config), settings)
     expected = get_peft_model_state_dict(model, save_embedding_layers=False)
-    stored = _load(Path(directory, WEIGHTS))
+    stored = load_file(Path(directory, ADAPTER_WEIGHTS))
     strangers = sorted(stored.keys() ^ expected.keys()) or sorted(
         name for name, tensor in expected.items() if tensor.shape != stored[name].shape
     )
@@ -84,13 +89,3 @@ def _read_adapter(
         for name, layer in model.named_modules()
         if isinstance(layer, Linear)
     }
-
-
-def _load(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise InputError(f"{path}: no adapter there; make it again")
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        problem = f"{path}: not a whole safetensors file ({error}); make it again"
-        raise InputError(problem) from error

@@ -3,17 +3,18 @@
 Weights are read and written one at a time: packing a model of 7B takes less than 4 GB of memory.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
 
-from slimspeech.checkpoints import SHARD_BYTES, read_config, rewrite
+from slimspeech.checkpoints import SHARD_BYTES, rewrite
 from slimspeech.errors import InputError
 from slimspeech.footprint import four_bit_weights, predicted_bytes
 from slimspeech.four_bit_embedding import MARK
 from slimspeech.quantization import BLOCK, formats, nf4, stored
-from slimspeech.qwen2audio import device
+from slimspeech.qwen2audio import device, read_config
 
 
 def pack(
@@ -21,13 +22,14 @@ def pack(
     packed: str | Path,
     quantization: str | Mapping[str, str] = "nf4",
     limit: int = SHARD_BYTES,
+    memory: float = math.inf,
 ) -> None:
     """Write a model in the formats asked for (see quantization.formats), the rest in bfloat16.
 
     from_pretrained loads the result by itself, unless the embedding is 4-bit: then the directory
     holds a loader, load_student.py, and config.json says `embedding_quantization`.
-    limit: bytes of a file of weights. Raises InputError as rewrite() does, and for an embedding
-    that does not divide into blocks.
+    limit: bytes of a file of weights. memory: bytes it may take to try the result. Raises
+    InputError as rewrite() does, and for an embedding that does not divide into blocks.
     """
     config = read_config(directory)
     four_bit = set(four_bit_weights(config, quantization))
@@ -46,4 +48,5 @@ def pack(
         return {key: tensor.cpu() for key, tensor in stored(name, weight.to(device())).items()}
 
     form = nf4(quantization) if four_bit else None
-    rewrite(directory, packed, config, change, needed=needed, quantization=form, limit=limit)
+    sizes = {"needed": needed, "limit": limit, "memory": memory}
+    rewrite(directory, packed, config, change, quantization=form, **sizes)

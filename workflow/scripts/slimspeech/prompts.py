@@ -1,10 +1,17 @@
 """The translation prompt: in the model's own chat template, or plain, for a model without one."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-from transformers import ProcessorMixin
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jinja2 import TemplateError
 
 from slimspeech import languages
+from slimspeech.errors import InputError
+
+if TYPE_CHECKING:  # what a prompt says is known without the library, which is slow to import
+    from transformers import ProcessorMixin
 
 # Ends every turn of the ChatML template that Qwen2-Audio-Instruct was trained on, and here a
 # translation after a plain prompt too: all Qwen2 tokenizers have it as one token.
@@ -24,7 +31,7 @@ class Prompt:
     template: str = "chat"
 
     @classmethod
-    def of(cls, prompt: dict[str, str], names: dict[str, str]) -> "Prompt":
+    def of(cls, prompt: dict[str, str], names: dict[str, str]) -> Prompt:
         """From the config's `prompt` and its `languages`, the names of those we do not know."""
         return cls(languages=names, **prompt)
 
@@ -55,4 +62,12 @@ class Prompt:
                 "content": [{"type": "audio"}, {"type": "text", "text": self.request(pair)}],
             },
         ]
-        return processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        try:
+            return processor.apply_chat_template(
+                messages, add_generation_prompt=True, tokenize=False
+            )
+        except (TemplateError, TypeError, ValueError) as error:
+            raise InputError(
+                f"the model's chat template cannot lay out the prompt ({error}); copy it from the "
+                "model that these weights come from, or set prompt.template: plain"
+            ) from error

@@ -1,5 +1,6 @@
 """Depth pruning: reduce a decoder, or an audio encoder, to some of its layers."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
-from slimspeech.checkpoints import as_it_is, read_config, rewrite, shapes
+from slimspeech.checkpoints import as_it_is, rewrite
 from slimspeech.errors import InputError
 from slimspeech.footprint import predicted_bytes
+from slimspeech.qwen2audio import read_config
+from slimspeech.skeletons import shapes
 
 LAYERS = "language_model.model.layers."
 
@@ -27,10 +30,13 @@ def keep_layers(model: PreTrainedModel, kept: Sequence[int]) -> None:
     _keep_in_config(decoder.config, kept)
 
 
-def prune_checkpoint(source: str | Path, target: str | Path, kept: Sequence[int]) -> None:
+def prune_checkpoint(
+    source: str | Path, target: str | Path, kept: Sequence[int], memory: float = math.inf
+) -> None:
     """Write a model with some of another's decoder layers, in bfloat16, without loading it.
 
-    Raises InputError as keep_layers() and rewrite() do.
+    memory: bytes it may take to try the result. Raises InputError as keep_layers() and rewrite()
+    do.
     """
     config = read_config(source)
     _check(kept, config.text_config.num_hidden_layers, "a decoder")
@@ -44,7 +50,7 @@ def prune_checkpoint(source: str | Path, target: str | Path, kept: Sequence[int]
 
     names = {name: original(name) for name in shapes(config)}
     needed = sum(predicted_bytes(config, "none").values())
-    rewrite(source, target, config, as_it_is, names=names, needed=needed)
+    rewrite(source, target, config, as_it_is, names=names, needed=needed, memory=memory)
 
 
 def _keep_in_config(text: PretrainedConfig, kept: Sequence[int]) -> None:

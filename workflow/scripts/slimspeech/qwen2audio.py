@@ -1,8 +1,7 @@
 """Load, save and describe Qwen2-Audio models. Weights are safetensors; no code comes from data."""
 
-import os
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,32 +13,56 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedModel,
     ProcessorMixin,
+    Qwen2AudioProcessor,
 )
 
+from slimspeech.artifacts import write_directory
+from slimspeech.chat_templates import check_template
 from slimspeech.encoder import allow_short
 from slimspeech.errors import InputError
+from slimspeech.fitting import require_weights
 from slimspeech.four_bit_embedding import allow_any_width, model_class
+from slimspeech.model_directory import check_directory
+from slimspeech.skeletons import shapes
 
 
 def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def device_name() -> str:
-    """ "NVIDIA H100", or "CPU, 2 threads": what a time was measured on."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+def device_name(place: torch.device | None = None) -> str:
+    """ "NVIDIA H100", or "CPU, 2 threads": what a time was measured on, by default device()."""
+    place = place or device()
+    if place.type == "cuda":
+        return torch.cuda.get_device_name(place)
     return f"CPU, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
+
+
+def read_config(
+    directory: str | Path, check: Callable[[str | Path], object] = check_directory
+) -> PreTrainedConfig:
+    """Raises InputError if there is no model, or one that `check` refuses."""
+    check(directory)
+    with _readable(directory, "config.json"):
+        return AutoConfig.from_pretrained(directory, trust_remote_code=False)
 
 
 def load_processor(directory: str | Path) -> ProcessorMixin:
     """Tokenizer, feature extractor and chat template.
 
-    Raises InputError if the path is missing, or if the tokenizer is not that of the model there.
+    Raises InputError if the path is missing or refused, if the processor cannot be read, if its
+    template does more than lay out a prompt, or if the tokenizer is not that of the model there.
     """
-    check_directory(directory)
-    processor = AutoProcessor.from_pretrained(directory)
-    _check_tokenizer(directory, processor, AutoConfig.from_pretrained(directory))
+    config = read_config(directory)
+    with _readable(directory, "the processor"):
+        processor = AutoProcessor.from_pretrained(directory, trust_remote_code=False)
+    if not isinstance(processor, Qwen2AudioProcessor):
+        raise InputError(
+            f"{directory}: its processor is a {type(processor).__name__} and not Qwen2-Audio's; "
+            "copy the processor's files from the model that these weights come from"
+        )
+    check_template(directory, processor.chat_template)
+    _check_tokenizer(directory, processor, config)
     return processor
 
 
@@ -52,19 +75,23 @@ def load_model(
     """A model in evaluation mode, on the GPU if there is one and no other place is given.
 
     A packed (4-bit) directory carries its own quantization; then `dtype` is what the rest is in.
-    Raises InputError if the directory is missing or holds no safetensors, or if a weight is
-    missing from it (transformers would fill it with random numbers and only warn).
+    Raises InputError if the directory is missing or refused, or if a weight is missing from it or
+    of another shape (transformers would fill it with random numbers and only warn).
     """
-    check_directory(directory)
-    kind = model_class(AutoConfig.from_pretrained(directory))
-    model, report = kind.from_pretrained(
-        directory,
-        dtype=dtype,
-        device_map={"": place or device()},
-        quantization_config=quantization,
-        use_safetensors=True,
-        output_loading_info=True,
-    )
+    config = read_config(directory)
+    packed = hasattr(config, "quantization_config")
+    with _readable(directory, "config.json"):
+        expected = shapes(config)
+    require_weights(directory, check_directory(directory), expected, packed)
+    with _readable(directory, "the model"):
+        model, report = model_class(config).from_pretrained(
+            directory,
+            dtype=dtype,
+            device_map={"": place or device()},
+            quantization_config=quantization,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
     wrong = sorted(report["missing_keys"]) + sorted(report["mismatched_keys"])
     if wrong:
         raise InputError(
@@ -74,12 +101,16 @@ def load_model(
     return allow_any_width(allow_short(model)).eval()
 
 
-def load_for_inference(directory: str, precision: str) -> PreTrainedModel:
-    """A model to translate with, in "fp32" or "bf16". A 4-bit one computes in bfloat16 always."""
-    check_directory(directory)
-    packed = hasattr(AutoConfig.from_pretrained(directory), "quantization_config")
+def load_for_inference(
+    directory: str | Path, precision: str, place: torch.device | None = None
+) -> PreTrainedModel:
+    """A model to translate with, in "fp32" or "bf16". A 4-bit one computes in bfloat16 always.
+
+    place: as in load_model().
+    """
+    packed = hasattr(read_config(directory), "quantization_config")
     dtype = torch.bfloat16 if packed or precision == "bf16" else torch.float32
-    return load_model(directory, dtype)
+    return load_model(directory, dtype, place=place)
 
 
 def save_model(model: PreTrainedModel, processor: ProcessorMixin, directory: str | Path) -> None:
@@ -112,38 +143,26 @@ def try_model(directory: str | Path) -> None:
         raise RuntimeError(f"{directory}: the model gives logits that are not numbers")
 
 
-def write_directory(directory: str | Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a sibling directory, and put it in place when it is complete."""
-    directory = Path(directory)
-    partial = directory.with_name(f".{directory.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        write(partial)
-        shutil.rmtree(directory, ignore_errors=True)
-        os.replace(partial, directory)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
 def read_decoder_layers(directory: str) -> int:
     """The number of decoder layers, from the config alone."""
-    check_directory(directory)
-    return AutoConfig.from_pretrained(directory).text_config.num_hidden_layers
+    return read_config(directory).text_config.num_hidden_layers
 
 
-def check_directory(directory: str | Path) -> None:
-    path = Path(directory)
-    if not (path / "config.json").is_file():
+@contextmanager
+def _readable(directory: str | Path, what: str) -> Iterator[None]:
+    """Whatever strange files bring transformers to, as an InputError; not what a machine lacks."""
+    try:
+        yield
+    except (InputError, MemoryError, ImportError):
+        raise
+    except Exception as error:
+        if isinstance(error, RuntimeError) and not isinstance(error, RecursionError):
+            raise
+        reason = str(error).split("\n")[0][:200]
         raise InputError(
-            f"{directory}: no model there (config.json is missing); "
-            "give base.model as a directory made by save_pretrained"
-        )
-    if not any(path.glob("*.safetensors")):
-        raise InputError(
-            f"{directory}: no *.safetensors there; other weight formats can carry code and are "
-            "not read, convert the model with save_pretrained"
-        )
+            f"{directory}: {what} cannot be read ({type(error).__name__}: {reason}); make or "
+            "download it again"
+        ) from error
 
 
 def _check_tokenizer(

@@ -10,6 +10,7 @@ from slimspeech.artifacts import Row
 from slimspeech.errors import InputError
 from slimspeech.languages import target_code
 from slimspeech.metrics import METRICS, search_metric
+from slimspeech.units import file_size, weight_count
 
 BASE, TEACHER = "base", "teacher"
 TITLES = {"bleu": "BLEU", "chrf": "chrF", "chrf++": "chrF++", "comet": "COMET"}
@@ -64,14 +65,6 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     for pair, group in groupby(rows, key=lambda row: row["pair"]):
         sections += _section(pair, list(group))
     return "\n\n".join(sections) + "\n"
-
-
-def decimal_units(number: float, units: Sequence[str]) -> str:
-    """Write a count in steps of a thousand: decimal_units(8.4e9, ["", "K", "M", "B"]) is 8.40 B."""
-    step = 0
-    while number >= 1000 and step < len(units) - 1:
-        number, step = number / 1000, step + 1
-    return f"{number:.{2 if step and number < 100 else 0}f} {units[step]}".rstrip()
 
 
 def _with_comet(score: Mapping[str, Any], comet: Sequence[Mapping[str, Any]]) -> Row:
@@ -146,8 +139,8 @@ def _section(pair: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         [
             row["system"],
             str(row["decoder_layers"]),
-            decimal_units(row["weights"], ["", "K", "M", "B"]),
-            decimal_units(row["bytes"], ["B", "kB", "MB", "GB"]),
+            weight_count(row["weights"]),
+            file_size(row["bytes"]),
             _fixed(row["percent_of_base"], 1),
             *(_fixed(row[name], 1 if name in METRICS else COMET_DIGITS) for name in metrics),
             _with_interval(row),

@@ -11,7 +11,13 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 from datasets import Dataset
 from peft import PeftModel
-from transformers import Trainer, TrainingArguments
+from transformers import (
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from slimspeech.collation import IGNORED, Collator
@@ -64,6 +70,16 @@ class Parts:
         return {"parts": [dict(self.collator(rows[at : at + self.size])) for at in starts]}
 
 
+class LogAtCheckpoints(TrainerCallback):
+    """A point of the curve at each checkpoint: the losses since the last point are not kept in it,
+    and a training that goes on from there would log another mean."""
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any
+    ) -> None:
+        control.should_log |= control.should_save
+
+
 class UpdateTrainer(Trainer):
     """Is given all clips of an update at once, and computes them in micro-batches.
 
@@ -75,6 +91,7 @@ class UpdateTrainer(Trainer):
         # One GPU of those in sight: over several the Trainer would make each update larger.
         args._n_gpu = min(args.n_gpu, 1)
         super().__init__(args=args, **arguments)
+        self.add_callback(LogAtCheckpoints)
         self.micro_batch = micro_batch
 
     def training_step(

@@ -1,5 +1,6 @@
 """Fine-tuning, full or with adapters on 4-bit weights. Teacher, students and mini base share it."""
 
+import logging
 import math
 import shutil
 import zlib
@@ -11,6 +12,7 @@ import torch
 from bitsandbytes.nn import Linear4bit
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from peft.tuners.lora import LoraLayer
 from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -21,6 +23,8 @@ from slimspeech.errors import InputError
 from slimspeech.prompts import Prompt
 from slimspeech.settings import LoraSettings, TrainingSettings
 from slimspeech.trainer import Parts, UpdateTrainer, without_compiler
+
+log = logging.getLogger(__name__)
 
 AUDIO_TOKENS_PER_SECOND = 25
 
@@ -49,12 +53,18 @@ def add_adapter(model: PreTrainedModel, lora: LoraSettings, seed: int) -> PeftMo
 
 
 def save_adapter(model: PeftModel, directory: str | Path) -> None:
-    """save_pretrained(), and the same bytes each time: peft holds the names of modules as a set."""
+    """save_pretrained(), and the same bytes each time: peft holds the names of modules as a set.
+
+    A pattern becomes the names it stands for: no pattern is run of an adapter that is read.
+    """
     model.save_pretrained(directory)
     path = Path(directory, "adapter_config.json")
     config = read_json(path)
-    if isinstance(config["target_modules"], list):
-        write_json(path, config | {"target_modules": sorted(config["target_modules"])})
+    modules = config["target_modules"]
+    if isinstance(modules, str):
+        inside = model.get_base_model().named_modules()
+        modules = [name for name, module in inside if isinstance(module, LoraLayer)]
+    write_json(path, config | {"target_modules": sorted(modules)})
 
 
 def fine_tune(
@@ -194,7 +204,9 @@ def _checkpoint(workspace: str, key: Row) -> str | None:
     for checkpoint in Path(workspace).glob("checkpoint-*"):
         if not (checkpoint / "trainer_state.json").is_file():  # written last
             shutil.rmtree(checkpoint)
-    return get_last_checkpoint(workspace)
+    if found := get_last_checkpoint(workspace):
+        log.info("going on from %s", found)
+    return found
 
 
 def _dataset(rows: list[Row]) -> Dataset:

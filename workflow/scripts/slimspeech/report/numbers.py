@@ -2,17 +2,18 @@
 
 from slimspeech.metrics import METRICS
 from slimspeech.report.results import Interval
-from slimspeech.tables import MISSING, decimal_units
+from slimspeech.tables import MISSING
+from slimspeech.units import file_size, weight_count
 
 
 def count(value: float | None) -> str:
     """Weights: 8.40 B."""
-    return MISSING if value is None else decimal_units(value, ["", "K", "M", "B"])
+    return MISSING if value is None else weight_count(value)
 
 
 def size(value: float | None) -> str:
     """Bytes on disk, in units of a thousand."""
-    return MISSING if value is None else decimal_units(value, ["B", "kB", "MB", "GB"])
+    return MISSING if value is None else file_size(value)
 
 
 def score(metric: str, value: float | None) -> str:

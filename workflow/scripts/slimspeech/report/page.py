@@ -38,7 +38,8 @@ def render_page(
     clips: sources of audio by path, of clip_urls(). provenance: what the last section shows.
     """
     scripts = [(HERE / "vendor" / name).read_text(encoding="utf-8") for name in LIBRARIES]
-    scripts.append((HERE / "templates" / "page.js").read_text(encoding="utf-8"))
+    for name in ("elements.js", "page.js"):
+        scripts.append((HERE / "templates" / name).read_text(encoding="utf-8"))
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,

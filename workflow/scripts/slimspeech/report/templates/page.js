@@ -1,32 +1,4 @@
 "use strict";
-// Texts of systems reach the page by textContent alone.
-
-const make = (tag, attributes = {}, ...children) => {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value !== undefined && value !== null) element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-};
-
-// Theme: that of the system, unless the reader chooses.
-{
-  const button = document.getElementById("theme");
-  const names = { "": "auto", light: "light", dark: "dark" };
-  const order = Object.keys(names);
-  const apply = (theme) => {
-    if (theme) document.documentElement.dataset.theme = theme;
-    else delete document.documentElement.dataset.theme;
-    button.textContent = `◐ ${names[theme]}`;
-  };
-  button.hidden = false;
-  button.addEventListener("click", () => {
-    const now = document.documentElement.dataset.theme ?? "";
-    apply(order[(order.indexOf(now) + 1) % order.length]);
-  });
-  apply("");
-}
 
 // What a mark of a chart stands for, beside the pointer.
 {
@@ -62,21 +34,6 @@ const make = (tag, attributes = {}, ...children) => {
   const fill = (select, options) =>
     select.replaceChildren(...options.map(([value, text]) => make("option", { value }, text)));
 
-  // The words of a text, or its characters where words have no spaces between.
-  const tokens = (text) => (pair().words ? (text.match(/\S+/gu) ?? []) : Array.from(text));
-
-  const marked = (text, other) => {
-    const glue = pair().words ? " " : "";
-    const line = make("span");
-    for (const part of Diff.diffArrays(tokens(other), tokens(text))) {
-      const words = part.value.join(glue);
-      if (part.removed && !controls.missing.checked) continue;
-      const piece = part.added ? make("mark", {}, words) : part.removed ? make("del", {}, words) : words;
-      line.append(piece, glue);
-    }
-    return line;
-  };
-
   const scoreOf = (segment, system) => segment.scores[controls.metric.value]?.[system] ?? null;
   const loss = (segment, system) => {
     const teacher = scoreOf(segment, pair().systems.indexOf(data.teacher));
@@ -110,7 +67,7 @@ const make = (tag, attributes = {}, ...children) => {
       score += less > step ? ` (−${amount})` : less < -step ? ` (+${amount})` : " (=)";
       kind = less > step ? "worse" : less < -step ? "better" : "";
     }
-    const shown = other === undefined ? text : marked(text, other);
+    const shown = other === undefined ? text : marked(text, other, { words: pair().words, missing: controls.missing.checked });
     return line(name, text === "" ? make("em", {}, "empty") : shown, pair().target, score, kind, segment.flags[system]);
   };
 

@@ -1,0 +1,181 @@
+"""What the command line does before a model is needed: options, inputs, errors, manners."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import slimspeech
+from slimspeech.cli import main
+from slimspeech.cli.inputs import find_talks
+from slimspeech.errors import InputError
+
+LIBRARY = Path(slimspeech.__file__).parents[1]
+
+
+def python(code: str, **options) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(LIBRARY)},
+        check=False,
+        **options,
+    )
+
+
+@pytest.fixture
+def wav(tmp_path) -> str:
+    path = tmp_path / "talk.wav"
+    soundfile.write(path, np.zeros(1600), 16_000)
+    return str(path)
+
+
+@pytest.fixture
+def model(tmp_path) -> str:
+    folder = tmp_path / "results" / "mine" / "en-de" / "teacher"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").touch()
+    (tmp_path / "results" / "mine" / "config.json").write_text(
+        '{"experiment": "mine", "pairs": ["en-de"], "prompt": {"system": "", "user": "{target}"}, '
+        '"languages": {}, "generation": {"max_new_tokens": 9}, "base": {"model": "base"}, '
+        '"pruning": {"criterion": "chrf"}, "students": {}, "evaluation": {"systems": []}}'
+    )
+    return str(folder)
+
+
+@pytest.mark.parametrize("command", [[], ["translate"], ["info"], ["compare"]])
+def test_help_imports_nothing_slow(command):
+    code = (
+        "import sys; from slimspeech.cli import main\n"
+        f"status = main({[*command, '--help']!r})\n"
+        "slow = {'torch', 'transformers', 'soundfile', 'sacrebleu', 'fastapi'} & set(sys.modules)\n"
+        "sys.exit(f'{status} {slow}' if status or slow else 0)"
+    )
+    done = python(code)
+    assert done.returncode == 0, done.stderr
+    assert "usage: slimspeech" in done.stdout
+
+
+def test_it_is_a_module_too():
+    done = subprocess.run(
+        [sys.executable, "-m", "slimspeech", "--version"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(LIBRARY)},
+        check=True,
+    )
+    assert done.stdout == f"slimspeech {slimspeech.__version__}\n"
+
+
+def fails(capsys, *arguments: str) -> tuple[int, str]:
+    """The exit code and what is on stderr; nothing is on stdout."""
+    code = main(arguments)
+    out, err = capsys.readouterr()
+    assert out == "" and "Traceback" not in err
+    return code, err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: COMMAND"),
+        (["translate"], "required: AUDIO, --model"),
+        (["translate", "a.wav", "-m", "m", "-f", "docx"], "invalid choice: 'docx'"),
+        (["translate", "a.wav", "-m", "m", "--batch-size", "0"], "0 is not above 0"),
+        (
+            ["translate", "a.wav", "-m", "m", "--batch-size", "many"],
+            "many is neither a number nor auto",
+        ),
+        (["translate", "a.wav", "-m", "m", "--min-silence", "-1"], "-1 is below 0"),
+        (["translate", "a.wav", "-m", "m", "--vad_threshold", "3"], "between 0 and 1, not 3"),
+        (["translate", "a.wav", "-m", "m", "-q", "-v"], "not allowed with"),
+        (["translate", "a.wav", "-m", "m", "-o", "talk.srt"], "a folder is meant"),
+        (["translate", "-", "-", "-m", "m"], "can be read once"),
+        (["info", "nowhere"], "nowhere: no such directory"),
+        (["compare", "model", "a.wav"], "model: no such directory"),
+    ],
+)
+def test_wrong_options_are_said_in_a_line(arguments, message, capsys):
+    code, err = fails(capsys, *arguments)
+    assert code == 2
+    assert message in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--to", "zh"], "teacher: made for en-de, not for zh; give a model"),
+        (["--from", "fr"], "teacher: made for en-de, not for fr"),
+    ],
+)
+def test_a_language_that_the_model_is_not_for(options, message, wav, model, capsys):
+    code, err = fails(capsys, "translate", wav, "--model", model, *options)
+    assert code == 2 and message in err and err.count("\n") == 1
+
+
+def test_a_directory_without_a_model(wav, tmp_path, capsys):
+    code, err = fails(capsys, "translate", wav, "--model", str(tmp_path))
+    assert code == 2 and "no model there" in err and err.count("\n") == 1
+
+
+def test_files_that_cannot_be_read_are_all_named_before_a_model_is_loaded(tmp_path, model, capsys):
+    (tmp_path / "text.wav").write_text("no audio")
+    code, err = fails(
+        capsys, "translate", str(tmp_path / "text.wav"), str(tmp_path / "no.wav"), "-m", model
+    )
+    assert code == 1
+    first, second = err.splitlines()
+    assert first.startswith(f"slimspeech: error: {tmp_path / 'text.wav'}: no audio that soundfile")
+    assert second.startswith(f"slimspeech: error: {tmp_path / 'no.wav'}: no such audio file")
+
+
+def test_logging_is_as_it_was_before(wav, model, capsys, tmp_path):
+    ours = logging.getLogger("slimspeech")
+    before = (list(ours.handlers), ours.level, ours.propagate, logging.getLogger().level)
+    main(["translate", str(tmp_path / "no.wav"), "--model", model, "-v"])
+    after = (list(ours.handlers), ours.level, ours.propagate, logging.getLogger().level)
+    assert after == before
+
+
+def test_ctrl_c_ends_it_without_a_trace(wav, model, capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("slimspeech.cli.translate.load_translator", interrupted)
+    code, err = fails(capsys, "translate", wav, "--model", model)
+    assert (code, err) == (130, "slimspeech: interrupted\n")
+
+
+def places(found):
+    return [talk.place.as_posix() for talk in found]
+
+
+def test_folders_are_searched_at_any_depth(tmp_path):
+    for name in ("b.wav", "a.FLAC", "deep/er/c.mp3", "notes.txt", ".hidden.wav.partial"):
+        path = tmp_path / "talks" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    found = find_talks([str(tmp_path / "talks"), "single.ogg", "-"])
+    assert places(found) == ["a", "b", "deep/er/c", "single", "stdin"]
+    assert found[-1].name == "standard input"
+
+
+def test_names_that_are_alike_keep_their_ending(tmp_path):
+    assert places(find_talks(["x/a.wav", "x/a.mp3", "b.1.wav"])) == ["a.wav", "a.mp3", "b.1"]
+
+
+def test_files_that_would_overwrite_each_other_are_refused():
+    with pytest.raises(InputError, match="x/a.wav: another of the files is called a.wav too"):
+        find_talks(["x/a.wav", "y/a.wav"])
+
+
+def test_a_folder_without_audio_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no audio in this folder"):
+        find_talks([str(tmp_path)])

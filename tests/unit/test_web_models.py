@@ -1,0 +1,91 @@
+"""What is said of served models before they are loaded, and where the server listens."""
+
+import json
+import socket
+from contextlib import closing
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from slimspeech.errors import InputError
+from slimspeech.web import server
+from slimspeech.web.models import describe
+
+
+@pytest.fixture
+def make_model(tmp_path):
+    """A directory with two decoder layers of 6 weights each, and what tells its pair if given."""
+
+    def make(place: str, pair: str | None = None, system: str | None = None) -> str:
+        directory = tmp_path / place
+        directory.mkdir(parents=True)
+        (directory / "config.json").write_text("{}")
+        tensors = {
+            f"language_model.model.layers.{n}.weight": np.zeros((2, 3), np.float32) for n in (0, 1)
+        }
+        save_file(tensors, directory / "model.safetensors")
+        if pair:
+            prompt = {"system": "Translate.", "user": "{source} to {target}"}
+            facts = {"format": 1, "pair": pair, "prompt": prompt, "system": system}
+            (directory / "slimspeech.json").write_text(json.dumps(facts))
+        return str(directory)
+
+    return make
+
+
+def test_models_are_named_as_short_as_tells_them_apart(make_model, tmp_path):
+    directories = [
+        make_model("x/A", "en-de", "A"),
+        make_model("y/A", "en-zh", "A"),
+        make_model("teacher"),
+        make_model("v1/B", "en-de", "B"),
+        make_model("v2/B", "en-de", "B"),
+    ]
+    models = describe(directories, "German")
+    assert [(m.name, m.title, m.words) for m in models] == [
+        ("A", "English to German", True),
+        ("A", "English to Chinese", False),
+        ("teacher", "English to German", True),
+        (str(tmp_path / "v1/B"), "English to German", True),
+        (str(tmp_path / "v2/B"), "English to German", True),
+    ]
+    identities = [model.id for model in models]
+    assert identities[:3] == ["en-de-A", "en-zh-A", "en-de-teacher"]
+    assert len(set(identities)) == 5
+    assert not any("/" in identity for identity in identities)
+    assert (models[0].layers, models[0].weights, models[0].quantization) == (2, 12, "none")
+    assert "directory" not in models[0].shown()
+
+
+def test_names_that_become_the_same_id_are_numbered(make_model):
+    models = describe([make_model("my model"), make_model("my+model")], "de")
+    assert [model.id for model in models] == ["en-de-my-model", "en-de-my-model-2"]
+
+
+def test_a_model_of_no_known_language_needs_one(make_model):
+    with pytest.raises(InputError, match="give --to"):
+        describe([make_model("m")])
+
+
+def test_a_free_port_is_taken_and_a_taken_one_refused():
+    with closing(server.bind("127.0.0.1", 0)) as bound:
+        bound.listen()
+        port = bound.getsockname()[1]
+        assert server.address(bound) == f"http://127.0.0.1:{port}/"
+        assert server.is_loopback(bound)
+        with pytest.raises(InputError, match=f"127.0.0.1, port {port}: cannot listen there"):
+            server.bind("127.0.0.1", port)
+
+
+def test_what_others_reach_is_not_loopback():
+    with closing(server.bind("127.0.0.1", 0)) as bound:
+        assert server.own_names("127.0.0.1", bound) == ("127.0.0.1",)
+    with closing(server.bind("0.0.0.0", 0)) as bound:
+        assert not server.is_loopback(bound)
+        assert socket.gethostname() in server.own_names("0.0.0.0", bound)
+        assert server.address(bound).startswith("http://localhost:")
+    with pytest.raises(InputError, match="no.such.host.invalid"):
+        server.bind("no.such.host.invalid", 0)
+    with pytest.raises(InputError, match="port 70000"):
+        server.bind("127.0.0.1", 70_000)

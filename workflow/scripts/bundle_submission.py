@@ -1,0 +1,29 @@
+"""Put what the IWSLT compression track asks of a system into one archive."""
+
+from pathlib import Path
+
+from slimspeech.artifacts import read_json
+from slimspeech.bundle import description, storage_bytes, write_bundle
+from slimspeech.logs import log_to
+from slimspeech.release import base_model
+
+log_to(snakemake.log[0])
+
+files, given = snakemake.input, snakemake.params
+base, _ = base_model(given.base, given.release)
+told = description(
+    read_json(files.declaration),
+    read_json(files.system_size),
+    given.teacher,
+    read_json(files.corpora),
+    base,
+    storage_bytes(files.model),
+)
+content = {
+    "description.md": told.encode(),
+    "declaration.json": Path(files.declaration).read_bytes(),
+    "hypotheses.txt": Path(files.text).read_bytes(),
+    **{f"talks/{path.name}": path.read_bytes() for path in Path(files.talks).glob("*.txt")},
+}
+name = "_".join(snakemake.wildcards[key] for key in ("experiment", "pair", "system"))
+write_bundle(snakemake.output.bundle, name, content)

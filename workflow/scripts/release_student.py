@@ -1,0 +1,29 @@
+"""Put a student into the form it is given away in: its files, its story, a model card, hashes."""
+
+from pathlib import Path
+
+from slimspeech.artifacts import read_json
+from slimspeech.logs import log_to
+from slimspeech.model_card import model_card
+from slimspeech.release import Measurements, compose_layers, describe, write_release
+
+log_to(snakemake.log[0])
+
+files, facts = snakemake.input, snakemake.params
+layers = [read_json(path) for path in files.layers]
+measured = Measurements(
+    sizes=dict(zip(facts.systems, map(read_json, files.sizes), strict=True)),
+    costs=dict(zip(facts.systems, map(read_json, files.costs), strict=bool(files.costs))),
+    comparison=read_json(files.comparison[0]) if files.comparison else None,
+)
+told = describe(
+    snakemake.wildcards.student,
+    snakemake.wildcards.pair,
+    facts.config,
+    compose_layers(layers[0], list(zip(facts.pruned, layers[1:], strict=True))),
+    measured,
+    read_json(files.corpora),
+    files.packed,
+)
+hashes = Path(files.hashes).read_text(encoding="utf-8")
+write_release(files.packed, snakemake.output.release, told, model_card(told), hashes)

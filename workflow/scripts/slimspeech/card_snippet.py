@@ -1,0 +1,90 @@
+"""The code of a model card: plain transformers, which needs nothing of this project."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from slimspeech import languages
+
+REQUIREMENTS = ("torch", "transformers", "bitsandbytes", "accelerate", "soundfile", "soxr")
+AUDIO = "<|audio_bos|><|AUDIO|><|audio_eos|>"  # of Qwen2-Audio, where no chat template writes it
+
+LOAD = """\
+import soundfile
+import soxr
+import torch
+from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
+
+directory = "."
+processor = AutoProcessor.from_pretrained(directory)
+model = Qwen2AudioForConditionalGeneration.from_pretrained(
+    directory, dtype=torch.bfloat16, device_map="auto"
+)
+"""
+LOAD_BY_LOADER = """\
+import soundfile
+import soxr
+from load_student import load
+from transformers import AutoProcessor
+
+directory = "."
+processor = AutoProcessor.from_pretrained(directory)
+model = load(directory, device_map="auto")
+"""
+HEAR = """
+rate = processor.feature_extractor.sampling_rate
+audio, found = soundfile.read("talk.wav", dtype="float32", always_2d=True)
+audio = soxr.resample(audio.mean(axis=1), found, rate)
+"""
+CHAT = """
+messages = [
+    {{"role": "system", "content": {system}}},
+    {{
+        "role": "user",
+        "content": [
+            {{"type": "audio"}},
+            {{"type": "text", "text": {request}}},
+        ],
+    }},
+]
+prompt = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+"""
+PLAIN = """
+prompt = {request}
+"""
+TRANSLATE = """\
+inputs = processor(text=prompt, audio=[audio], sampling_rate=rate, return_tensors="pt")
+tokens = model.generate(**inputs.to(model.device), max_new_tokens={most}, do_sample=False)
+answer = tokens[:, inputs["input_ids"].shape[1] :]
+print(processor.batch_decode(answer, skip_special_tokens=True)[0].strip())
+"""
+
+
+def needs_loader(facts: Mapping[str, Any]) -> bool:
+    """Whether the embedding is 4-bit, which transformers cannot load by itself."""
+    return "nf4" in facts["size"]["dtypes_by_part"].get("embedding", [])
+
+
+def snippet(facts: Mapping[str, Any]) -> str:
+    """Python that prints the translation of talk.wav, to be run where the model's files are.
+
+    facts: of slimspeech.json. The prompt is the one that the student was trained with.
+    """
+    prompt = facts["prompt"]
+    source, target = facts["pair"].split("-", 1)
+    request = prompt["user"].format(
+        source=languages.name(source, facts["languages"]),
+        target=languages.name(target, facts["languages"]),
+    )
+    if prompt["template"] == "plain":
+        asked = PLAIN.format(request=_quoted(AUDIO + request))
+    else:
+        asked = CHAT.format(system=_quoted(prompt["system"]), request=_quoted(request))
+    load = LOAD_BY_LOADER if needs_loader(facts) else LOAD
+    most = facts["generation"]["max_new_tokens"]
+    return (load + HEAR + asked + TRANSLATE.format(most=most)).strip()
+
+
+def _quoted(text: str) -> str:
+    """A Python literal in double quotes, in one line."""
+    return json.dumps(text, ensure_ascii=False)

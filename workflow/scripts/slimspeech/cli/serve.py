@@ -1,0 +1,151 @@
+"""slimspeech serve: a page that translates with several models side by side."""
+
+import argparse
+import logging
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from slimspeech.cli.console import quiet_libraries
+from slimspeech.cli.options import add_model_options, positive
+from slimspeech.errors import InputError
+
+if TYPE_CHECKING:
+    from slimspeech.web.models import ServedModel
+
+logger = logging.getLogger(__name__)
+
+PORT = 7860
+NEEDED = ("fastapi", "python_multipart", "uvicorn")
+
+
+def add_parser(subparsers) -> None:
+    parser = subparsers.add_parser(
+        "serve",
+        help="serve a page that translates with several models side by side",
+        description="Serve a page where speech is uploaded or recorded and translated by one or "
+        "several models, side by side. It stops by ctrl-C.",
+    )
+    parser.add_argument(
+        "models",
+        nargs="+",
+        metavar="DIR",
+        help="directories of models, such as results/mini/en-de/teacher",
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen at (default: 127.0.0.1, which only this machine reaches)",
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=PORT,
+        help=f"port to listen at, 0 for any free one (default: {PORT})",
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a host name that this server may be called by, such as that of a proxy before it; "
+        "can be given several times",
+    )
+    limits = parser.add_argument_group("limits")
+    limits.add_argument(
+        "--max-upload-mb",
+        type=positive(float),
+        default=200.0,
+        metavar="MB",
+        help="largest file (default: 200)",
+    )
+    limits.add_argument(
+        "--max-minutes",
+        type=positive(float),
+        default=60.0,
+        metavar="MIN",
+        help="longest audio (default: 60)",
+    )
+    limits.add_argument(
+        "--max-queue",
+        type=positive(int),
+        default=20,
+        metavar="N",
+        help="jobs that may wait; further ones are told to come back (default: 20)",
+    )
+    add_model_options(parser)
+    parser.add_argument(
+        "--preload",
+        action="store_true",
+        help="load all models at once, not each when it is first asked for",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="say only what goes wrong")
+    parser.set_defaults(run=run, verbose=True)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 once it was stopped."""
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise InputError(
+            f"serve needs {', '.join(missing)}, which are not installed; "
+            "pip install 'slimspeech[serve]'"
+        )
+    from slimspeech.web import server
+    from slimspeech.web.models import describe
+
+    models = describe(arguments.models, arguments.to, arguments.source)
+    with server.bind(arguments.host, arguments.port) as bound:
+        for model in models:
+            logger.info("%s", _line(model))
+        names = (*server.own_names(arguments.host, bound), *arguments.allow_host)
+        app = _application(models, names, arguments)
+        if not server.is_loopback(bound):
+            logger.warning(
+                "others on the network can reach this server, and nothing asks them who they are; "
+                "put a proxy that does before it, or leave --host out"
+            )
+        print(f"Open {server.address(bound)} in a browser; ctrl-C stops.", flush=True)
+        server.run(app, bound)
+    return 0
+
+
+def _application(
+    models: list["ServedModel"], names: tuple[str, ...], arguments: argparse.Namespace
+):
+    with quiet_libraries():
+        import torch
+
+        from slimspeech.translator import Translator
+        from slimspeech.web.app import Settings, create_app
+        from slimspeech.web.loading import Models
+        from slimspeech.web.uploads import Limits
+
+    def load(model: "ServedModel") -> Translator:
+        with quiet_libraries():
+            return Translator.load(
+                model.directory,
+                model.target,
+                model.source,
+                device=arguments.device,
+                precision=arguments.precision,
+                batch_size=arguments.batch_size,
+            )
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    loader = Models(models, load)
+    if arguments.preload:
+        for model in models:
+            loader.load(model.id)
+    limits = Limits(round(1e6 * arguments.max_upload_mb), 60 * arguments.max_minutes)
+    return create_app(models, loader, Settings(limits, arguments.max_queue, names))
+
+
+def _line(model: "ServedModel") -> str:
+    from slimspeech.tables import decimal_units
+
+    weights = decimal_units(model.weights, ["", "K", "M", "B"])
+    size = decimal_units(model.bytes, ["B", "kB", "MB", "GB"])
+    return (
+        f"{model.id}: {model.title}, {model.layers} layers, {weights} weights, {size} of files, "
+        f"quantisation {model.quantization}"
+    )

@@ -1,0 +1,158 @@
+"""The HTTP side: the page, and the API behind it (docs/serve.md)."""
+
+import contextlib
+import io
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
+from fastapi.responses import FileResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from slimspeech import report, subtitles
+from slimspeech.cues import Layout
+from slimspeech.web.guard import Guard
+from slimspeech.web.jobs import Job, JobQueue, Loader, QueueFull, summary
+from slimspeech.web.models import ServedModel
+from slimspeech.web.uploads import Limits, Upload, receive_upload
+
+PAGE = Path(__file__).parent / "page"
+REPORT = Path(report.__file__).parent
+# Everything the page asks for, by the name it asks by. Style and elements are those of the report.
+FILES = {
+    "style.css": REPORT / "templates" / "style.css",
+    "elements.js": REPORT / "templates" / "elements.js",
+    "diff.js": REPORT / "vendor" / "diff-9.0.0.min.js",
+    "serve.css": PAGE / "serve.css",
+    **{name: PAGE / name for name in ("sound.js", "choosing.js", "translations.js", "job.js")},
+}
+RETRY_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Settings:
+    """limits: of an upload. capacity: jobs that may wait. names: host names besides localhost."""
+
+    limits: Limits
+    capacity: int = 20
+    names: tuple[str, ...] = ()
+
+
+def create_app(models: Iterable[ServedModel], loader: Loader, settings: Settings) -> FastAPI:
+    """The application that serves `models`, which `loader` gives by their ids."""
+    known = {model.id: model for model in models}
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with tempfile.TemporaryDirectory(prefix="slimspeech-serve-") as folder:
+            async with JobQueue(loader, settings.capacity) as queue:
+                app.state.queue, app.state.folder = queue, Path(folder)
+                yield
+
+    # FastAPI's own pages of documentation load scripts from elsewhere.
+    app = FastAPI(lifespan=lifespan, openapi_url=None)
+    app.add_middleware(Guard, names=settings.names)
+
+    @app.get("/")
+    async def index() -> FileResponse:
+        return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+
+    @app.get("/page/{name}")
+    async def file(name: str) -> FileResponse:
+        if name not in FILES:
+            raise HTTPException(404, "There is no such file")
+        return FileResponse(FILES[name], headers={"Cache-Control": "no-cache"})
+
+    @app.get("/api/models")
+    async def get_models() -> dict[str, Any]:
+        shown = [model.shown() | {"loaded": loader.is_loaded(model.id)} for model in known.values()]
+        return {"models": shown, "limits": asdict(settings.limits)}
+
+    @app.post("/api/jobs", status_code=202)
+    async def submit(request: Request, response: Response) -> dict[str, Any]:
+        queue: JobQueue = app.state.queue
+        path = app.state.folder / secrets.token_hex(16)
+        try:
+            with queue.place() as put:
+                try:
+                    upload = await receive_upload(request, path, settings.limits)
+                    job = Job(upload.name, upload.seconds, _asked_for(upload, known), path)
+                    put(job)
+                except BaseException:
+                    path.unlink(missing_ok=True)
+                    raise
+        except QueueFull:
+            raise HTTPException(
+                503,
+                "The server is busy: as many wait already as may. Try again in a while",
+                headers={"Retry-After": str(RETRY_SECONDS)},
+            ) from None
+        response.headers["Location"] = f"api/jobs/{job.id}"
+        return summary(job, queue.ahead(job))
+
+    def find(identity: str) -> Job:
+        job = app.state.queue.find(identity)
+        if job is None:
+            raise HTTPException(404, "There is no such job; finished ones are forgotten in time")
+        return job
+
+    Known = Annotated[Job, Depends(find)]  # noqa: N806 (a type)
+
+    @app.get("/api/jobs/{identity}")
+    async def get_job(job: Known) -> dict[str, Any]:
+        return summary(job, app.state.queue.ahead(job))
+
+    @app.delete("/api/jobs/{identity}", status_code=204)
+    async def cancel(job: Known) -> None:
+        app.state.queue.cancel(job)
+
+    @app.get("/api/jobs/{identity}/events", response_class=EventSourceResponse)
+    async def events(
+        job: Known, last_event_id: Annotated[int, Header(ge=-1)] = -1
+    ) -> AsyncIterator[ServerSentEvent]:
+        async with contextlib.aclosing(app.state.queue.follow(job, last_event_id + 1)) as followed:
+            async for number, event in followed:
+                identity = None if number is None else str(number)
+                yield ServerSentEvent(event=event.kind, data=event.data, id=identity)
+
+    @app.get("/api/jobs/{identity}/{model}.{kind}")
+    async def download(job: Known, model: str, kind: str) -> Response:
+        columns = {column["model"]: column for column in summary(job, 0)["models"]}
+        if model not in columns or kind not in subtitles.FORMATS:
+            raise HTTPException(404, "There is no such translation")
+        if columns[model]["state"] != "done":
+            raise HTTPException(409, "This translation is not finished")
+        name = quote(f"{Path(job.name).stem}.{model}.{kind}", safe="")
+        return Response(
+            _written(columns[model]["segments"], kind, known[model]),
+            media_type="text/plain",
+            headers={"Content-Disposition": f"attachment; filename*=UTF-8''{name}"},
+        )
+
+    return app
+
+
+def _asked_for(upload: Upload, known: dict[str, ServedModel]) -> tuple[str, ...]:
+    """The models of a form, each once. Raises HTTPException for none, or one not served."""
+    models = tuple(dict.fromkeys(upload.models))
+    if not models:
+        raise HTTPException(400, f"Name models to translate with: {', '.join(known)}")
+    for model in models:
+        if model not in known:
+            raise HTTPException(422, f"{model[:100]!r} is not served; models: {', '.join(known)}")
+    return models
+
+
+def _written(segments: list[dict[str, Any]], kind: str, model: ServedModel) -> str:
+    """The segments as a file of one of subtitles.FORMATS."""
+    text = io.StringIO()
+    spoken = [SimpleNamespace(**segment) for segment in segments]
+    layout = Layout.of(model.target)
+    subtitles.write(spoken, kind, text, layout, f"{model.source}-{model.target}")
+    return text.getvalue()

@@ -1,0 +1,76 @@
+"""Load each served model once, when it is first asked for, and keep it."""
+
+import copy
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+
+from slimspeech.audio import SAMPLING_RATE
+from slimspeech.speech_detection import Segment, SegmentationSettings, segment
+from slimspeech.translator import Translator, Utterance
+from slimspeech.web.models import ServedModel
+
+logger = logging.getLogger(__name__)
+
+# Seconds of speech that are translated at a time, and then shown: fewer than where nobody watches.
+SHOWN_AFTER_CPU, SHOWN_AFTER_GPU = 15, 60
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    translator: Translator
+
+    def translate(self, path: Path, name: str) -> Iterator[Utterance]:
+        """As Translator.translate."""
+        on_gpu = self.translator.model.device.type == "cuda"
+        seconds = SHOWN_AFTER_GPU if on_gpu else SHOWN_AFTER_CPU
+        return self.translator.translate(path, name=name, at_a_time=seconds)
+
+
+class Models:
+    """The models by id. load: what loads one."""
+
+    def __init__(
+        self, models: Iterable[ServedModel], load: Callable[[ServedModel], Translator]
+    ) -> None:
+        self._models = {model.id: model for model in models}
+        self._load = load
+        self._loaded: dict[str, LoadedModel] = {}
+
+    def is_loaded(self, model: str) -> bool:
+        return model in self._loaded
+
+    def load(self, model: str) -> LoadedModel:
+        """Raises InputError as Translator.load."""
+        if model not in self._loaded:
+            start = time.perf_counter()
+            translator = self._load(self._models[model])
+            _warm_up(translator)
+            self._loaded[model] = LoadedModel(translator)
+            seconds = time.perf_counter() - start
+            logger.info("%s loaded in %.1f s; %s", model, seconds, _memory())
+        return self._loaded[model]
+
+
+def _warm_up(translator: Translator) -> None:
+    """The first run pays for imports and kernels, which tells nothing of a model's speed."""
+    second = np.zeros(SAMPLING_RATE, dtype=np.float32)
+    list(segment([second], SegmentationSettings()))
+    brief = copy.copy(translator)
+    brief.settings = replace(translator.settings, max_new_tokens=1)
+    brief.translate_segments([Segment(0, 1, second)])
+
+
+def _memory() -> str:
+    """What the models loaded so far hold, with all else that the process does."""
+    resident = psutil.Process().memory_info().rss
+    text = f"the process holds {resident / 1e9:.2f} GB of memory"
+    if torch.cuda.is_available():
+        text += f" and {torch.cuda.memory_allocated() / 1e9:.2f} GB of the GPU's"
+    return text

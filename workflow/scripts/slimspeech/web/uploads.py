@@ -1,0 +1,106 @@
+"""Take an uploaded file in: bounded while it comes, checked before it waits for the models."""
+
+import asyncio
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi import HTTPException, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive
+
+from slimspeech.audio import duration
+from slimspeech.errors import InputError
+
+STALLED_SECONDS = 30
+LONGEST_NAME = 100
+# What a form takes beside the file itself: boundaries, headers, the names of the models.
+FORM_BYTES = 100_000
+MOST_FIELDS, FIELD_BYTES = 100, 1000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one upload: bytes of the file, and seconds that it may last."""
+
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Upload:
+    """name: as the client calls it, to be shown and never opened."""
+
+    name: str
+    seconds: float
+    models: tuple[str, ...]
+
+
+async def receive_upload(request: Request, path: Path, limits: Limits) -> Upload:
+    """Read a form of a `file` and `models`, and put the file at `path`.
+
+    Raises HTTPException: 400 for no such form, 408 for one that stalls, 413 for a file over a
+    limit, 422 for one that is no audio.
+    """
+    megabytes = limits.bytes / 1e6
+    too_large = HTTPException(413, f"The file is larger than {megabytes:g} MB, the limit here")
+    allowed = limits.bytes + FORM_BYTES
+    if int(request.headers.get("content-length", 0)) > allowed:
+        raise too_large
+    bounded = Request(request.scope, _bounded(request.receive, allowed, too_large))
+    try:
+        async with bounded.form(
+            max_files=1, max_fields=MOST_FIELDS, max_part_size=FIELD_BYTES
+        ) as form:
+            file = form.get("file")
+            if not isinstance(file, UploadFile):
+                raise HTTPException(400, "The form has no audio file in its field `file`")
+            if (file.size or 0) > limits.bytes:
+                raise too_large
+            name = _shown(file.filename)
+            await run_in_threadpool(_copy, file, path)
+            models = tuple(str(model) for model in form.getlist("models"))
+    except ClientDisconnect:
+        raise HTTPException(400, "The upload was broken off") from None
+    try:
+        seconds = await run_in_threadpool(duration, path, name)
+    except InputError as error:
+        raise HTTPException(422, str(error)) from None
+    if seconds > limits.seconds:
+        raise HTTPException(
+            413,
+            f"{name}: lasts {seconds / 60:.1f} min, more than {limits.seconds / 60:.3g} min, the "
+            "limit here; cut it into parts",
+        )
+    return Upload(name, seconds, models)
+
+
+def _bounded(receive: Receive, allowed: int, too_large: HTTPException) -> Receive:
+    """What receives a body no larger than `allowed` bytes from a client that keeps sending."""
+    received = 0
+
+    async def receive_bounded() -> Message:
+        nonlocal received
+        try:
+            message = await asyncio.wait_for(receive(), STALLED_SECONDS)
+        except TimeoutError:
+            raise HTTPException(408, "The upload stalled") from None
+        received += len(message.get("body", b""))
+        if received > allowed:
+            raise too_large
+        return message
+
+    return receive_bounded
+
+
+def _shown(name: str | None) -> str:
+    """A client's file name, without folders and what cannot be printed."""
+    last = (name or "").replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(c for c in last if c.isprintable())[:LONGEST_NAME].strip() or "audio"
+
+
+def _copy(file: UploadFile, path: Path) -> None:
+    with path.open("xb") as copy:
+        shutil.copyfileobj(file.file, copy)
