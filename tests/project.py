@@ -62,6 +62,7 @@ def make_project(root: Path) -> Project:
         shutil.copytree(
             REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__")
         )
+    shutil.copy(REPOSITORY / "Snakefile", root)
     base = root / "resources" / "mini" / "base"
     base.mkdir(parents=True)
     config = {"text_config": {"num_hidden_layers": TEACHER_LAYERS}}

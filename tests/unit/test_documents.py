@@ -70,7 +70,7 @@ def test_scripts_and_their_options_exist(command: Command):
 
 def test_every_rule_is_described_and_every_described_rule_exists():
     files = [
-        REPOSITORY / "workflow" / "Snakefile",
+        REPOSITORY / "Snakefile",
         *(REPOSITORY / "workflow" / "rules").glob("*.smk"),
     ]
     rules = {

@@ -9,24 +9,24 @@ if not workflow.overwrite_configfiles:
     configfile: "config/config.yaml"
 
 
-include: "rules/common.smk"
-include: "rules/checks.smk"
-include: "rules/mini.smk"
-include: "rules/data.smk"
-include: "rules/teacher.smk"
-include: "rules/distillation.smk"
-include: "rules/pruning.smk"
-include: "rules/student.smk"
-include: "rules/evaluation.smk"
-include: "rules/cost.smk"
-include: "rules/submission.smk"
-include: "rules/comet.smk"
-include: "rules/release.smk"
-include: "rules/report.smk"
+include: "workflow/rules/common.smk"
+include: "workflow/rules/checks.smk"
+include: "workflow/rules/mini.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/teacher.smk"
+include: "workflow/rules/distillation.smk"
+include: "workflow/rules/pruning.smk"
+include: "workflow/rules/student.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/cost.smk"
+include: "workflow/rules/submission.smk"
+include: "workflow/rules/comet.smk"
+include: "workflow/rules/release.smk"
+include: "workflow/rules/report.smk"
 
 
 # What `snakemake --report` opens with.
-report: "report/workflow.rst"
+report: "workflow/report/workflow.rst"
 
 
 onerror:
