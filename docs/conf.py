@@ -41,6 +41,8 @@ autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 maximum_signature_line_length = 120
 add_module_names = False
+# Annotations name their types without a module; two modules may have an Utterance.
+suppress_warnings = ["ref.python"]
 toc_object_entries_show_parents = "hide"
 
 highlight_language = "text"
