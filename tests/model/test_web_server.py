@@ -86,11 +86,11 @@ def url(small):
     server, address = start(BASE, small, *options)
     yield address
     server.send_signal(signal.SIGINT)
-    server.communicate(timeout=30)
+    server.communicate(timeout=120)
 
 
 def translated(url: str, clip: Path, name: str) -> dict:
-    with httpx2.Client(base_url=url, timeout=60) as client, clip.open("rb") as file:
+    with httpx2.Client(base_url=url, timeout=300) as client, clip.open("rb") as file:
         answer = client.post(
             "api/jobs", data={"models": "en-de-small"}, files={"file": (name, file)}
         )
@@ -125,7 +125,7 @@ def test_two_models_are_compared_in_a_browser(browser, url, talk, small):
     assert page.locator("#models strong").all_inner_texts() == ["base", "small"]
     page.set_input_files("#file", talk)
     page.click("#translate")
-    wait_for(page, lambda: page.inner_text("#status") == "Done.", seconds=60)
+    wait_for(page, lambda: page.inner_text("#status") == "Done.", seconds=200)
     columns = {
         name: page.locator(f"#segments td:nth-child({place})").all_inner_texts()
         for place, name in ((2, "base"), (3, "small"))
@@ -154,7 +154,7 @@ def test_two_models_are_compared_in_a_browser(browser, url, talk, small):
 
 def test_ctrl_c_stops_it_cleanly_in_the_middle_of_work(small, talk, tmp_path):
     server, url = start(small, "--to", "de", folder=tmp_path)
-    with httpx2.Client(base_url=url, timeout=60) as client:
+    with httpx2.Client(base_url=url, timeout=300) as client:
         with talk.open("rb") as file:
             sent = {"data": {"models": "en-de-small"}, "files": {"file": file}}
             job = client.post("api/jobs", **sent).json()["id"]
@@ -165,7 +165,7 @@ def test_ctrl_c_stops_it_cleanly_in_the_middle_of_work(small, talk, tmp_path):
             server.send_signal(signal.SIGINT)
             rest = list(lines)
     assert "event: end" in rest
-    said, _ = server.communicate(timeout=30)
+    said, _ = server.communicate(timeout=120)
     assert server.returncode == 0
     assert "Traceback" not in said
     assert not list(tmp_path.glob("slimspeech-serve-*"))

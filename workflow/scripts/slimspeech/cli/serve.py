@@ -6,8 +6,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from slimspeech.cli.console import quiet_libraries
-from slimspeech.cli.options import add_model_options, positive
+from slimspeech.cli.options import (
+    add_model_options,
+    add_segmentation_options,
+    positive,
+    segmentation_of,
+)
 from slimspeech.errors import InputError
+from slimspeech.units import file_size, weight_count
 
 if TYPE_CHECKING:
     from slimspeech.web.models import ServedModel
@@ -73,6 +79,7 @@ def add_parser(subparsers) -> None:
         help="jobs that may wait; further ones are told to come back (default: 20)",
     )
     add_model_options(parser)
+    add_segmentation_options(parser)
     parser.add_argument(
         "--preload",
         action="store_true",
@@ -132,7 +139,7 @@ def _application(
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    loader = Models(models, load)
+    loader = Models(models, load, segmentation_of(arguments))
     if arguments.preload:
         for model in models:
             loader.load(model.id)
@@ -141,11 +148,7 @@ def _application(
 
 
 def _line(model: "ServedModel") -> str:
-    from slimspeech.tables import decimal_units
-
-    weights = decimal_units(model.weights, ["", "K", "M", "B"])
-    size = decimal_units(model.bytes, ["B", "kB", "MB", "GB"])
     return (
-        f"{model.id}: {model.title}, {model.layers} layers, {weights} weights, {size} of files, "
-        f"quantisation {model.quantization}"
+        f"{model.id}: {model.title}, {model.layers} layers, {weight_count(model.weights)} weights, "
+        f"{file_size(model.bytes)} of files, quantisation {model.quantization}"
     )

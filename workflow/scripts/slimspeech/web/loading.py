@@ -25,22 +25,27 @@ SHOWN_AFTER_CPU, SHOWN_AFTER_GPU = 15, 60
 @dataclass(frozen=True)
 class LoadedModel:
     translator: Translator
+    segmentation: SegmentationSettings
 
     def translate(self, path: Path, name: str) -> Iterator[Utterance]:
         """As Translator.translate."""
         on_gpu = self.translator.model.device.type == "cuda"
         seconds = SHOWN_AFTER_GPU if on_gpu else SHOWN_AFTER_CPU
-        return self.translator.translate(path, name=name, at_a_time=seconds)
+        return self.translator.translate(path, self.segmentation, name, seconds)
 
 
 class Models:
-    """The models by id. load: what loads one."""
+    """The models by id. load: what loads one. segmentation: how audio is cut for all of them."""
 
     def __init__(
-        self, models: Iterable[ServedModel], load: Callable[[ServedModel], Translator]
+        self,
+        models: Iterable[ServedModel],
+        load: Callable[[ServedModel], Translator],
+        segmentation: SegmentationSettings,
     ) -> None:
         self._models = {model.id: model for model in models}
         self._load = load
+        self._segmentation = segmentation
         self._loaded: dict[str, LoadedModel] = {}
 
     def is_loaded(self, model: str) -> bool:
@@ -52,7 +57,7 @@ class Models:
             start = time.perf_counter()
             translator = self._load(self._models[model])
             _warm_up(translator)
-            self._loaded[model] = LoadedModel(translator)
+            self._loaded[model] = LoadedModel(translator, self._segmentation)
             seconds = time.perf_counter() - start
             logger.info("%s loaded in %.1f s; %s", model, seconds, _memory())
         return self._loaded[model]

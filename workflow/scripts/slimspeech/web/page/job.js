@@ -44,6 +44,8 @@ byId("form").addEventListener("submit", async (event) => {
   const picked = models.filter(({ id }) => ids.includes(id));
   const mixed = new Set(picked.map(({ target }) => target)).size > 1;
   if (job && job.url !== chosen.url) URL.revokeObjectURL(job.url);
+  rows = []; // those of the last job would play this one's speech
+  byId("result").hidden = true;
   job = {
     id: null,
     over: false,

@@ -41,6 +41,9 @@ const player = (() => {
 let rows = [];
 let heads = {};
 
+// The columns beside the model's name, and what tells them apart where there is no head.
+const TIMES = [["state"], ["segments", "Segments"], ["time", "Time"], ["factor", "Real-time factor"], ["links"]];
+
 const column = (id) => job.models.findIndex((model) => model.id === id);
 
 const showText = (row, at) => {
@@ -140,26 +143,27 @@ const lay = () => {
   times.replaceChildren();
   for (const model of job.models) {
     const head = { count: 0, share: 0 };
-    for (const name of ["state", "segments", "time", "factor", "links"]) head[name] = make("td", {}, "");
+    for (const [name, column] of TIMES) head[name] = make("td", { role: "cell", "data-name": column });
     head.state.classList.add("text");
     head.links.classList.add("text");
     head.state.textContent = "waits";
     heads[model.id] = head;
     const { state, segments, time, factor, links } = head;
-    times.append(make("tr", {}, make("td", {}, dot(model), model.label), state, segments, time, factor, links));
+    const name = make("td", { role: "cell" }, dot(model), model.label);
+    times.append(make("tr", { role: "row" }, name, state, segments, time, factor, links));
   }
   const header = make("tr", { role: "row" }, make("th", { role: "columnheader", scope: "col" }, "Play"));
   for (const model of job.models) header.append(make("th", { role: "columnheader", scope: "col" }, dot(model), model.label));
   byId("segments").tHead.replaceChildren(header);
   byId("segments").tBodies[0].replaceChildren();
   const targets = job.models.map((model) => model.target);
-  const comparable = targets.some((target, i) => targets.indexOf(target) !== i);
+  const comparable = targets.findIndex((target, i) => targets.indexOf(target, i + 1) > 0);
   byId("compare").replaceChildren(
     ...job.models.map((model, i) => make("option", { value: i }, model.label)),
     make("option", { value: "" }, "nothing"),
   );
-  byId("compare").value = comparable ? "0" : "";
-  byId("compare-controls").hidden = !comparable;
+  byId("compare").value = comparable < 0 ? "" : comparable;
+  byId("compare-controls").hidden = comparable < 0;
   byId("result").hidden = false;
 };
 
