@@ -396,6 +396,8 @@ def test_jobs_go_through_slurm_each_with_what_its_rule_asks_for(on_slurm, cluste
         path.name.removeprefix("rule_"): len(list(path.rglob("*.log"))) for path in logs.iterdir()
     }
     assert found["score_layers"] == 4  # two searches in two shards each
+    tasks = [path.stem.split("_")[1:] for path in (logs / "rule_score_layers").rglob("*.log")]
+    assert sorted(tasks) == [["1"], ["1"], ["2"], ["2"]], "each search is an array"
     assert (found["train_teacher"], found["train_adapter"], found["translate_test"]) == (1, 2, 5)
     assert "tabulate_scores" not in found, "a job of a second need not wait in the queue"
 
