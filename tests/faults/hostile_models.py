@@ -153,7 +153,7 @@ def renamed(entries: dict[str, Any]) -> None:
 
 
 def index(weight_map: Any) -> Spoil:
-    """An index beside the weights, which become one shard; None stands for its right name."""
+    """The weights as one shard with an index, to whose entries these are added."""
     shard = "model-00001-of-00001.safetensors"
 
     def spoil(directory: Path) -> None:
@@ -397,6 +397,7 @@ TEMPLATES: dict[str, Spoil] = {
     "a wide centre": around("{{ 'x'.center(10000000000) }}"),
     "a wide indent": around("{{ 'x\n'|indent(10000000000) }}"),
     "a wide json": around("{{ messages|tojson(indent=10000000000) }}"),
+    "a wide json by position": around("{{ messages|tojson(10000000000) }}"),
     "loops in loops": around(
         "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}"
     ),

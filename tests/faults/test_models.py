@@ -21,6 +21,7 @@ from hostile_models import ADAPTERS, CONFIGS, FILES, PACKED, PICKLE, TEMPLATES, 
 from hostile_models import file as added
 from peft import LoraConfig, get_peft_model
 from test_kills import BASE
+from transformers import BitsAndBytesConfig
 
 from slimspeech.comet_checkpoints import Settings, find_checkpoint
 from slimspeech.hub import download_snapshot
@@ -30,6 +31,7 @@ from slimspeech.packing import pack
 from slimspeech.prompts import Prompt
 from slimspeech.qwen2audio import (
     load_for_inference,
+    load_model,
     load_processor,
     read_decoder_layers,
     try_model,
@@ -183,7 +185,25 @@ def with_a_template_that_counts(folder: Path) -> Path:
     return directory
 
 
-SOUND = [as_in_the_cache_of_the_hub, with_more, behind_a_link, with_a_template_that_counts]
+def with_scales_that_are_fp32(folder: Path) -> Path:
+    """As bitsandbytes packs without double quantisation."""
+    form = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+
+    def make() -> None:
+        load_model(BASE, torch.bfloat16, form).save_pretrained(folder / "model")
+        load_processor(BASE).save_pretrained(folder / "model")
+
+    made_alone(make, folder / "told")
+    return folder / "model"
+
+
+SOUND = [
+    with_scales_that_are_fp32,
+    as_in_the_cache_of_the_hub,
+    with_more,
+    behind_a_link,
+    with_a_template_that_counts,
+]
 
 
 @pytest.mark.parametrize("make", SOUND)

@@ -1,6 +1,6 @@
 """A Qwen2-Audio of real classes with 4 decoder layers, taught a handful of clips by heart."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from slimspeech.generation import GenerationSettings
 from slimspeech.mini.model import build_model, build_processor
 from slimspeech.prompts import Prompt
 from slimspeech.qwen2audio import load_model, save_model
+from slimspeech.speech_detection import FRAME
 from slimspeech.training import TrainingSettings, fine_tune
 
 torch.set_num_threads(1)
@@ -36,6 +37,23 @@ def write_clip(path: Path, seconds: float, pitch: float) -> str:
     noise = np.random.default_rng(int(pitch)).normal(size=len(time))
     write_wav(path, (0.3 * np.sin(2 * np.pi * pitch * time) + 0.02 * noise).astype(np.float32))
     return str(path)
+
+
+class Loud:
+    """A detector that stands for Silero's, to which tones are no speech."""
+
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        return (np.abs(frames).max(axis=1) > 0.05).astype(np.float32)
+
+
+def lay_out(clips: Sequence[np.ndarray]) -> np.ndarray:
+    """Clips with pauses of 3 s before and after each, beginning where a frame of a detector does:
+    then a segment without padding is a clip and less than a frame of silence."""
+    pause = np.zeros(94 * FRAME, np.float32)
+    parts = [pause]
+    for clip in clips:
+        parts += [clip, np.zeros(-len(clip) % FRAME, np.float32), pause]
+    return np.concatenate(parts)
 
 
 def make_row(key: str, audio: str, seconds: float, pair: str, target: str) -> Row:

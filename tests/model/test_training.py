@@ -49,6 +49,21 @@ def qlora(trained):
     return make
 
 
+def test_trainings_report_to_no_service(model, train, monkeypatch):
+    """Whatever tokens lie in the environment."""
+    monkeypatch.setenv("WANDB_API_KEY", "canary")
+    seen = []
+
+    def spy(self, *, args, **_):
+        seen.append(args.report_to)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("slimspeech.training.UpdateTrainer.__init__", spy)
+    with pytest.raises(KeyboardInterrupt):
+        train(model)
+    assert seen == [[]]
+
+
 def weights_of(model):
     """Copies of all weights that are trained."""
     return {n: w.detach().clone() for n, w in model.named_parameters() if w.requires_grad}

@@ -15,7 +15,7 @@ def run(tmp_path, lines):
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        env={"PYTHONPATH": str(LIBRARY)},
+        env={"PYTHONPATH": str(LIBRARY), "HF_TOKEN": "hf_canary", "MY_WANDB_API_KEY": "canary-key"},
         check=False,
     )
     return done.returncode, done.stderr, log.read_text(encoding="utf-8")
@@ -55,3 +55,17 @@ def test_any_other_error_has_its_traceback(tmp_path):
 def test_log_of_the_last_run_is_replaced(tmp_path):
     run(tmp_path, "1 / 0")
     assert "ZeroDivisionError" not in run(tmp_path, "")[2]
+
+
+def test_secrets_are_in_no_record_and_in_no_traceback(tmp_path):
+    code, shown, log = run(
+        tmp_path,
+        "import logging\n"
+        "logging.warning('with %s and canary-key', 'hf_canary')\n"
+        "raise OSError('no answer from http://me:canary@127.0.0.1:9/api')",
+    )
+    assert code == 1
+    for text in (shown, log):
+        assert "with (HF_TOKEN) and (MY_WANDB_API_KEY)" in text
+        assert "OSError: no answer from http://127.0.0.1:9/api" in text
+        assert "canary" not in text.replace(f"{tmp_path}", "")

@@ -36,7 +36,10 @@ def test_the_pins_are_of_versions_that_pip_would_take():
 
 def test_the_environment_of_the_command_line_has_what_pip_installs():
     pinned = versions(list_pins.pins_of(ROOT / "envs" / "cli.yaml"))
-    wanted = {Requirement(line).name for line in [*PROJECT["dependencies"], *EXTRAS["score"]]}
+    wanted = {
+        Requirement(line).name
+        for line in [*PROJECT["dependencies"], *EXTRAS["score"], *EXTRAS["serve"]]
+    }
     assert set(pinned) == wanted
 
 

@@ -174,6 +174,28 @@ def test_translations_are_never_markup(tmp_path):
     assert json.loads(as_script({"text": evil})) == {"text": evil}
 
 
+def test_no_text_of_any_file_is_markup(config, tmp_path):
+    """Texts of the corpus, names of talks, licences, the config, and what a log says."""
+    evil = "<script>alert(1)</script><img src='x' onerror='alert(1)'>"
+    folder = tmp_path / "results" / "made"
+    config["prompt"] = {"system": evil, "user": evil}
+    config["languages"] = {"de": evil}
+    corpus = {key: evil for key in ("name", "licence", "citation", "url", "sha256")}
+    write_json(folder / "data" / "corpus.json", [corpus | {"corpus": "x", "role": "gold"}])
+    for path in folder.rglob("*.json*"):
+        text = path.read_text(encoding="utf-8").replace("talk.1", f"{evil} talk")
+        for key in ("source", "target", "hypothesis", "device"):
+            text = text.replace(f'"{key}": "', f'"{key}": "{evil} ')
+        path.write_text(text, encoding="utf-8")
+    shutil.rmtree(folder / "en-de/evaluation/base")
+    line = f"2026-11-23 20:00:01,000 CRITICAL root: {evil}\n"
+    write_text(tmp_path / "logs/made/en-de/translate_test/base.log", line)
+    text = page(config, tmp_path)
+    assert text.count("&lt;script&gt;alert(1)") >= 5
+    assert text.count("\\u003cscript>alert(1)") >= 5
+    assert "<script>alert" not in text and "<img" not in text
+
+
 def test_audio_by_config(config, tmp_path):
     assert page(config, tmp_path).count("data:audio/mpeg;base64,") == 12
     config["report"]["audio"] = "link"

@@ -115,6 +115,28 @@ def test_all_problems_are_told_at_once(project):
     stops(project, config, "config: pairs: ", "config: base.model: ")
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "place"),
+    [
+        ("data/archive", "https://me:canary@host/acl.zip", "data.archive"),
+        ("data/hub", {"repository": "https://canary@host/x"}, "data.hub.repository"),  # no schema
+        ("base/hub", {"repository": "hf_canary" + "x" * 30}, "base.hub.repository"),
+        ("evaluation/comet", {"https://canary:x@h": {}}, "evaluation.comet"),
+        ("students/A/stages/0/method", "ftp://canary:@host", "students.A.stages.0.method"),
+    ],
+)
+def test_a_secret_is_refused_and_not_repeated(project, path, value, place):
+    config = project.default_config()
+    change(config, path, value)
+    file = project.write_config(config)
+    done = project.snakemake("--configfile", file, "--cores", "1")
+    assert done.returncode != 0
+    assert f"config: {place}: holds a password or a token" in done.stdout
+    files = [file for file in project.root.rglob("*") if file.is_file()]
+    told = [file.name for file in files if b"canary" in file.read_bytes()]
+    assert told == ["changed.yaml"] and "canary" not in done.stdout
+
+
 def test_a_missing_key_is_named(project):
     config = project.default_config()
     del config["data"]["archive"]

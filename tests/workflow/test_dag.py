@@ -27,6 +27,7 @@ PER_PAIR = {
     "merge_adapter": 2,
     "pack_student": 2,
     "hash_student": 2,
+    "release_student": 2,
     "translate_test": 5,
     "measure_size": 5,
     "score_hypotheses": 5,
@@ -58,6 +59,8 @@ OF_SYSTEM = {
     "score_talks": 1,
 }
 STUDENT = {"pack_student": 1, "hash_student": 1, "compare_systems": 1} | OF_SYSTEM
+# Every model card has the scores of the comparison, and the cost of teacher and base.
+RELEASES = {"release_student": 2}
 
 
 SEARCHING = ("propose_layers", "score_layers", "gather_scores", "select_layer")
@@ -121,6 +124,9 @@ def test_planning_is_quick_and_needs_no_library(planned):
         ("results/mini/en-de/evaluation/pruned-01/cost.json", "measure_cost"),
         ("results/mini/en-de/submission/B/hypotheses.txt", "write_submission"),
         ("results/mini/en-zh/submission/A/scores.json", "score_talks"),
+        ("results/mini/en-zh/submission/A/bundle.tar.gz", "bundle_submission"),
+        ("results/mini/en-de/students/B/release", "release_student"),
+        ("results/mini/en-de/students/B/export/bf16", "export_student"),
         ("results/mini/scores.md", "tabulate_scores"),
         ("results/mini/config.json", "write_config"),
         ("results/mini_base/model", "train_mini_base"),
@@ -128,6 +134,21 @@ def test_planning_is_quick_and_needs_no_library(planned):
 )
 def test_results_can_be_asked_for_by_name(planned, target, last):
     assert planned.plan(target)[last] >= 1
+
+
+def test_every_name_in_the_docs_can_be_asked_for(planned):
+    text = (REPOSITORY / "docs" / "steps.md").read_text(encoding="utf-8")
+    table = re.search(r"\| wanted \| name \|\n.*?\n(.*?)\n\n", text, re.S)[1]
+    targets = []
+    for name in re.findall(r"`(.*?)`", table):
+        if name.startswith("..."):  # beside the one before, from where its path differs
+            rest = name.removeprefix(".../")
+            folders = targets[-1].split("/")
+            name = "/".join([*folders[: -len(rest.split("/"))], rest])
+        targets.append(name)
+    assert len(targets) > 20
+    jobs = planned.plan(*targets)
+    assert (jobs["train_teacher"], jobs["pack_student"], jobs["write_report"]) == (2, 4, 1)
 
 
 @pytest.mark.parametrize("name", ["acl6060.zip", "acl6060-hub"])
@@ -328,7 +349,7 @@ def test_a_students_setting_reruns_that_student(finished):
     config = finished.default_config()
     config["students"]["A"]["stages"][0]["training"]["learning_rate"] = 1e-3
     assert finished.plan(config=config) == both_pairs(
-        {"train_adapter": 1, "merge_adapter": 1}, STUDENT
+        {"train_adapter": 1, "merge_adapter": 1}, STUDENT, RELEASES
     ) | {"tabulate_scores": 1}
 
 
@@ -336,7 +357,7 @@ def test_a_last_stage_reruns_no_stage_before_it(finished):
     config = finished.default_config()
     config["students"]["B"]["stages"][1]["lora"]["r"] = 8
     assert finished.plan(config=config) == both_pairs(
-        {"train_adapter": 1, "merge_adapter": 1}, STUDENT
+        {"train_adapter": 1, "merge_adapter": 1}, STUDENT, RELEASES
     ) | {"tabulate_scores": 1}
 
 
@@ -345,7 +366,7 @@ def test_a_new_student_reruns_no_other(finished):
     config["students"]["C"] = deepcopy(config["students"]["A"])
     config["evaluation"]["systems"].append("C")
     assert finished.plan(config=config) == both_pairs(
-        {"train_adapter": 1, "merge_adapter": 1}, STUDENT
+        {"train_adapter": 1, "merge_adapter": 1}, STUDENT, {"release_student": 3}
     ) | {"tabulate_scores": 1}
 
 
@@ -372,14 +393,28 @@ def test_other_metrics_rerun_the_scoring_alone(finished):
     config = finished.default_config()
     config["evaluation"]["metrics"] = ["chrf"]
     assert finished.plan(config=config) == both_pairs(
-        {"score_hypotheses": 5, "score_talks": 5, "compare_systems": 1}
+        {"score_hypotheses": 5, "score_talks": 5, "compare_systems": 1}, RELEASES
     ) | {"tabulate_scores": 1}
 
 
 def test_how_cost_is_measured_reruns_that_alone(finished):
     config = finished.default_config()
     config["evaluation"]["cost"]["repeats"] = 5
-    assert finished.plan(config=config) == both_pairs({"measure_cost": 5})
+    assert finished.plan(config=config) == both_pairs({"measure_cost": 5}, RELEASES)
+
+
+def test_what_the_cards_say_of_a_licence_writes_them_alone(finished):
+    config = finished.default_config()
+    config["release"] = {"license": "mit"}
+    assert finished.plan(config=config) == both_pairs(RELEASES)
+
+
+def test_a_student_that_is_not_evaluated_is_released_without_scores(planned, config):
+    config["evaluation"]["systems"] = ["teacher", "A"]
+    target = "results/mini/en-de/students/B/release"
+    jobs = planned.plan(target, config=config)
+    assert jobs["release_student"] == jobs["measure_size"] == 1
+    assert not {"compare_systems", "translate_test", "measure_cost"} & jobs.keys()
 
 
 def test_cost_may_be_left_out(planned, config):
@@ -398,7 +433,7 @@ def test_another_batch_of_systems_reruns_the_tables_alone(finished):
     config = finished.default_config()
     config["evaluation"]["systems"] = ["teacher", "A"]
     tables = {"tabulate_scores": 1, "write_config": 1, "write_report": 1}
-    assert finished.plan(config=config) == both_pairs({"compare_systems": 1}) | tables
+    assert finished.plan(config=config) == both_pairs({"compare_systems": 1}, RELEASES) | tables
 
 
 def test_a_forced_search_keeps_the_teacher(finished):
@@ -492,6 +527,7 @@ def test_a_comet_metric_is_scored_beside_what_is_there(finished):
         "fetch_comet": 1,
         "score_comet": 10,
         "compare_systems": 2,
+        "release_student": 4,
         "tabulate_scores": 1,
         "write_config": 1,
         "write_report": 1,

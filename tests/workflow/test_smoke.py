@@ -1,31 +1,71 @@
 """The whole workflow for real, on a corpus of seconds: every script, every file, once; and the same
 again as jobs of a real Slurm."""
 
+import base64
 import csv
 import json
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 from project import Project
 from sacrebleu.metrics import CHRF
 from slurm_cluster import BY_SLURM
 from smoke_project import RUN, hashes, smoke_project
 
+from slimspeech.publishing import plan
+
 pytestmark = pytest.mark.workflow
+
+
+CANARY = "canary4secrets"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tokens in the environment and in the Hub's own file, as a user has them who is logged in."""
+    home = tmp_path_factory.mktemp("hub")
+    (home / "token").write_text(f"hf_file_{CANARY}")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("HF_HOME", str(home))
+        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY", "COMET_API_KEY"):
+            patched.setenv(name, f"{name}_{CANARY}")
+        patched.setenv("HTTPS_PROXY", f"http://me:{CANARY}@127.0.0.1:9")
+        yield
 
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory: pytest.TempPathFactory, base_model: Path) -> Project:
     project = smoke_project(tmp_path_factory.mktemp("smoke") / "project", base_model)
-    project.succeed(*RUN)
+    (project.root / "printed.txt").write_text(project.succeed(*RUN), encoding="utf-8")
     return project
+
+
+def leaks(project: Project) -> list[Path]:
+    """Files of a project, and of .snakemake, in whose names or contents a secret is."""
+    files = [path for path in project.root.rglob("*") if path.is_file()]
+    assert any(".snakemake/metadata" in str(path) for path in files)
+    return [
+        path for path in files if CANARY in path.name or CANARY.encode() in path.read_bytes()
+    ] + [path for path in project.root.rglob(f"*{encoded(CANARY)}*")]
+
+
+def encoded(text: str) -> str:
+    """As names of files in .snakemake/metadata are, but for the ends."""
+    return base64.b64encode(text.encode()).decode()[2:-4]
+
+
+def test_no_secret_is_written_or_printed(smoke):
+    assert leaks(smoke) == []
 
 
 def test_the_table_has_every_system(smoke):
@@ -262,6 +302,53 @@ def test_a_packed_student_loads_with_plain_transformers(smoke, student):
     assert AutoProcessor.from_pretrained(folder).audio_token == "<|AUDIO|>"
 
 
+@pytest.mark.parametrize("student", ["A", "B"])
+def test_a_release_is_whole_and_tells_what_was_measured(smoke, student):
+    folder = smoke.root / "results" / "smoke" / "en-de"
+    release = folder / "students" / student / "release"
+    chosen = plan(release, "somebody/student")
+    assert {"README.md", "slimspeech.json", "model.safetensors"} < {f.name for f in chosen.files}
+    assert (release / "model.safetensors").samefile(release.parent / "packed" / "model.safetensors")
+
+    facts = read_json(release / "slimspeech.json")
+    measured = folder / "evaluation"
+    assert facts["size"] == read_json(measured / student / "size.json")
+    assert facts["cost"] == read_json(measured / student / "cost.json")
+    compared = read_json(measured / "comparison.json")["systems"]
+    assert set(facts["scores"]) == {"base", "teacher", student}
+    for system, metrics in facts["scores"].items():
+        for metric, found in metrics.items():
+            assert found.items() <= compared[system][metric].items()
+    criterion = {"A": "iter_00", "B": "shortlist/iter_01"}[student]
+    layers = read_json(folder / "pruning" / criterion / "layers.json")
+    assert {key: facts["layers"][key] for key in ("kept", "removed")} == {
+        key: layers[key] for key in ("kept", "removed")
+    }
+
+    card = ModelCard((release / "README.md").read_text(encoding="utf-8"))
+    assert card.data.language == ["en", "de"]
+    scores = {result.metric_name: result.metric_value for result in card.data.eval_results}
+    assert scores["BLEU"] == round(compared[student]["bleu"]["score"], 2)
+    assert "This is a toy" in card.text
+
+
+def test_what_is_asked_for_by_name_for_others(smoke):
+    """The archive for IWSLT, and the student as serving engines take it."""
+    bundle = "results/smoke/en-de/submission/B/bundle.tar.gz"
+    export = "results/smoke/en-de/students/B/export/bf16"
+    smoke.succeed(*RUN, bundle, export)
+    size = read_json(smoke.root / "results" / "smoke" / "en-de" / "evaluation" / "B" / "size.json")
+    with tarfile.open(smoke.root / bundle) as archive:
+        files = {name: archive.extractfile(name).read().decode() for name in archive.getnames()}
+    texts = smoke.root / "results" / "smoke" / "en-de" / "submission" / "B"
+    whole = (texts / "hypotheses.txt").read_text(encoding="utf-8")
+    assert files["smoke_en-de_B/hypotheses.txt"] == whole
+    assert "".join(text for name, text in sorted(files.items()) if "/talks/" in name) == whole
+    assert f"{size['weights']:,}" in files["smoke_en-de_B/description.md"]
+    config = read_json(smoke.root / export / "config.json")
+    assert config["text_config"]["num_hidden_layers"] == size["decoder_layers"]
+
+
 def test_nothing_half_written_is_left(smoke):
     results = smoke.root / "results"
     assert list(results.rglob("*.partial")) == []
@@ -291,8 +378,13 @@ def on_slurm(tmp_path_factory, cluster, base_model) -> Project:
     project = smoke_project(tmp_path_factory.mktemp("on_slurm") / "project", base_model)
     arrays = ("--slurm-array-jobs", "score_layers", "--slurm-keep-successful-logs")
     with cluster.in_use():
-        project.succeed(*RUN[2:], *BY_SLURM, *arrays)
+        printed = project.succeed(*RUN[2:], *BY_SLURM, *arrays)
+    (project.root / "printed.txt").write_text(printed, encoding="utf-8")
     return project
+
+
+def test_no_secret_is_written_or_printed_on_a_cluster(on_slurm):
+    assert leaks(on_slurm) == []
 
 
 def test_jobs_go_through_slurm_each_with_what_its_rule_asks_for(on_slurm, cluster):

@@ -25,6 +25,28 @@ def sort_keys(value):
     return [sort_keys(item) for item in value] if isinstance(value, list) else value
 
 
+# Passwords in addresses and tokens of the Hub: the config is written beside the results.
+SECRET = re.compile(r"://[^/@\s]+@|\bhf_[A-Za-z0-9]{20,}")
+
+
+def get_secrets(value, place):
+    """Where the config holds a secret; the secret itself is not told."""
+    items = dict(enumerate(value)) if isinstance(value, list) else value
+    for key, item in items.items() if isinstance(items, dict) else ():
+        if SECRET.search(str(key)):
+            yield place
+        else:
+            yield from get_secrets(item, f"{place}.{key}".lstrip("."))
+    if isinstance(value, str) and SECRET.search(value):
+        yield place
+
+
+if secrets := [place or "top level" for place in get_secrets(config, "")]:
+    raise WorkflowError(
+        f"config: {', '.join(secrets)}: holds a password or a token, which would be written beside the "
+        "results; take it out, and give tokens in the environment (HF_TOKEN) or by `hf auth login`"
+    )
+
 try:
     validate(config, schema="../schemas/config.schema.yaml")
 except WorkflowError as error:

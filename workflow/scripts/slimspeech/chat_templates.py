@@ -69,12 +69,17 @@ def _of_node(node: nodes.Node, loops: int) -> Iterator[str]:
         yield "formats"
     elif isinstance(node, nodes.Call) and not _is_known(node.node):
         yield f"calls {_name(node.node)}"
-    elif isinstance(node, nodes.Filter) and (node.name not in FILTERS or node.kwargs):
+    elif isinstance(node, nodes.Filter) and not _is_plain(node):
         yield f"uses the filter {node.name}"
     elif isinstance(node, nodes.Assign) and _grows(node.node):
         yield "lets a text grow"
     for child in node.iter_child_nodes():
         yield from _of_node(child, loops)
+
+
+def _is_plain(node: nodes.Filter) -> bool:
+    """Without arguments, by which tojson indents as far as it is told; default needs one."""
+    return node.name in FILTERS and not node.kwargs and (not node.args or node.name == "default")
 
 
 def _is_counter(value: nodes.Node) -> bool:

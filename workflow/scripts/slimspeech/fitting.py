@@ -22,11 +22,11 @@ DTYPES = ("bfloat16", "float16", "float32")
 @dataclass(frozen=True)
 class State:
     """How a weight of a shape was made 4 bits: the first block size is of weights to a scale, the
-    nested one of scales to a scale of theirs."""
+    nested one of scales to a scale of theirs, if they have any."""
 
     quant_type: str
     blocksize: int
-    nested_blocksize: int
+    nested_blocksize: int | None
     shape: tuple[int, ...]
 
     @property
@@ -63,18 +63,22 @@ def _fits(stored: Mapping[str, Stored], name: str, shape: tuple[int, ...], packe
 
 
 def _fits_packed(stored: Mapping[str, Stored], name: str, shape: tuple[int, ...]) -> bool:
-    """Two weights to a byte; 8-bit scales of the blocks, whose own scales are fp32."""
+    """Two weights to a byte, a scale to a block: fp32, or 8 bits with scales of their own."""
+    state = read_state(stored[name + QUANT_STATE])
     weights = math.prod(shape)
     blocks = math.ceil(weights / BLOCK)
-    sizes = {
-        "": ("U8", math.ceil(weights / 2)),
-        ".absmax": ("U8", blocks),
-        ".nested_absmax": ("F32", math.ceil(blocks / OUTER_BLOCK)),
-        ".quant_map": ("F32", 16),
-        ".nested_quant_map": ("F32", 256),
-    }
-    state = read_state(stored[name + QUANT_STATE])
-    return state == State("nf4", BLOCK, OUTER_BLOCK, shape) and all(
+    sizes = {"": ("U8", math.ceil(weights / 2)), ".quant_map": ("F32", 16)}
+    if state == State("nf4", BLOCK, None, shape):
+        sizes |= {".absmax": ("F32", blocks)}
+    elif state == State("nf4", BLOCK, OUTER_BLOCK, shape):
+        sizes |= {
+            ".absmax": ("U8", blocks),
+            ".nested_absmax": ("F32", math.ceil(blocks / OUTER_BLOCK)),
+            ".nested_quant_map": ("F32", 256),
+        }
+    else:
+        return False
+    return all(
         name + end in stored
         and (stored[name + end].dtype, stored[name + end].count) == (dtype, count)
         for end, (dtype, count) in sizes.items()
@@ -87,15 +91,16 @@ def read_state(tensor: Stored) -> State | None:
         return None
     try:
         found = json.loads(tensor.read())
+        nested = any(key.startswith("nested_") for key in found)
         state = State(
             quant_type=str(found["quant_type"]),
             blocksize=int(found["blocksize"]),
-            nested_blocksize=int(found["nested_blocksize"]),
+            nested_blocksize=int(found["nested_blocksize"]) if nested else None,
             shape=tuple(map(int, found["shape"])),
         )
-        numbers = (found["nested_offset"], *state.shape)
-        known = (found["dtype"] in DTYPES, found["nested_dtype"] == "float32")
-    except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
+        offset = float(found["nested_offset"]) if nested else 0.0
+        known = found["dtype"] in DTYPES and (not nested or found["nested_dtype"] == "float32")
+    except (ValueError, TypeError, LookupError, OverflowError, AttributeError, RecursionError):
         return None
-    sound = all(map(math.isfinite, numbers)) and min(state.shape, default=0) > 0
-    return state if sound and all(known) else None
+    sound = known and math.isfinite(offset) and min(state.shape, default=0) > 0
+    return state if sound else None

@@ -72,6 +72,13 @@ def add_segmentation_options(parser: argparse.ArgumentParser) -> None:
         help="a longer pause always cuts (default: 2)",
     )
     group.add_argument(
+        "--speech-pad",
+        type=_not_negative,
+        default=0.2,
+        metavar="S",
+        help="silence kept around a segment (default: 0.2)",
+    )
+    group.add_argument(
         "--vad-threshold",
         type=float,
         default=0.5,
@@ -115,6 +122,7 @@ def segmentation_of(arguments: argparse.Namespace) -> "SegmentationSettings":
         threshold=arguments.vad_threshold,
         min_silence=arguments.min_silence,
         max_pause=arguments.max_pause,
+        pad=arguments.speech_pad,
         detect=not arguments.no_vad,
     )
 
