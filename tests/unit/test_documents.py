@@ -8,6 +8,9 @@ import yaml
 from documents import FENCE, INLINE, Command, commands, documents
 from project import REPOSITORY
 
+from slimspeech import __version__
+from slimspeech.cli.main import build_parser
+
 TRACKED = (
     "benchmarks",
     "config",
@@ -59,13 +62,22 @@ def test_make_knows_the_target(command: Command):
     "command", [c for name in ("python", "pytest") for c in commands(name) if c.words], ids=str
 )
 def test_scripts_and_their_options_exist(command: Command):
-    files = [word for word in command.words if "/" in word and word.endswith((".py", "/"))]
+    files = [
+        word for word in command.words if word.startswith(tuple(f"{name}/" for name in TRACKED))
+    ]
     for name in files:
-        assert (REPOSITORY / name).exists(), name
+        assert (REPOSITORY / name.partition("::")[0]).exists(), name
     if command.program == "python" and files:
         text = read(files[0])
         for option in re.findall(r"(?<!\S)--[a-z-]+", " ".join(command.words)):
             assert f'"{option}"' in text, option
+
+
+@pytest.mark.parametrize(
+    "command", [c for c in commands("slimspeech") if len(c.words) > 1], ids=str
+)
+def test_the_command_line_knows_the_options(command: Command):
+    build_parser().parse_args(command.words)
 
 
 def test_every_rule_is_described_and_every_described_rule_exists():
@@ -136,10 +148,10 @@ def documented_keys(text: str):
         if heading := re.match(r"##+ (.*)", line):
             section = sections.get(heading[1], heading[1])
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if section is not None and len(cells) == 5 and re.fullmatch(r"[\w.*]+", cells[0]):
-            name = cells[0].strip("*")
-            if name != "key":
-                yield f"{section}.{name}".lstrip("."), cells[3]
+        if section is not None and len(cells) == 5 and re.fullmatch(r"[\w.*, ]+", cells[0]):
+            for name in cells[0].split(", "):
+                if name != "key":
+                    yield f"{section}.{name.strip('*')}".lstrip("."), cells[3]
 
 
 def test_the_citation_file_is_one():
@@ -147,6 +159,7 @@ def test_the_citation_file_is_one():
     assert CITATION["cff-version"] == "1.2.0"
     assert {"message", "title", "authors", "type", "license"} <= CITATION.keys()
     assert CITATION["type"] == "software"
+    assert CITATION["version"] == __version__
     paper = CITATION["preferred-citation"]
     assert {"type", "title", "authors"} <= paper.keys()
     for author in CITATION["authors"] + paper["authors"]:
