@@ -1,7 +1,7 @@
 """Whether the weights in the files are those that a config asks for, before any memory is taken.
 
 transformers makes up what is missing, in the size that the config says, and bitsandbytes unpacks 4
-bits by what lies beside them, unchecked; both are held against the files' headers here.
+bits by what lies beside them; both are held against the files' headers here.
 """
 
 import json
