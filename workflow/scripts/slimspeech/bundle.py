@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from slimspeech.card_tables import recipe_steps
-from slimspeech.release import BASE
+from slimspeech.release import BASE, used_corpora
 from slimspeech.units import file_size, weight_count
 
 TRACK_DATA = "ACL 60/60"
@@ -37,8 +37,7 @@ def description(
     base: name of the base model. storage: bytes of all files of the model.
     """
     recipe = declared["recipe"]
-    used = [c for c in corpora if c["role"] == "gold" or _hears_more(recipe)]
-    used = [] if declared["system"] == BASE else used
+    used = [] if declared["system"] == BASE else used_corpora(corpora, recipe)
     condition, reason = _condition(used)
     pair = declared["pair"]
     steps = recipe_steps(recipe, teacher, size) if recipe else [("none", _without_recipe(declared))]
@@ -88,12 +87,6 @@ def write_bundle(path: str | Path, name: str, files: Mapping[str, bytes]) -> Non
     partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(gzip.compress(content.getvalue(), mtime=0))
     os.replace(partial, path)
-
-
-def _hears_more(recipe: Mapping[str, Any] | None) -> bool:
-    """Whether a student was trained on out-of-domain data."""
-    stages = recipe["stages"] if recipe else []
-    return any(stage.get("data", {}).get("out_of_domain") for stage in stages)
 
 
 def _condition(used: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
