@@ -40,7 +40,9 @@ def description(
     used = [] if declared["system"] == BASE else used_corpora(corpora, recipe)
     condition, reason = _condition(used)
     pair = declared["pair"]
-    steps = recipe_steps(recipe, teacher, size) if recipe else [("none", _without_recipe(declared))]
+    steps = [("system", _without_recipe(declared))]
+    if recipe:
+        steps = recipe_steps(recipe, teacher, size)
     lines = [
         f"# {declared['system']}, {pair}",
         "",
@@ -101,7 +103,7 @@ def _condition(used: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
 def _without_recipe(declared: Mapping[str, Any]) -> str:
     if declared["system"].startswith("pruned-"):
         return "layers removed from the fine-tuned model, without repair"
-    return "none; this system is there for comparison"
+    return "not compressed; it is there for comparison"
 
 
 def _bin(storage: int) -> str:
