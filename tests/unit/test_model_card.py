@@ -87,6 +87,14 @@ def test_sizes_layers_recipe_and_data(facts):
     assert "10.18653/v1/2025.iwslt-1.40" in text
 
 
+def test_data_that_a_student_never_saw_is_not_among_its_data(packed):
+    facts = deepcopy(made_facts(packed))
+    facts["corpora"].append(facts["corpora"][0] | {"role": "out_of_domain", "name": "CoVoST 2"})
+    assert "CoVoST 2" not in model_card(facts)
+    facts["recipe"]["stages"][1]["data"]["out_of_domain"] = 1
+    assert rows(model_card(facts), "Data and licences")[3][:2] == ["CoVoST 2", "out of domain"]
+
+
 def test_speed_is_told_with_the_machine(packed):
     costs = {name: COST for name in SIZES} | {"base": COST | {"device": "NVIDIA H100"}}
     text = model_card(made_facts(packed, costs=costs))

@@ -336,7 +336,7 @@ def test_what_is_asked_for_by_name_for_others(smoke):
     """The archive for IWSLT, and the student as serving engines take it."""
     bundle = "results/smoke/en-de/submission/B/bundle.tar.gz"
     export = "results/smoke/en-de/students/B/export/bf16"
-    smoke.succeed(*RUN, bundle, export)
+    smoke.succeed(bundle, export, *RUN)
     size = read_json(smoke.root / "results" / "smoke" / "en-de" / "evaluation" / "B" / "size.json")
     with tarfile.open(smoke.root / bundle) as archive:
         files = {name: archive.extractfile(name).read().decode() for name in archive.getnames()}

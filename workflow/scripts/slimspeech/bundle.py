@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from slimspeech.card_tables import recipe_steps
-from slimspeech.release import BASE
+from slimspeech.release import BASE, used_corpora
 from slimspeech.units import file_size, weight_count
 
 TRACK_DATA = "ACL 60/60"
@@ -37,11 +37,12 @@ def description(
     base: name of the base model. storage: bytes of all files of the model.
     """
     recipe = declared["recipe"]
-    used = [c for c in corpora if c["role"] == "gold" or _hears_more(recipe)]
-    used = [] if declared["system"] == BASE else used
+    used = [] if declared["system"] == BASE else used_corpora(corpora, recipe)
     condition, reason = _condition(used)
     pair = declared["pair"]
-    steps = recipe_steps(recipe, teacher, size) if recipe else [("none", _without_recipe(declared))]
+    steps = [("system", _without_recipe(declared))]
+    if recipe:
+        steps = recipe_steps(recipe, teacher, size)
     lines = [
         f"# {declared['system']}, {pair}",
         "",
@@ -90,12 +91,6 @@ def write_bundle(path: str | Path, name: str, files: Mapping[str, bytes]) -> Non
     os.replace(partial, path)
 
 
-def _hears_more(recipe: Mapping[str, Any] | None) -> bool:
-    """Whether a student was trained on out-of-domain data."""
-    stages = recipe["stages"] if recipe else []
-    return any(stage.get("data", {}).get("out_of_domain") for stage in stages)
-
-
 def _condition(used: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     """The track's word for it, and why."""
     if not used:
@@ -108,7 +103,7 @@ def _condition(used: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
 def _without_recipe(declared: Mapping[str, Any]) -> str:
     if declared["system"].startswith("pruned-"):
         return "layers removed from the fine-tuned model, without repair"
-    return "none; this system is there for comparison"
+    return "not compressed; it is there for comparison"
 
 
 def _bin(storage: int) -> str:

@@ -171,8 +171,9 @@ def _stage(stage: Mapping[str, Any]) -> str:
 
 def _training(training: Mapping[str, Any]) -> str:
     batch = training["batch_size"] * training["gradient_accumulation"]
+    epochs = f"{training['epochs']:g} epoch{'s' * (training['epochs'] != 1)}"
     return (
-        f"{training['epochs']:g} epochs, batch {batch}, learning rate "
+        f"{epochs}, batch {batch}, learning rate "
         f"{training['learning_rate']:g}, {training['scheduler']} schedule"
     )
 

@@ -12,7 +12,7 @@ from slimspeech import card_tables, languages
 from slimspeech.card_snippet import REQUIREMENTS, needs_loader, snippet
 from slimspeech.card_tables import Facts, title
 from slimspeech.metrics import METRICS
-from slimspeech.release import MINI_BASE
+from slimspeech.release import MINI_BASE, used_corpora
 from slimspeech.units import file_size, weight_count
 
 TEMPLATE = "model_card.md.j2"
@@ -117,6 +117,7 @@ def _parts(facts: Facts) -> dict[str, Any]:
     base = facts["others"].get("base")
     scored, cost, size = facts["scores"], facts["cost"], facts["size"]
     name = f"{facts['experiment']} {facts['system']}"
+    used = used_corpora(facts["corpora"], facts["recipe"])
     of_base = f"{100 * size['bytes'] / base['size']['bytes']:.0f} %" if base else None
     return {
         "facts": facts,
@@ -144,8 +145,8 @@ def _parts(facts: Facts) -> dict[str, Any]:
         "audio_seconds": f"{cost['audio_seconds']:.0f}" if cost else None,
         "recipe": card_tables.recipe_table(facts),
         "software": ", ".join(f"{name} {version}" for name, version in facts["software"].items()),
-        "corpora": card_tables.corpora_table(facts["corpora"]),
-        "citations": [_one_line(c["citation"]) for c in facts["corpora"] if c["citation"]],
+        "corpora": card_tables.corpora_table(used),
+        "citations": [_one_line(corpus["citation"]) for corpus in used if corpus["citation"]],
         "limits": list(_limits(facts)),
     }
 

@@ -117,6 +117,15 @@ def compose_layers(
     return {**decoder, "encoder": encoder}
 
 
+def used_corpora(
+    corpora: Sequence[Mapping[str, Any]], recipe: Mapping[str, Any] | None
+) -> list[Mapping[str, Any]]:
+    """Of corpus.json, what a system was trained on: out-of-domain data only if its recipe says."""
+    stages = recipe["stages"] if recipe else []
+    more = any(stage.get("data", {}).get("out_of_domain") for stage in stages)
+    return [corpus for corpus in corpora if corpus["role"] == "gold" or more]
+
+
 def write_release(
     packed: str | Path,
     release: str | Path,
