@@ -10,7 +10,7 @@ from slimspeech.errors import InputError
 from slimspeech.speech_detection import FRAME, SegmentationSettings, segment
 
 SECOND = 16_000
-SETTINGS = SegmentationSettings(max_seconds=6)
+SETTINGS = SegmentationSettings(max_seconds=6, pad=0.2)
 
 
 def loud(frames: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ Detector = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class SegmentationSettings:
-    """Lengths in seconds.
+    """Lengths in seconds. Threshold, min_silence, min_speech and pad are Silero's own defaults.
 
     max_seconds: the longest segment. threshold: how sure the detector must be, 0 to 1. min_silence:
     the shortest pause to cut at. max_pause: a longer one always cuts. min_speech: a segment with
@@ -35,7 +35,7 @@ class SegmentationSettings:
     min_silence: float = 0.1
     max_pause: float = 2.0
     min_speech: float = 0.25
-    pad: float = 0.2
+    pad: float = 0.03
     detect: bool = True
 
     def __post_init__(self):

@@ -66,7 +66,13 @@ def add_parser(subparsers) -> None:
         "cut to its lines",
     )
     parser.add_argument(
-        "--output-format", "--format", "-f", choices=FORMATS, default="text", help="(default: text)"
+        "--output-format",
+        "--format",
+        "-f",
+        choices=FORMATS,
+        default="text",
+        metavar="FORMAT",
+        help=f"{', '.join(FORMATS)} (default: text)",
     )
     add_console_options(parser)
     add_model_options(parser)

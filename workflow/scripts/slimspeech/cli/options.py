@@ -74,9 +74,9 @@ def add_segmentation_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--speech-pad",
         type=_not_negative,
-        default=0.2,
+        default=0.03,
         metavar="S",
-        help="silence kept around a segment (default: 0.2)",
+        help="silence kept around a segment (default: 0.03)",
     )
     group.add_argument(
         "--vad-threshold",

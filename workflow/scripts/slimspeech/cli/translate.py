@@ -56,7 +56,8 @@ def add_parser(subparsers) -> None:
         "-f",
         choices=(*FORMATS, ALL),
         default="txt",
-        help="(default: txt)",
+        metavar="FORMAT",
+        help=f"{', '.join(FORMATS)}, or {ALL} of them (default: txt)",
     )
     parser.add_argument(
         "--output-dir",
