@@ -41,7 +41,7 @@ byId("form").addEventListener("submit", async (event) => {
   if (byId("translate").disabled) return;
   complain("");
   const ids = [...document.querySelectorAll("#models input:checked")].map((box) => box.value);
-  const picked = models.filter(({ id }) => ids.includes(id));
+  const picked = ids.map((id) => models.find((model) => model.id === id));
   const mixed = new Set(picked.map(({ target }) => target)).size > 1;
   if (job && job.url !== chosen.url) URL.revokeObjectURL(job.url);
   rows = []; // those of the last job would play this one's speech
