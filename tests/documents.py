@@ -51,7 +51,7 @@ def lines_of(text: str) -> list[str]:
 
 def words_of(line: str) -> list[str]:
     """The words of a command up to the next one, its program without the environment's folder."""
-    line = re.split(r"\s[|>]\s|&&|;", line)[0]
+    line = re.split(r"\s[|<>]\s|&&|;", line)[0]
     try:
         words = shlex.split(line, comments=True)
     except ValueError:  # a line of prose or of another language
