@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise InputError(
             f"serve needs {', '.join(missing)}, which are not installed; "
-            "pip install '.[serve]'"
+            "run pip install '.[serve]' where slimspeech was cloned"
         )
     from slimspeech.web import server
     from slimspeech.web.models import describe
