@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def test_the_environment_of_the_command_line_has_what_pip_installs():
     pinned = versions(list_pins.pins_of(ROOT / "envs" / "cli.yaml"))
     wanted = {
         Requirement(line).name
-        for line in [*PROJECT["dependencies"], *EXTRAS["score"], *EXTRAS["serve"]]
+        for line in [*PROJECT["dependencies"], *chain.from_iterable(EXTRAS.values())]
     }
     assert set(pinned) == wanted
 

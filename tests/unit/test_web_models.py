@@ -12,6 +12,12 @@ from slimspeech.errors import InputError
 from slimspeech.web import server
 from slimspeech.web.models import describe
 
+CONFIG = {
+    "model_type": "qwen2_audio",
+    "text_config": {"model_type": "qwen2"},
+    "audio_config": {"model_type": "qwen2_audio_encoder"},
+}
+
 
 @pytest.fixture
 def make_model(tmp_path):
@@ -20,7 +26,7 @@ def make_model(tmp_path):
     def make(place: str, pair: str | None = None, system: str | None = None) -> str:
         directory = tmp_path / place
         directory.mkdir(parents=True)
-        (directory / "config.json").write_text("{}")
+        (directory / "config.json").write_text(json.dumps(CONFIG))
         tensors = {
             f"language_model.model.layers.{n}.weight": np.zeros((2, 3), np.float32) for n in (0, 1)
         }
