@@ -124,7 +124,7 @@ def test_measurements_are_taken_as_they_are_there(results):
     assert list(found["scores"]) == ["B", "teacher"]
     assert found["scores"]["B"]["chrf"]["score"] == 50
     assert found["size"] == {"weights": 3}
-    assert found["layers"] == {"kept": [0, 3], "removed": [2, 1]}
+    assert found["layers"] == {"kept": [0, 3], "removed": [2, 1], "encoder": None}
     assert found["recipe"] == CONFIG["students"]["B"]
 
 
@@ -137,7 +137,8 @@ def test_layers_of_a_pruning_stage_are_numbered_in_the_teacher(results):
     write(student / "2-prune" / "layers.json", {"kept": [0, 1, 3], "removed": [2]})
     write(student / "3-prune" / "layers.json", {"kept": [0], "removed": [1]})  # the encoder's
     found = read_deployment(make_model(student / "packed")).facts
-    assert found["layers"] == {"kept": [0, 2, 5], "removed": [3, 1, 4]}
+    encoder = {"kept": [0], "removed": [1]}
+    assert found["layers"] == {"kept": [0, 2, 5], "removed": [3, 1, 4], "encoder": encoder}
 
 
 def test_outside_of_results_the_prompt_is_that_of_the_paper(tmp_path):

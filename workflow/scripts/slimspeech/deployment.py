@@ -13,9 +13,8 @@ from slimspeech import languages, results_tree
 from slimspeech.artifacts import read_json
 from slimspeech.errors import InputError
 from slimspeech.prompts import Prompt
+from slimspeech.release import FACTS, FORMAT
 
-FACTS = "slimspeech.json"
-FORMAT = 1
 # The paper's (section 3), as in config/.
 DEFAULT_PROMPT = {
     "system": "You are a professional translator.",

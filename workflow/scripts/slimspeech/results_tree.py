@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from slimspeech import release
 from slimspeech.artifacts import read_json
-
-COMPARED = ("score", "low", "high", "retention", "retention_low", "retention_high")
 
 
 @dataclass(frozen=True)
@@ -73,26 +72,27 @@ def facts(place: Place) -> dict[str, Any]:
     comparison = _read(place.folder / "evaluation" / "comparison.json") or {}
     measured = comparison.get("systems", {})
     evaluation = place.folder / "evaluation" / (system or "")
-    base = config["base"]
+    named = config.get("release", {"base_model": None})  # an older config.json has none
+    base, revision = release.base_model(config["base"], named)
     return {
-        "format": 1,
+        "format": release.FORMAT,
         "pair": place.pair,
         "prompt": dict(config["prompt"]),
         "languages": config["languages"],
         "generation": {"max_new_tokens": config["generation"]["max_new_tokens"]},
         "experiment": config["experiment"],
         "system": system,
-        "base_model": base["hub"]["repository"] if "hub" in base else base["model"],
-        "base_revision": base["hub"]["revision"] if "hub" in base else None,
+        "base_model": base,
+        "base_revision": revision,
         "layers": _layers(place),
         "size": _read(evaluation / "size.json") if system else None,
         "scores": {
             name: {
-                metric: {key: found.get(key) for key in COMPARED}
+                metric: {key: found.get(key) for key in release.SCORE_KEYS}
                 for metric, found in measured[name].items()
                 if found
             }
-            for name in dict.fromkeys([system, "teacher", "base"])
+            for name in dict.fromkeys([system, release.TEACHER, release.BASE])
             if name in measured
         },
         "signatures": comparison.get("signatures", {}),
@@ -103,8 +103,8 @@ def facts(place: Place) -> dict[str, Any]:
     }
 
 
-def _layers(place: Place) -> dict[str, list[int]] | None:
-    """Kept and removed layers of the teacher's decoder, as far as searches have written them."""
+def _layers(place: Place) -> dict[str, Any] | None:
+    """Kept and removed layers of the teacher, as far as searches have written them."""
     if place.system is None:
         return None
     criterion, stages = place.config["pruning"]["criterion"], []
@@ -117,22 +117,16 @@ def _layers(place: Place) -> dict[str, list[int]] | None:
         criterion, count = (named or [criterion])[0], int(number)
     folder = place.folder / "pruning"
     folder = folder / "iter_00" if count == 0 else folder / criterion / f"iter_{count:02d}"
-    layers = _read(folder / "layers.json")
-    for number, stage in enumerate(stages, start=1):
-        if layers and stage["method"] == "prune" and stage["part"] == "decoder":
-            folder = place.folder / "students" / place.system / f"{number}-prune"
-            layers = _numbered_in_teacher(_read(folder / "layers.json"), layers)
-    return {key: layers[key] for key in ("kept", "removed")} if layers else None
-
-
-def _numbered_in_teacher(
-    found: Mapping[str, list[int]] | None, before: Mapping[str, list[int]]
-) -> dict[str, list[int]] | None:
-    """A pruning stage numbers the layers of the model it was given."""
-    if found is None:
+    searched = _read(folder / "layers.json")
+    folder = place.folder / "students" / place.system
+    pruned = [
+        (stage["part"], _read(folder / f"{number}-prune" / "layers.json"))
+        for number, stage in enumerate(stages, start=1)
+        if stage["method"] == "prune"
+    ]
+    if searched is None or any(found is None for _, found in pruned):
         return None
-    kept, removed = ([before["kept"][layer] for layer in found[key]] for key in ("kept", "removed"))
-    return {"kept": kept, "removed": [*before["removed"], *removed]}
+    return release.compose_layers(searched, pruned)
 
 
 def _read(path: Path) -> Any:

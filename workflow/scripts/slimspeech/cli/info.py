@@ -88,11 +88,16 @@ def _languages(pair: str | None, names: Mapping[str, str]) -> str:
 def _layers(count: int, layers: Mapping[str, Any] | None) -> str:
     if not layers:
         return f"{count} in the decoder"
-    removed = layers["removed"]
-    whole = f"{count} of {len(layers['kept']) + len(removed)} in the decoder"
+    parts = {"decoder": layers, "encoder": layers.get("encoder")}
+    return "; ".join(_removed(part, found) for part, found in parts.items() if found)
+
+
+def _removed(part: str, found: Mapping[str, list[int]]) -> str:
+    kept, removed = len(found["kept"]), found["removed"]
+    whole = f"{kept} of {kept + len(removed)} in the {part}"
     if not removed:
         return f"{whole}, none removed"
-    return f"{whole}; removed, in this order: {', '.join(map(str, removed))}"
+    return f"{whole}, removed in this order: {', '.join(map(str, removed))}"
 
 
 def _speed(cost: Mapping[str, Any] | None) -> str | None:
