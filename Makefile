@@ -54,7 +54,7 @@ pictures: .venv/installed
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --requirement envs/venv.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --no-deps --editable .
+	install envs/slimspeech $(BIN)
 	@touch $@
 
 # Remade whole, so that nothing of an older lock stays in it.

@@ -103,3 +103,23 @@ def test_it_runs_where_it_is_installed(wheel, tmp_path):
         check=True,
     )
     assert done.stdout == f"{target / 'slimspeech' / '__init__.py'} True\n"
+
+
+def test_the_command_of_a_checkout_runs_its_own_library(tmp_path):
+    """From anywhere, and though another library is said to be first."""
+    folder = tmp_path / ".venv" / "bin"
+    folder.mkdir(parents=True)
+    shutil.copy(ROOT / "envs" / "slimspeech", folder)
+    (folder / "python").symlink_to(sys.executable)
+    library = tmp_path / "workflow" / "scripts" / "slimspeech"
+    library.mkdir(parents=True)
+    (library / "__init__.py").touch()
+    (library / "__main__.py").write_text("print('this one')")
+    done = subprocess.run(
+        [folder / "slimspeech"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(LIBRARY.parent)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "this one\n", done.stderr
