@@ -231,7 +231,7 @@ def test_info_of_a_student(capsys, student):
         "layers 4 in the decoder",
         "quantised none",
         "| A | 55.5 [53.0, 58.0] | 99.1 [97.0, 101.0] |",
-        "base model resources/mini/base",
+        "base model mini base model of slimspeech",
     ):
         assert expected in lines
 
