@@ -32,7 +32,7 @@ from slimspeech.footprint import full_size as full_config
 from slimspeech.merging import merge_adapter
 from slimspeech.packing import pack
 from slimspeech.pruning import prune_checkpoint
-from slimspeech.qwen2audio import load_for_inference, load_processor
+from slimspeech.qwen2audio import load_for_inference, load_processor, read_config
 from slimspeech.size import measure_size
 
 SMALLEST = {"embedding": "nf4", "head": "nf4"}
@@ -82,7 +82,7 @@ def prune(folder: Path, tiny: bool) -> Path:
 
 def make_adapter(folder: Path, tiny: bool) -> Path:
     """A random adapter on every linear layer but the output head, in fp32, as training leaves."""
-    config = checkpoints.read_config(folder / "pruned")
+    config = read_config(folder / "pruned")
     random = torch.Generator().manual_seed(1)
     found, rank = skeletons.shapes(config), 4 if tiny else RANK
     weights, targets = {}, set()
@@ -200,7 +200,7 @@ def measure(folder: Path, steps: Sequence[str], tiny: bool, threads: int) -> Non
     for name in ("teacher", "pruned", "packed", "smallest"):
         if (folder / name).is_dir():
             size = measure_size(folder / name)
-            config = checkpoints.read_config(folder / name)
+            config = read_config(folder / name)
             form = {"packed": "nf4", "smallest": SMALLEST}.get(name, "none")
             predicted = sum(predicted_bytes(config, form).values())
             if sum(count_weights(config).values()) != size["weights"]:

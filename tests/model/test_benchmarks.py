@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from slimspeech import checkpoints
+from slimspeech import checkpoints, speech_detection
 from slimspeech.artifacts import write_jsonl
 from slimspeech.errors import InputError
+
+from .conftest import Loud
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 QUICK = ["--repeats", "1", "--threads", "1"]
@@ -46,6 +48,17 @@ def test_search_iteration_in_bf16_counts_what_differs(bench, given):
     out = bench("search_iteration", *given, *options, "--precision", "bf16")
     assert out.count("identical") + out.count("of 2 differ") == 2
     assert "1 candidates of 4 layers; bf16" in out
+
+
+def test_segmentation_by_the_detector_against_the_corpus(bench, given, monkeypatch):
+    monkeypatch.setattr(speech_detection, "SileroDetector", Loud)
+    out = bench("segmentation", *given, "--clips", "3")
+    lines = [line.strip("| ").split("|") for line in out.splitlines() if line.startswith("|")]
+    scores = {line[0].strip(): (int(line[1]), float(line[2])) for line in lines[2:]}
+    # The model knows these clips by heart, each by itself.
+    whole = ("the corpus's own segments", "--min-silence 0.3 --max-pause 0.5")
+    assert [scores.pop(name) for name in whole] == [(3, 100.0)] * 2
+    assert len(scores) == 3 and all(n == 2 and chrf < 50 for n, chrf in scores.values())
 
 
 def test_search_profile_counts_phases_that_make_up_the_work(bench, given):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from made_release import CONFIG
 from project import REPOSITORY
 
 from slimspeech import speech_detection
@@ -37,13 +38,7 @@ def results(trained, tmp_path_factory) -> Path:
     config = {
         "experiment": "tiny",
         "pairs": ["en-de", "en-zh"],
-        "prompt": {
-            "system": "You are a professional translator.",
-            "user": "Translate the {source} speech into {target}:",
-            "template": "chat",
-        },
-        "languages": {},
-        "generation": {"max_new_tokens": 40},
+        **{key: CONFIG[key] for key in ("prompt", "languages", "generation")},
         "base": {"model": "resources/mini/base"},
         "pruning": {"criterion": "chrf"},
         "students": {"A": {"layers_removed": 0, "criterion": None, "stages": []}},

@@ -13,13 +13,13 @@ from safetensors import safe_open
 from transformers import AutoProcessor, GenerationConfig, Qwen2AudioForConditionalGeneration
 
 from slimspeech.audio import read_audio
-from slimspeech.checkpoints import read_config, shapes
 from slimspeech.errors import InputError
 from slimspeech.exporting import export
 from slimspeech.generation import GenerationSettings, translate
 from slimspeech.packing import pack
 from slimspeech.pruning import prune_checkpoint
-from slimspeech.qwen2audio import load_model, load_processor
+from slimspeech.qwen2audio import load_model, load_processor, read_config
+from slimspeech.skeletons import shapes
 
 ROOT = Path(__file__).parents[2]
 KEPT = [0, 1, 3]

@@ -16,7 +16,7 @@ from slimspeech.footprint import predicted_bytes
 from slimspeech.four_bit_embedding import NF4Embedding
 from slimspeech.packing import pack
 from slimspeech.quantization import nf4, round_to_nf4
-from slimspeech.qwen2audio import load_for_inference, load_model, load_processor
+from slimspeech.qwen2audio import load_for_inference, load_model, load_processor, read_config
 from slimspeech.size import measure_size
 
 from .conftest import logits
@@ -153,7 +153,7 @@ def test_smallest_has_four_bits_where_they_are_asked_for(trained, smallest):
 @pytest.mark.parametrize("quantization", ["nf4", "none", SMALLEST, {"audio_tower": "none"}])
 def test_predicted_bytes_are_those_of_the_files(quantization, trained, tmp_path):
     pack(trained[0], tmp_path / "packed", quantization)
-    config = checkpoints.read_config(trained[0])
+    config = read_config(trained[0])
     predicted, found = predicted_bytes(config, quantization), measure_size(tmp_path / "packed")
     assert predicted.keys() == found["bytes_by_part"].keys()
     for part, size in found["bytes_by_part"].items():

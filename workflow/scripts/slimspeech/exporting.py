@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from slimspeech.artifacts import read_json, write_directory, write_json
-from slimspeech.checkpoints import as_it_is, read_config, rewrite
+from slimspeech.checkpoints import as_it_is, rewrite
 from slimspeech.footprint import predicted_bytes
-from slimspeech.qwen2audio import load_processor
+from slimspeech.qwen2audio import load_processor, read_config
 
 EXTRACTOR = "feature_extractor"
 

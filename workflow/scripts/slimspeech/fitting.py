@@ -14,7 +14,7 @@ from slimspeech.errors import InputError
 from slimspeech.safetensors_header import Stored
 
 QUANT_STATE = ".quant_state.bitsandbytes__nf4"
-BLOCK, OUTER_BLOCK = 64, 256  # weights to a scale, and scales to a scale of scales
+BLOCK, OUTER_BLOCK = 64, 256  # weights to a scale; in double quantisation scales to one of theirs
 LONGEST_STATE = 4096  # bytes
 DTYPES = ("bfloat16", "float16", "float32")
 

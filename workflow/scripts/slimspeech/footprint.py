@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from transformers import PretrainedConfig, Qwen2AudioConfig
 
-from slimspeech.quantization import BLOCK, formats
+from slimspeech.fitting import BLOCK, OUTER_BLOCK
+from slimspeech.quantization import formats
 from slimspeech.size import part_of
 from slimspeech.skeletons import linear_weights, shapes
 
@@ -32,7 +33,6 @@ QWEN2_AUDIO_7B = {
         "max_position_embeddings": 8192,
     },
 }
-SCALES_TO_A_BLOCK = 256  # of double quantisation
 TABLES = 4 * (16 + 256)  # bytes: the 4-bit values and the scales', of each weight matrix
 
 
@@ -93,9 +93,9 @@ def _nf4_bytes(shape: Sequence[int]) -> int:
         "blocksize": BLOCK,
         "dtype": str(torch.bfloat16).removeprefix("torch."),
         "shape": list(shape),
-        "nested_blocksize": SCALES_TO_A_BLOCK,
+        "nested_blocksize": OUTER_BLOCK,
         "nested_dtype": "float32",
         "nested_offset": 0.0123456789012345678,
     }
-    packed = math.ceil(weights / 2) + blocks + 4 * math.ceil(blocks / SCALES_TO_A_BLOCK)
+    packed = math.ceil(weights / 2) + blocks + 4 * math.ceil(blocks / OUTER_BLOCK)
     return packed + TABLES + len(json.dumps(state))

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from slimspeech.checkpoints import SHARD_BYTES, rewrite
 from slimspeech.errors import InputError
+from slimspeech.fitting import BLOCK
 from slimspeech.footprint import four_bit_weights, predicted_bytes
 from slimspeech.four_bit_embedding import MARK
-from slimspeech.quantization import BLOCK, formats, nf4, stored
+from slimspeech.quantization import formats, nf4, stored
 from slimspeech.qwen2audio import device, read_config
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import BitsAndBytesConfig, PreTrainedModel
 
 from slimspeech.errors import InputError
+from slimspeech.fitting import BLOCK
 
 PARTS = ("audio_tower", "projector", "decoder", "embedding", "head")
 # What the names nf4 and none mean, by part. The output head's is bitsandbytes' own default.
@@ -24,7 +25,6 @@ MODULES = {
     "decoder": "model.language_model",
     "head": "lm_head",
 }
-BLOCK = 64  # weights to one scale
 CHUNK = 2**24  # weights quantised at a time; a multiple of BLOCK
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from slimspeech.artifacts import read_json, write_directory, write_json, write_text
 from slimspeech.errors import InputError
+from slimspeech.systems import BASE, TEACHER
 
 FORMAT = 1
 FACTS = "slimspeech.json"
 CARD = "README.md"
 HASHES = "sha256.txt"
 
-BASE, TEACHER = "base", "teacher"
 SCORE_KEYS = ("score", "low", "high", "retention", "retention_low", "retention_high")
 PACKAGES = ("bitsandbytes", "peft", "safetensors", "torch", "transformers")
 # Where the base models of this project are: what is known of them without a Hub.

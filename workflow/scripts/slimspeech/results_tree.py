@@ -12,6 +12,7 @@ from typing import Any
 
 from slimspeech import release
 from slimspeech.artifacts import read_json
+from slimspeech.systems import BASE, TEACHER
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ def locate(directory: str | Path) -> Place | None:
 
 def _system(place: str, config: Mapping[str, Any]) -> str | None:
     """By where a model lies in the pair's folder."""
-    if place == "teacher":
-        return "teacher"
+    if place == TEACHER:
+        return TEACHER
     if found := re.fullmatch(r"students/(\w+)/(?:packed|release)", place):
         return found[1]
     if found := re.fullmatch(r"pruning/(\w+)/iter_(\d\d)/model", place):
@@ -92,7 +93,7 @@ def facts(place: Place) -> dict[str, Any]:
                 for metric, found in measured[name].items()
                 if found
             }
-            for name in dict.fromkeys([system, release.TEACHER, release.BASE])
+            for name in dict.fromkeys([system, TEACHER, BASE])
             if name in measured
         },
         "signatures": comparison.get("signatures", {}),

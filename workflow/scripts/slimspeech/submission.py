@@ -15,7 +15,7 @@ from mweralign.segmenter import CJSegmenter
 from slimspeech.artifacts import Row, write_text
 from slimspeech.errors import InputError
 from slimspeech.languages import WRITTEN_WITHOUT_SPACES
-from slimspeech.metrics import align, check_counts, talks_of
+from slimspeech.metrics import align, check_counts, score, talks_of
 
 DECLARED = ("weights", "bytes", "quantization", "decoder_layers")
 
@@ -100,6 +100,18 @@ def resegment(texts: Mapping[str, str], segments: Sequence[Row], language: str) 
         references = [segments[place]["target"] for place in places]
         found |= zip(places, _cut(texts[talk], references, language), strict=True)
     return [{"id": row["id"], "hypothesis": found[place]} for place, row in enumerate(segments)]
+
+
+def chrf_of_running_text(texts: Sequence[str], references: Sequence[str], language: str) -> float:
+    """chrF (0 to 100) of a talk's text, in whatever pieces it comes, cut to the references."""
+    between = "" if language in WRITTEN_WITHOUT_SPACES else " "
+    text = between.join(filter(None, texts))
+    rows = [
+        {"id": str(number), "talk": "talk", "target": line}
+        for number, line in enumerate(references)
+    ]
+    cut = [row["hypothesis"] for row in resegment({"talk": text}, rows, language)]
+    return score(cut, references, language, ["chrf"])["chrf"]["score"]
 
 
 def _cut(text: str, references: Sequence[str], language: str) -> list[str]:

@@ -10,9 +10,9 @@ from slimspeech.artifacts import Row
 from slimspeech.errors import InputError
 from slimspeech.languages import target_code
 from slimspeech.metrics import METRICS, search_metric
+from slimspeech.systems import BASE, TEACHER
 from slimspeech.units import file_size, weight_count
 
-BASE, TEACHER = "base", "teacher"
 TITLES = {"bleu": "BLEU", "chrf": "chrF", "chrf++": "chrF++", "comet": "COMET"}
 SIGNATURE = "_signature"
 COMET_DIGITS = 4  # of scores from about 0 to 1; the others run to 100

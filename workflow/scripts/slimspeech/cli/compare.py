@@ -220,25 +220,17 @@ def _read_references(path: str) -> list[str]:
 
 def _score(utterances: Sequence["Utterance"], references: Sequence[str], pair: str) -> float:
     """chrF of the whole, cut to the references as the IWSLT track does."""
-    from slimspeech.languages import WRITTEN_WITHOUT_SPACES, target_code
-    from slimspeech.metrics import score
+    from slimspeech.languages import target_code
 
     try:
-        from slimspeech.submission import resegment
+        from slimspeech.submission import chrf_of_running_text
     except ImportError as error:
         raise InputError(
             f"--reference needs the package {error.name}; pip install 'slimspeech[score]'"
         ) from error
-    language = target_code(pair)
-    between = "" if language in WRITTEN_WITHOUT_SPACES else " "
-    text = between.join(said.text for said in utterances if said.text)
-    rows = [
-        {"id": str(number), "talk": "talk", "target": line}
-        for number, line in enumerate(references)
-    ]
     with _silent_stderr():
-        cut = [row["hypothesis"] for row in resegment({"talk": text}, rows, language)]
-    return score(cut, references, language, ["chrf"])["chrf"]["score"]
+        texts = [said.text for said in utterances]
+        return chrf_of_running_text(texts, references, target_code(pair))
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Options that several commands have, and what is made of them."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -143,20 +144,27 @@ def load_translator(arguments: argparse.Namespace, directory: str) -> "Translato
     from slimspeech.cli.console import quiet_libraries
 
     with quiet_libraries(arguments.verbose):
-        import torch
+        return make_translator(arguments, directory, arguments.to, arguments.source)
 
-        from slimspeech.translator import Translator
 
-        if arguments.threads:
-            torch.set_num_threads(arguments.threads)
-        return Translator.load(
-            directory,
-            arguments.to,
-            arguments.source,
-            device=arguments.device,
-            precision=arguments.precision,
-            batch_size=arguments.batch_size,
-        )
+def make_translator(
+    arguments: argparse.Namespace, directory: str | Path, target: str | None, source: str | None
+) -> "Translator":
+    """The same for languages that are known to be the model's, and with all that libraries say."""
+    import torch
+
+    from slimspeech.translator import Translator
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    return Translator.load(
+        directory,
+        target,
+        source,
+        device=arguments.device,
+        precision=arguments.precision,
+        batch_size=arguments.batch_size,
+    )
 
 
 def _batch_size(text: str) -> int | str:

@@ -9,6 +9,7 @@ from slimspeech.cli.console import quiet_libraries
 from slimspeech.cli.options import (
     add_model_options,
     add_segmentation_options,
+    make_translator,
     positive,
     segmentation_of,
 )
@@ -16,6 +17,7 @@ from slimspeech.errors import InputError
 from slimspeech.units import file_size, weight_count
 
 if TYPE_CHECKING:
+    from slimspeech.translator import Translator
     from slimspeech.web.models import ServedModel
 
 logger = logging.getLogger(__name__)
@@ -119,26 +121,14 @@ def _application(
     models: list["ServedModel"], names: tuple[str, ...], arguments: argparse.Namespace
 ):
     with quiet_libraries():
-        import torch
-
-        from slimspeech.translator import Translator
         from slimspeech.web.app import Settings, create_app
         from slimspeech.web.loading import Models
         from slimspeech.web.uploads import Limits
 
-    def load(model: "ServedModel") -> Translator:
+    def load(model: "ServedModel") -> "Translator":
         with quiet_libraries():
-            return Translator.load(
-                model.directory,
-                model.target,
-                model.source,
-                device=arguments.device,
-                precision=arguments.precision,
-                batch_size=arguments.batch_size,
-            )
+            return make_translator(arguments, model.directory, model.target, model.source)
 
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
     loader = Models(models, load, segmentation_of(arguments))
     if arguments.preload:
         for model in models:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from slimspeech.report.files import Reader
 from slimspeech.report.results import FAILED, NOT_RUN, System
-from slimspeech.tables import BASE, TEACHER
+from slimspeech.systems import BASE, TEACHER
 
 # What logs.log_to writes before the last error of a job.
 ERROR = re.compile(r"^\S+ \S+ CRITICAL \S+: (.*)$")
