@@ -1,8 +1,8 @@
-"""Speak the example corpus: one recording a talk and the table that tells its segments.
+"""Make the example corpus: one recording per talk, and the table of their segments.
 
     PYTHONPATH=workflow/scripts .venv/bin/python examples/own-corpus/speak.py
 
-With your own corpus there is nothing to speak: you have the recordings, and write the table.
+You do not need this script for your own corpus: you have recordings, and write only the table.
 """
 
 from pathlib import Path
