@@ -27,12 +27,12 @@ from transformers import (
 )
 
 from slimspeech.artifacts import Row
-from slimspeech.audio import write_wav
-from slimspeech.encoder import allow_short
+from slimspeech.data.audio import write_wav
 from slimspeech.errors import InputError
-from slimspeech.footprint import QWEN2_AUDIO_7B
-from slimspeech.generation import GenerationSettings
-from slimspeech.mini.model import build_processor
+from slimspeech.generation.translation import GenerationSettings
+from slimspeech.models.encoder import allow_short
+from slimspeech.quantization.predicted_size import QWEN2_AUDIO_7B
+from slimspeech_mini.model import build_processor
 
 RATE = 16_000
 SECONDS = (1.0, 12.0)  # lengths of the clips; the mean is that of ACL 60/60, 6.4 s

@@ -24,16 +24,16 @@ from peft import LoraConfig
 from safetensors.torch import save_file
 from tqdm import tqdm
 
-from slimspeech import checkpoints, skeletons
 from slimspeech.artifacts import write_directory
 from slimspeech.disk import require_space
-from slimspeech.footprint import count_weights, predicted_bytes
-from slimspeech.footprint import full_size as full_config
-from slimspeech.merging import merge_adapter
-from slimspeech.packing import pack
-from slimspeech.pruning import prune_checkpoint
-from slimspeech.qwen2audio import load_for_inference, load_processor, read_config
-from slimspeech.size import measure_size
+from slimspeech.models import checkpoints, shapes
+from slimspeech.models.qwen2audio import load_for_inference, load_processor, read_config
+from slimspeech.models.size import measure_size
+from slimspeech.pruning.layers import prune_checkpoint
+from slimspeech.quantization.merge import merge_adapter
+from slimspeech.quantization.pack import pack
+from slimspeech.quantization.predicted_size import count_weights, predicted_bytes
+from slimspeech.quantization.predicted_size import full_size as full_config
 
 SMALLEST = {"embedding": "nf4", "head": "nf4"}
 KEPT = 24  # of 32 layers
@@ -56,7 +56,7 @@ def make_teacher(folder: Path, tiny: bool) -> Path:
 
     def write(partial: Path) -> None:
         writer = checkpoints.ShardWriter(partial)
-        for name, shape in tqdm(skeletons.shapes(config).items(), desc="Make teacher"):
+        for name, shape in tqdm(shapes.shapes(config).items(), desc="Make teacher"):
             weight = torch.zeros(shape, dtype=torch.bfloat16)
             if len(shape) > 1:
                 for piece in weight.view(-1).split(PIECE):
@@ -84,12 +84,12 @@ def make_adapter(folder: Path, tiny: bool) -> Path:
     """A random adapter on every linear layer but the output head, in fp32, as training leaves."""
     config = read_config(folder / "pruned")
     random = torch.Generator().manual_seed(1)
-    found, rank = skeletons.shapes(config), 4 if tiny else RANK
+    found, rank = shapes.shapes(config), 4 if tiny else RANK
     weights, targets = {}, set()
-    for name, module in skeletons.skeleton(config).named_modules():
+    for name, module in shapes.skeleton(config).named_modules():
         if not isinstance(module, torch.nn.Linear) or name == "lm_head":
             continue
-        out, width = found[skeletons.stored_name(f"{name}.weight")]
+        out, width = found[shapes.stored_name(f"{name}.weight")]
         targets.add(name.rpartition(".")[2])
         for key, shape in (("lora_A", (rank, width)), ("lora_B", (out, rank))):
             matrix = torch.empty(shape).normal_(std=STD, generator=random)

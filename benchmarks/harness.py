@@ -18,17 +18,17 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from slimspeech import trainer, training
 from slimspeech.artifacts import Row, read_jsonl
-from slimspeech.collation import window_seconds
-from slimspeech.cost import timed
-from slimspeech.embeddings import encode_clips, read_clips
 from slimspeech.errors import InputError
-from slimspeech.generation import GenerationSettings, translate, translate_variants
+from slimspeech.evaluation.cost import timed
+from slimspeech.evaluation.metrics import score, search_metric
+from slimspeech.generation.embeddings import encode_clips, read_clips
+from slimspeech.generation.translation import GenerationSettings, translate, translate_variants
 from slimspeech.languages import target_code
-from slimspeech.metrics import score, search_metric
-from slimspeech.prompts import Prompt
-from slimspeech.qwen2audio import device_name, load_for_inference, load_processor
+from slimspeech.models.collation import window_seconds
+from slimspeech.models.prompts import Prompt
+from slimspeech.models.qwen2audio import device_name, load_for_inference, load_processor
+from slimspeech.training import fine_tuning, trainer
 
 RESULTS = Path("results/mini/en-de")
 PARTS = ("train", "validation", "test")
@@ -157,7 +157,7 @@ def search_with_engine(
 
 def batches_of_fine_tune(rows: Sequence[Row], batch_size: int, seed: int) -> Any:
     """The sampler of fine_tune(), so that another trainer can be given the same batches."""
-    lengths = list(training._dataset(list(rows))["length"])
+    lengths = list(fine_tuning._dataset(list(rows))["length"])
     return trainer.LengthGroupedBatches(batch_size, lengths, seed)
 
 

@@ -20,10 +20,10 @@ from transformers import (
 )
 
 from slimspeech.artifacts import Row
-from slimspeech.audio import read_audio
-from slimspeech.prompts import END_OF_TURN, Prompt
-from slimspeech.pruning import keep_layers
-from slimspeech.qwen2audio import device
+from slimspeech.data.audio import read_audio
+from slimspeech.models.prompts import END_OF_TURN, Prompt
+from slimspeech.models.qwen2audio import device
+from slimspeech.pruning.layers import keep_layers
 
 
 def load_plain(directory: str | Path, precision: str) -> PreTrainedModel:

@@ -9,7 +9,7 @@ import torch
 from torch.autograd.profiler import record_function
 from torch.profiler import ProfilerActivity, profile
 
-from slimspeech import decoding
+from slimspeech.generation import greedy
 
 PHASES = {"prompts' pass": "_prompt", "decoding steps": "_step"}
 ENCODING = "encoding of the clips"
@@ -34,13 +34,13 @@ def named_phases() -> Iterator[None]:
     """Let the profiler see the engine's phases."""
     with contextlib.ExitStack() as stack:
         for label, method in PHASES.items():
-            usual = getattr(decoding._Batch, method)
+            usual = getattr(greedy._Batch, method)
 
             def named(self, *arguments, label=label, usual=usual):
                 with record_function(label):
                     return usual(self, *arguments)
 
-            stack.enter_context(mock.patch.object(decoding._Batch, method, named))
+            stack.enter_context(mock.patch.object(greedy._Batch, method, named))
         yield
 
 

@@ -8,9 +8,9 @@ from math import ceil
 
 import harness
 
-from slimspeech.cost import timed
-from slimspeech.qwen2audio import load_for_inference
-from slimspeech.shards import share
+from slimspeech.evaluation.cost import timed
+from slimspeech.models.qwen2audio import load_for_inference
+from slimspeech.pruning.shards import share
 
 MEASURED = (1, 2, 4)
 PREDICTED = (1, 2, 4, 8, 16)

@@ -9,11 +9,11 @@ import harness
 import numpy as np
 import torch
 
-from slimspeech.audio import SAMPLING_RATE, read_audio
+from slimspeech.data.audio import SAMPLING_RATE, read_audio
+from slimspeech.evaluation.resegmentation import chrf_of_running_text
 from slimspeech.languages import target_code
-from slimspeech.speech_detection import Segment, SegmentationSettings, segment
-from slimspeech.submission import chrf_of_running_text
-from slimspeech.translator import Translator
+from slimspeech.longform.segmentation import Segment, SegmentationSettings, segment
+from slimspeech.longform.translator import Translator
 
 SHORTEST, LONGEST = 0.4, 1.5  # seconds of a pause
 CUTS = {

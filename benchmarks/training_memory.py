@@ -21,9 +21,9 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from slimspeech.artifacts import Row
 from slimspeech.errors import InputError
-from slimspeech.memory import ModelShape, estimate_training
-from slimspeech.settings import LoraSettings, TrainingSettings
-from slimspeech.training import add_adapter, fine_tune
+from slimspeech.training.fine_tuning import add_adapter, fine_tune
+from slimspeech.training.gpu_memory import ModelShape, estimate_training
+from slimspeech.training.settings import LoraSettings, TrainingSettings
 
 METHODS = ("fp32", "bf16", "bf16_stochastic", "qlora")
 ANSWER = "Das ist ein Satz, so lang wie einer aus einem Vortrag. " * 2

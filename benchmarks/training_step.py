@@ -12,10 +12,10 @@ from harness import PROMPT
 from transformers import PreTrainedModel, ProcessorMixin, Trainer, TrainingArguments
 
 from slimspeech.artifacts import Row
-from slimspeech.audio import read_audio
+from slimspeech.data.audio import read_audio
 from slimspeech.errors import InputError
-from slimspeech.prompts import END_OF_TURN
-from slimspeech.training import TrainingSettings, fine_tune
+from slimspeech.models.prompts import END_OF_TURN
+from slimspeech.training.fine_tuning import TrainingSettings, fine_tune
 
 SEED = 0
 LOGGED = 10  # steps; fine_tune() gives the mean loss of so many

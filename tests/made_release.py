@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from slimspeech.model_card import model_card
-from slimspeech.release import Measurements, compose_layers, describe, write_release
-from slimspeech.report.hashes import sha256_lines
+from slimspeech.checksums import sha256_lines
+from slimspeech.release.card.card import model_card
+from slimspeech.release.metadata import Measurements, compose_layers, describe, write_release
 
 TRAINING = {
     "epochs": 3,

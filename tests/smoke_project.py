@@ -7,7 +7,7 @@ from pathlib import Path
 
 from project import REPOSITORY, Project, make_project
 
-from slimspeech.mini.corpora import write_archive, write_covost
+from slimspeech_mini.corpora import write_archive, write_covost
 
 RUN = ("--cores", "2", "--configfile", "smoke.yaml")
 # What holds times, or is made only when asked for; checkpoints are gone at the end.

@@ -1,7 +1,7 @@
 """The pages of the library's reference, written before Sphinx reads its sources.
 
-`docs/api/pages.yaml` says which module stands on which page. A module of the library that stands on
-none, or on two, stops the build, so that a new one is not forgotten.
+`docs/api/pages.yaml` gives each package a page. A package without a page stops the build, so that a
+new one is not forgotten.
 """
 
 from pathlib import Path
@@ -11,13 +11,13 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ConfigError
 
-LIBRARY = Path("workflow/scripts/slimspeech")
+LIBRARIES = [Path("workflow/scripts") / name for name in ("slimspeech", "slimspeech_mini")]
 PAGES = Path("docs/api")
 
 
 def modules_of(library: Path) -> list[str]:
-    """Dotted names of all modules with something in them, seen from the library; sorted."""
-    files = [file.relative_to(library) for file in library.rglob("*.py")]
+    """Dotted names of all modules of a library that hold code; sorted."""
+    files = [file.relative_to(library.parent) for file in library.rglob("*.py")]
     return sorted(
         ".".join(file.with_suffix("").parts)
         for file in files
@@ -25,38 +25,44 @@ def modules_of(library: Path) -> list[str]:
     )
 
 
-def place(pages: dict[str, dict], modules: list[str]) -> dict[str, list[str]]:
-    """The modules of each page. Raises ConfigError unless every module stands on exactly one."""
-    placed = {
-        page: entry.get("modules")
-        or [module for module in modules if module.startswith(f"{entry['package']}.")]
-        for page, entry in pages.items()
-    }
-    listed = [module for on_page in placed.values() for module in on_page]
-    problems = {
-        "on no page": sorted(set(modules) - set(listed)),
-        "not in the library": sorted(set(listed) - set(modules)),
-        "on more than one page": sorted({name for name in listed if listed.count(name) > 1}),
-    }
-    found = [f"{', '.join(names)} {where}" for where, names in problems.items() if names]
-    if found:
-        raise ConfigError(f"{PAGES}/pages.yaml: {'; '.join(found)}; give each module one page")
-    return placed
+def assign(pages: dict[str, dict], modules: list[str]) -> dict[str, list[str]]:
+    """The modules of each page: those of its package and of the packages in it.
+
+    The page of `slimspeech` itself has the modules that are in no package of it. Raises ConfigError
+    unless every package has a page and every page a package.
+    """
+    assigned = {}
+    for page, entry in pages.items():
+        package = entry["package"]
+        within = [module for module in modules if module.startswith(f"{package}.")]
+        if package == "slimspeech":
+            within = [module for module in within if module.count(".") == 1]
+        if not within:
+            raise ConfigError(f"{PAGES}/pages.yaml: {page}: there is no package {package}")
+        assigned[page] = within
+    if missing := sorted(set(modules) - {module for page in assigned.values() for module in page}):
+        raise ConfigError(
+            f"{PAGES}/pages.yaml: {', '.join(missing)} on no page; give each package one"
+        )
+    return assigned
 
 
 def text_of(entry: dict[str, str], modules: list[str]) -> str:
     """A page in Markdown."""
     parts = [f"# {entry['title']}", entry["about"]]
     for module in modules:
-        parts += [f"## {module}", f"```{{eval-rst}}\n.. automodule:: slimspeech.{module}\n```"]
+        parts += [
+            f"## {module.partition('.')[2]}",
+            f"```{{eval-rst}}\n.. automodule:: {module}\n```",
+        ]
     return "\n\n".join(parts) + "\n"
 
 
 def write_pages(app: Sphinx, config: Config) -> None:
     root = Path(app.srcdir)
     pages = yaml.safe_load((root / PAGES / "pages.yaml").read_text(encoding="utf-8"))
-    placed = place(pages, modules_of(root / LIBRARY))
-    for page, modules in placed.items():
+    library = [module for folder in LIBRARIES for module in modules_of(root / folder)]
+    for page, modules in assign(pages, library).items():
         file = root / PAGES / f"{page}.md"
         text = text_of(pages[page], modules)
         # An unchanged page keeps its date, so that Sphinx need not read it again.

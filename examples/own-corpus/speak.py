@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from slimspeech.mini.speech import SAMPLING_RATE, Voice, speak
+from slimspeech_mini.speech import SAMPLING_RATE, Voice, speak
 
 TALKS = {
     ("train", "kitchen", "en-us+m2"): [

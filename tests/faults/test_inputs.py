@@ -20,7 +20,7 @@ import soundfile
 from fault_child import GIVEN, REFUSED, run_alone
 from fault_record import counted
 
-from slimspeech.segments import DataSettings, prepare_segments
+from slimspeech.data.segments import DataSettings, prepare_segments
 
 Spoil = Callable[[Path], Path]
 TEXT = "2/acl_6060/dev/text/txt/ACL.6060.dev.en-xx.de.txt"

@@ -23,21 +23,21 @@ from peft import LoraConfig, get_peft_model
 from test_kills import BASE
 from transformers import BitsAndBytesConfig
 
-from slimspeech.comet_checkpoints import Settings, find_checkpoint
-from slimspeech.hub import download_snapshot
-from slimspeech.memory import ModelShape
-from slimspeech.merging import merge_adapter
-from slimspeech.packing import pack
-from slimspeech.prompts import Prompt
-from slimspeech.qwen2audio import (
+from slimspeech.evaluation.comet.checkpoints import Settings, find_checkpoint
+from slimspeech.hub.download import download_snapshot
+from slimspeech.models.prompts import Prompt
+from slimspeech.models.qwen2audio import (
     load_for_inference,
     load_model,
     load_processor,
     read_decoder_layers,
     try_model,
 )
-from slimspeech.size import measure_size
-from slimspeech.training import save_adapter
+from slimspeech.models.size import measure_size
+from slimspeech.quantization.merge import merge_adapter
+from slimspeech.quantization.pack import pack
+from slimspeech.training.fine_tuning import save_adapter
+from slimspeech.training.gpu_memory import ModelShape
 
 PROMPT = Prompt("You are a translator.", "Translate the {source} speech into {target}:", {})
 

@@ -1,73 +1,22 @@
 """A Qwen2-Audio of real classes with 4 decoder layers, taught a handful of clips by heart."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
+from tiny_model import TARGETS, make_row, write_clip
 from transformers import PreTrainedModel, ProcessorMixin, Trainer
 
 from slimspeech.artifacts import Row
-from slimspeech.audio import write_wav
-from slimspeech.collation import Collator
-from slimspeech.encoder import allow_short
-from slimspeech.generation import GenerationSettings
-from slimspeech.mini.model import build_model, build_processor
-from slimspeech.prompts import Prompt
-from slimspeech.qwen2audio import load_model, save_model
-from slimspeech.speech_detection import FRAME
-from slimspeech.training import TrainingSettings, fine_tune
+from slimspeech.generation.translation import GenerationSettings
+from slimspeech.models.collation import Collator
+from slimspeech.models.encoder import allow_short
+from slimspeech.models.prompts import Prompt
+from slimspeech.models.qwen2audio import load_model, save_model
+from slimspeech.training.fine_tuning import TrainingSettings, fine_tune
+from slimspeech_mini.model import build_model, build_processor
 
 torch.set_num_threads(1)
-
-TARGETS = [
-    ("en-de", "Guten Tag."),
-    ("en-zh", "你好。"),
-    ("en-de", "Das ist ein kleines Modell, das Sprache übersetzt."),
-    ("en-zh", "这是一个很小的模型。"),
-    ("en-de", "Vielen Dank!"),
-    ("en-zh", "谢谢大家,我们下次再见。"),
-]
-
-
-def write_clip(path: Path, seconds: float, pitch: float) -> str:
-    """A tone in noise: every clip sounds different, and the same at every run."""
-    time = np.arange(round(seconds * 16_000)) / 16_000
-    noise = np.random.default_rng(int(pitch)).normal(size=len(time))
-    write_wav(path, (0.3 * np.sin(2 * np.pi * pitch * time) + 0.02 * noise).astype(np.float32))
-    return str(path)
-
-
-class Loud:
-    """A detector that stands for Silero's, to which tones are no speech."""
-
-    def __call__(self, frames: np.ndarray) -> np.ndarray:
-        return (np.abs(frames).max(axis=1) > 0.05).astype(np.float32)
-
-
-def lay_out(clips: Sequence[np.ndarray]) -> np.ndarray:
-    """Clips with pauses of 3 s before and after each, beginning where a frame of a detector does:
-    then a segment without padding is a clip and less than a frame of silence."""
-    pause = np.zeros(94 * FRAME, np.float32)
-    parts = [pause]
-    for clip in clips:
-        parts += [clip, np.zeros(-len(clip) % FRAME, np.float32), pause]
-    return np.concatenate(parts)
-
-
-def make_row(key: str, audio: str, seconds: float, pair: str, target: str) -> Row:
-    return {
-        "id": key,
-        "talk": "1",
-        "audio": audio,
-        "duration": seconds,
-        "source": "Hello.",
-        "target": target,
-        "pair": pair,
-        "origin": "gold",
-        "corpus": "acl6060",
-    }
 
 
 @pytest.fixture(scope="session")
@@ -142,13 +91,6 @@ def features(processor, prompt, rows) -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="session")
 def greedy() -> GenerationSettings:
     return GenerationSettings(batch_size=4, max_new_tokens=40)
-
-
-@torch.inference_mode()
-def logits(model: PreTrainedModel, features: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Float32 logits at the positions that hold tokens, shape (tokens, vocabulary)."""
-    found = model(**{key: value.to(model.device) for key, value in features.items()}).logits
-    return found[features["attention_mask"].bool()].float()
 
 
 @pytest.fixture

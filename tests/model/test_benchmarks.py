@@ -1,18 +1,18 @@
 """The benchmarks run, on a tiny model, and find the same hypotheses. Times are not looked at."""
 
 import importlib
-from pathlib import Path
 
 import pytest
 import torch
+from project import REPOSITORY
+from tiny_model import Loud
 
-from slimspeech import checkpoints, speech_detection
 from slimspeech.artifacts import write_jsonl
 from slimspeech.errors import InputError
+from slimspeech.longform import segmentation
+from slimspeech.models import checkpoints
 
-from .conftest import Loud
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+BENCHMARKS = REPOSITORY / "benchmarks"
 QUICK = ["--repeats", "1", "--threads", "1"]
 
 
@@ -51,7 +51,7 @@ def test_search_iteration_in_bf16_counts_what_differs(bench, given):
 
 
 def test_segmentation_by_the_detector_against_the_corpus(bench, given, monkeypatch):
-    monkeypatch.setattr(speech_detection, "SileroDetector", Loud)
+    monkeypatch.setattr(segmentation, "SileroDetector", Loud)
     out = bench("segmentation", *given, "--clips", "3")
     lines = [line.strip("| ").split("|") for line in out.splitlines() if line.startswith("|")]
     scores = {line[0].strip(): (int(line[1]), float(line[2])) for line in lines[2:]}

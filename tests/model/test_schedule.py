@@ -3,13 +3,13 @@
 import base64
 import importlib
 import json
-from pathlib import Path
 
 import pytest
+from project import REPOSITORY
 
 from slimspeech.errors import InputError
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+BENCHMARKS = REPOSITORY / "benchmarks"
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from project import REPOSITORY
 from sphinx.errors import ConfigError
 
 sys.path.append(str(REPOSITORY / "docs" / "_extensions"))
-from library_pages import modules_of, place
+from library_pages import assign, modules_of
 from plain_docstrings import escape, names_of, to_rst
 
 
@@ -49,31 +49,31 @@ def test_code_is_kept_and_markup_is_escaped(text, shown):
 
 
 def test_names_are_parameters_or_fields():
-    from slimspeech.settings import LoraSettings
+    from slimspeech.training.settings import LoraSettings
 
     assert "rslora" in names_of(LoraSettings)
-    assert names_of(place) == {"pages", "modules"}
+    assert names_of(assign) == {"pages", "modules"}
     assert names_of(3) == set()
 
 
-def test_modules_of_packages_are_found_by_their_package(tmp_path):
-    for name in ("__init__.py", "audio.py", "web/__init__.py", "web/__main__.py", "web/app.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    modules = modules_of(tmp_path)
-    assert modules == ["audio", "web.app"]
-    pages = {"sound": {"modules": ["audio"]}, "web": {"package": "web"}}
-    assert place(pages, modules) == {"sound": ["audio"], "web": ["web.app"]}
+def test_modules_are_on_the_page_of_their_package(tmp_path):
+    library = tmp_path / "slimspeech"
+    for name in ("__init__.py", "errors.py", "web/__init__.py", "web/__main__.py", "web/app.py"):
+        (library / name).parent.mkdir(exist_ok=True, parents=True)
+        (library / name).touch()
+    modules = modules_of(library)
+    assert modules == ["slimspeech.errors", "slimspeech.web.app"]
+    pages = {"ground": {"package": "slimspeech"}, "web": {"package": "slimspeech.web"}}
+    assert assign(pages, modules) == {
+        "ground": ["slimspeech.errors"],
+        "web": ["slimspeech.web.app"],
+    }
 
 
 @pytest.mark.parametrize(
-    "pages, told",
-    [
-        ({"a": {"modules": ["x"]}}, "y on no page"),
-        ({"a": {"modules": ["x", "y", "z"]}}, "z not in the library"),
-        ({"a": {"modules": ["x", "y"]}, "b": {"modules": ["x"]}}, "x on more than one page"),
-    ],
+    "package, problem",
+    [("slimspeech", "slimspeech.web.app on no page"), ("slimspeech.net", "no package")],
 )
-def test_a_module_has_one_page(pages, told):
-    with pytest.raises(ConfigError, match=told):
-        place(pages, ["x", "y"])
+def test_every_package_has_a_page(package, problem):
+    with pytest.raises(ConfigError, match=problem):
+        assign({"a": {"package": package}}, ["slimspeech.errors", "slimspeech.web.app"])

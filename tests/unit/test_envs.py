@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from project import REPOSITORY
 
-ENVS = Path(__file__).parents[2] / "envs"
-SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+ENVS = REPOSITORY / "envs"
+SCRIPTS = REPOSITORY / "workflow" / "scripts"
 
 
 def load(name: str):

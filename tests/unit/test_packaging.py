@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from project import REPOSITORY
 
-ROOT = Path(__file__).parents[2]
+ROOT = REPOSITORY
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LIBRARY = ROOT / "workflow" / "scripts" / "slimspeech"
 EXTRAS = PROJECT["optional-dependencies"]
@@ -91,8 +92,8 @@ def test_it_runs_where_it_is_installed(wheel, tmp_path):
     assert done.stdout.startswith("slimspeech ")
     # All of what the command line imports is found there too, and not in the checkout.
     code = (
-        "import slimspeech, slimspeech.deployment, slimspeech.report.page as page\n"
-        "print(slimspeech.__file__, (page.HERE / 'templates' / 'page.html.j2').is_file())"
+        "import slimspeech, slimspeech.release.deployment, slimspeech.report.page as page\n"
+        "print(slimspeech.__file__, (page.TEMPLATES / 'page.html.j2').is_file())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

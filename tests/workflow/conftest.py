@@ -45,10 +45,10 @@ def base_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shipped = REPOSITORY / "resources" / "mini" / "base"
     if shipped.is_dir():
         return shipped
-    from slimspeech.mini.grammar import sentences
-    from slimspeech.mini.model import build_model, build_processor, tokenizer_texts
-    from slimspeech.prompts import Prompt
-    from slimspeech.qwen2audio import save_model
+    from slimspeech.models.prompts import Prompt
+    from slimspeech.models.qwen2audio import save_model
+    from slimspeech_mini.grammar import sentences
+    from slimspeech_mini.model import build_model, build_processor, tokenizer_texts
 
     prompt = Prompt("You are a translator.", "Translate the {source} speech into {target}:", {})
     texts = tokenizer_texts(sentences("talk", 1), prompt, ["en-de", "en-zh"], count=200)

@@ -12,7 +12,7 @@ import yaml
 from project import REPOSITORY, Project
 from smoke_project import RUN, smoke_project
 
-from slimspeech.submission import file_name
+from slimspeech.evaluation.resegmentation import file_name
 
 pytest.importorskip("rattler", reason="needs py-rattler")
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from project import REPOSITORY, Project, make_project
 
-from slimspeech.mini.corpora import write_archive, write_covost
+from slimspeech_mini.corpora import write_archive, write_covost
 
 pytestmark = pytest.mark.workflow
 

@@ -22,7 +22,7 @@ from sacrebleu.metrics import CHRF
 from slurm_cluster import BY_SLURM
 from smoke_project import RUN, hashes, smoke_project
 
-from slimspeech.publishing import plan
+from slimspeech.hub.push import plan
 
 pytestmark = pytest.mark.workflow
 

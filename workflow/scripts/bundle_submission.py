@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from slimspeech.artifacts import read_json
-from slimspeech.bundle import description, storage_bytes, write_bundle
 from slimspeech.logs import log_to
-from slimspeech.release import base_model
+from slimspeech.release.iwslt import description, storage_bytes, write_bundle
+from slimspeech.release.metadata import base_model
 
 log_to(snakemake.log[0])
 

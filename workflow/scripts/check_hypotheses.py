@@ -1,7 +1,7 @@
 """List what is suspicious in a system's translations of the test set."""
 
 from slimspeech.artifacts import read_jsonl, write_json
-from slimspeech.checks import CheckSettings, check_hypotheses
+from slimspeech.evaluation.hypothesis_checks import CheckSettings, check_hypotheses
 from slimspeech.logs import log_to
 
 log_to(snakemake.log[0])

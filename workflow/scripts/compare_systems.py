@@ -1,7 +1,7 @@
 """Compare all systems of a pair with its teacher: differences, what is retained, how sure."""
 
 from slimspeech.artifacts import read_jsonl, write_json
-from slimspeech.comparison import compare_systems, read_segment_scores
+from slimspeech.evaluation.comparison import compare_systems, read_segment_scores
 from slimspeech.logs import log_to
 
 log_to(snakemake.log[0])

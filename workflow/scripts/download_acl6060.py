@@ -1,6 +1,6 @@
 """Fetch the official archive of ACL 60/60."""
 
-from slimspeech.download import download
+from slimspeech.data.download import download
 from slimspeech.logs import log_to
 
 log_to(snakemake.log[0])

@@ -1,6 +1,6 @@
 """Fetch a repository of the Hugging Face Hub, at one revision."""
 
-from slimspeech.hub import download_snapshot
+from slimspeech.hub.download import download_snapshot
 from slimspeech.logs import log_to
 
 log_to(snakemake.log[0])

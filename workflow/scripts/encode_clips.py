@@ -4,9 +4,9 @@ import torch
 
 from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
 from slimspeech.artifacts import read_jsonl
-from slimspeech.embeddings import encode_clips, origin, read_clips, write_embeddings
+from slimspeech.generation.embeddings import encode_clips, origin, read_clips, write_embeddings
 from slimspeech.logs import log_to
-from slimspeech.qwen2audio import load_for_inference, load_processor
+from slimspeech.models.qwen2audio import load_for_inference, load_processor
 
 log_to(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)

@@ -2,8 +2,8 @@
 
 import torch
 
-from slimspeech.exporting import export
 from slimspeech.logs import log_to
+from slimspeech.release.export import export
 
 log_to(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)

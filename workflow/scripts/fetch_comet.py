@@ -4,7 +4,7 @@ import argparse
 from dataclasses import asdict
 
 from slimspeech.artifacts import write_json
-from slimspeech.comet_checkpoints import Settings, find_checkpoint
+from slimspeech.evaluation.comet.checkpoints import Settings, find_checkpoint
 from slimspeech.logs import log_to
 
 parser = argparse.ArgumentParser(description=__doc__)

@@ -2,7 +2,7 @@
 
 from slimspeech.artifacts import read_json, write_csv, write_jsonl
 from slimspeech.logs import log_to
-from slimspeech.shards import gather
+from slimspeech.pruning.shards import gather
 
 log_to(snakemake.log[0])
 

@@ -1,8 +1,8 @@
 """Write the SHA-256 of every file of a packed student."""
 
 from slimspeech.artifacts import write_text
+from slimspeech.checksums import sha256_lines
 from slimspeech.logs import log_to
-from slimspeech.report.hashes import sha256_lines
 
 log_to(snakemake.log[0])
 

@@ -2,7 +2,7 @@
 
 from slimspeech.artifacts import write_json
 from slimspeech.logs import log_to
-from slimspeech.qwen2audio import read_decoder_layers
+from slimspeech.models.qwen2audio import read_decoder_layers
 
 log_to(snakemake.log[0])
 

@@ -4,7 +4,7 @@ import torch
 
 from slimspeech.artifacts import read_json
 from slimspeech.logs import log_to
-from slimspeech.pruning import prune_checkpoint
+from slimspeech.pruning.layers import prune_checkpoint
 
 log_to(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)

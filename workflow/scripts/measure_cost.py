@@ -2,10 +2,10 @@
 
 from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
 from slimspeech.artifacts import read_json, read_jsonl, write_json
-from slimspeech.cost import CostSettings, measure_cost
-from slimspeech.generation import GenerationSettings
+from slimspeech.evaluation.cost import CostSettings, measure_cost
+from slimspeech.generation.translation import GenerationSettings
 from slimspeech.logs import log_to
-from slimspeech.prompts import Prompt
+from slimspeech.models.prompts import Prompt
 
 log_to(snakemake.log[0])
 

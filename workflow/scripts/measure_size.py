@@ -2,7 +2,7 @@
 
 from slimspeech.artifacts import write_json
 from slimspeech.logs import log_to
-from slimspeech.size import measure_size
+from slimspeech.models.size import measure_size
 
 log_to(snakemake.log[0])
 

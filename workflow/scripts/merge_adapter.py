@@ -3,7 +3,7 @@
 import torch
 
 from slimspeech.logs import log_to
-from slimspeech.merging import merge_adapter
+from slimspeech.quantization.merge import merge_adapter
 
 log_to(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)

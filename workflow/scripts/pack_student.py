@@ -3,7 +3,7 @@
 import torch
 
 from slimspeech.logs import log_to
-from slimspeech.packing import pack
+from slimspeech.quantization.pack import pack
 
 log_to(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)

@@ -1,7 +1,7 @@
 """Draw the out-of-domain manifest of a pair."""
 
 from slimspeech.artifacts import write_jsonl
-from slimspeech.covost import sample_covost
+from slimspeech.data.covost import sample_covost
 from slimspeech.logs import log_to
 
 log_to(snakemake.log[0])

@@ -1,8 +1,8 @@
 """Check the raw archive and write its segments as 16 kHz clips."""
 
 from slimspeech.artifacts import write_jsonl
+from slimspeech.data.segments import DataSettings, languages_of, prepare_segments
 from slimspeech.logs import log_to
-from slimspeech.segments import DataSettings, languages_of, prepare_segments
 
 log_to(snakemake.log[0])
 rows = prepare_segments(

@@ -5,12 +5,12 @@ import torch
 from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
 from slimspeech.artifacts import read_jsonl, write_jsonl
 from slimspeech.logs import log_to
-from slimspeech.mini.corpora import reading_sentences
-from slimspeech.mini.grammar import sentences
-from slimspeech.mini.model import build_model, build_processor, tokenizer_texts
-from slimspeech.mini.pretraining import pretrain
-from slimspeech.prompts import Prompt
-from slimspeech.qwen2audio import save_model
+from slimspeech.models.prompts import Prompt
+from slimspeech.models.qwen2audio import save_model
+from slimspeech_mini.corpora import reading_sentences
+from slimspeech_mini.grammar import sentences
+from slimspeech_mini.model import build_model, build_processor, tokenizer_texts
+from slimspeech_mini.pretraining import pretrain
 
 log_to(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)

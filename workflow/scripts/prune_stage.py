@@ -4,11 +4,11 @@ import torch
 
 from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
 from slimspeech.artifacts import read_jsonl, write_csv, write_json
-from slimspeech.generation import GenerationSettings
+from slimspeech.generation.translation import GenerationSettings
 from slimspeech.logs import log_to
-from slimspeech.prompts import Prompt
-from slimspeech.qwen2audio import load_for_inference, load_processor, save_model
-from slimspeech.search import SearchSettings, prune
+from slimspeech.models.prompts import Prompt
+from slimspeech.models.qwen2audio import load_for_inference, load_processor, save_model
+from slimspeech.pruning.search import SearchSettings, prune
 
 log_to(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)

@@ -1,7 +1,7 @@
 """Write down licence and citation of each corpus."""
 
 from slimspeech.artifacts import read_jsonl, write_json
-from slimspeech.licences import describe_corpora
+from slimspeech.data.licences import describe_corpora
 from slimspeech.logs import log_to
 
 log_to(snakemake.log[0])

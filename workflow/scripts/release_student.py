@@ -4,8 +4,8 @@ from pathlib import Path
 
 from slimspeech.artifacts import read_json
 from slimspeech.logs import log_to
-from slimspeech.model_card import model_card
-from slimspeech.release import Measurements, compose_layers, describe, write_release
+from slimspeech.release.card.card import model_card
+from slimspeech.release.metadata import Measurements, compose_layers, describe, write_release
 
 log_to(snakemake.log[0])
 

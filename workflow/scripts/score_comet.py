@@ -6,8 +6,8 @@ import torch
 
 from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
 from slimspeech.artifacts import read_json, read_jsonl, write_json, write_jsonl
-from slimspeech.comet_checkpoints import Checkpoint
-from slimspeech.comet_scores import score_segments, summarize
+from slimspeech.evaluation.comet.checkpoints import Checkpoint
+from slimspeech.evaluation.comet.scores import score_segments, summarize
 from slimspeech.logs import log_to
 
 parser = argparse.ArgumentParser(description=__doc__)

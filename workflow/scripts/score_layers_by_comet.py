@@ -6,8 +6,8 @@ import torch
 
 from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
 from slimspeech.artifacts import read_json, read_jsonl, write_csv
-from slimspeech.comet_checkpoints import Checkpoint
-from slimspeech.comet_scores import score_layers
+from slimspeech.evaluation.comet.checkpoints import Checkpoint
+from slimspeech.evaluation.comet.scores import score_layers
 from slimspeech.logs import log_to
 
 parser = argparse.ArgumentParser(description=__doc__)

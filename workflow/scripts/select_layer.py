@@ -2,7 +2,7 @@
 
 from slimspeech.artifacts import read_csv, read_json, read_jsonl, write_json
 from slimspeech.logs import log_to
-from slimspeech.selection import candidates, drop_least_important
+from slimspeech.pruning.selection import candidates, drop_least_important
 
 log_to(snakemake.log[0])
 

@@ -2,7 +2,7 @@
 
 from slimspeech.artifacts import read_json, write_json
 from slimspeech.logs import log_to
-from slimspeech.selection import drop_by_place
+from slimspeech.pruning.selection import drop_by_place
 
 log_to(snakemake.log[0])
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from slimspeech.logs import log_to
-from slimspeech.mini.corpora import write_base_corpus
+from slimspeech_mini.corpora import write_base_corpus
 
 log_to(snakemake.log[0])
 write_base_corpus(

@@ -1,7 +1,7 @@
 """Speak the mini out-of-domain corpus, in the layout of CoVoST 2."""
 
 from slimspeech.logs import log_to
-from slimspeech.mini.corpora import write_covost
+from slimspeech_mini.corpora import write_covost
 
 log_to(snakemake.log[0])
 write_covost(

@@ -1,8 +1,8 @@
 """Divide the segments of a pair into train, validation and test manifests."""
 
 from slimspeech.artifacts import read_jsonl, write_jsonl
+from slimspeech.data.splits import SplitSettings, manifest, split
 from slimspeech.logs import log_to
-from slimspeech.splits import SplitSettings, manifest, split
 
 log_to(snakemake.log[0])
 parts = split(read_jsonl(snakemake.input.segments), SplitSettings(**snakemake.params.split))

@@ -1,8 +1,8 @@
 """Put the removals of every pair and search into one table."""
 
 from slimspeech.artifacts import read_json, write_csv, write_text
-from slimspeech.layer_tables import layers_markdown, tabulate_layers
 from slimspeech.logs import log_to
+from slimspeech.pruning.layer_table import layers_markdown, tabulate_layers
 
 log_to(snakemake.log[0])
 

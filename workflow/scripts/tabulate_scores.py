@@ -1,8 +1,8 @@
 """Put the scores, sizes and speeds of every pair and system into one table."""
 
 from slimspeech.artifacts import read_json, write_csv, write_text
+from slimspeech.evaluation.score_table import markdown, tabulate
 from slimspeech.logs import log_to
-from slimspeech.tables import markdown, tabulate
 
 log_to(snakemake.log[0])
 

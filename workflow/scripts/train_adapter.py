@@ -6,19 +6,19 @@ import torch
 
 from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
 from slimspeech.artifacts import read_jsonl, write_directory, write_jsonl
-from slimspeech.distillation import read_mix
 from slimspeech.logs import log_to
-from slimspeech.memory import require_gpu_memory
-from slimspeech.prompts import Prompt
-from slimspeech.quantization import nf4
-from slimspeech.qwen2audio import load_model, load_processor
-from slimspeech.training import (
+from slimspeech.models.prompts import Prompt
+from slimspeech.models.qwen2audio import load_model, load_processor
+from slimspeech.quantization.nf4 import nf4
+from slimspeech.training.distillation import read_mix
+from slimspeech.training.fine_tuning import (
     LoraSettings,
     TrainingSettings,
     add_adapter,
     fine_tune,
     save_adapter,
 )
+from slimspeech.training.gpu_memory import require_gpu_memory
 
 log_to(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)

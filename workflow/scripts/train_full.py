@@ -4,12 +4,12 @@ import torch
 
 from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
 from slimspeech.artifacts import read_jsonl, write_jsonl
-from slimspeech.distillation import read_mix
 from slimspeech.logs import log_to
-from slimspeech.memory import require_gpu_memory
-from slimspeech.prompts import Prompt
-from slimspeech.qwen2audio import load_model, load_processor, save_model
-from slimspeech.training import TrainingSettings, fine_tune
+from slimspeech.models.prompts import Prompt
+from slimspeech.models.qwen2audio import load_model, load_processor, save_model
+from slimspeech.training.distillation import read_mix
+from slimspeech.training.fine_tuning import TrainingSettings, fine_tune
+from slimspeech.training.gpu_memory import require_gpu_memory
 
 log_to(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)

@@ -4,10 +4,10 @@ import torch
 
 from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
 from slimspeech.artifacts import read_jsonl, write_json, write_jsonl
-from slimspeech.generation import GenerationSettings, translate_timed
+from slimspeech.generation.translation import GenerationSettings, translate_timed
 from slimspeech.logs import log_to
-from slimspeech.prompts import Prompt
-from slimspeech.qwen2audio import load_for_inference, load_processor
+from slimspeech.models.prompts import Prompt
+from slimspeech.models.qwen2audio import load_for_inference, load_processor
 
 log_to(snakemake.log[0])
 torch.set_num_threads(snakemake.threads)

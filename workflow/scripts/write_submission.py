@@ -1,8 +1,8 @@
 """Write a system's translations of the test set as IWSLT takes them, and what is to be declared."""
 
 from slimspeech.artifacts import read_json, read_jsonl, write_json
+from slimspeech.evaluation.resegmentation import declaration, plain_lines, write_lines
 from slimspeech.logs import log_to
-from slimspeech.submission import declaration, plain_lines, write_lines
 
 log_to(snakemake.log[0])
 

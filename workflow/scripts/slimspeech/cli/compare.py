@@ -24,9 +24,9 @@ from slimspeech.errors import InputError
 from slimspeech.units import file_size, weight_count
 
 if TYPE_CHECKING:
-    from slimspeech.deployment import Deployment
-    from slimspeech.speech_detection import Segment, SegmentationSettings
-    from slimspeech.translator import Translator, Utterance
+    from slimspeech.longform.segmentation import Segment, SegmentationSettings
+    from slimspeech.longform.translator import Translator, Utterance
+    from slimspeech.release.deployment import Deployment
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def add_parser(subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from slimspeech.deployment import read_deployment
+    from slimspeech.release.deployment import read_deployment
 
     deployments = [read_deployment(directory) for directory in arguments.models]
     _settle_languages(arguments, deployments)
@@ -115,7 +115,7 @@ def _compare(
     name: str,
     references: Sequence[str] | None,
 ) -> list[Outcome]:
-    from slimspeech.audio import read_header
+    from slimspeech.data.audio import read_header
 
     read_header(audio, name)  # what is wrong with it shows before a model is loaded
     segmentation = _for_all(segmentation_of(arguments), deployments, arguments.verbose)
@@ -136,8 +136,8 @@ def _for_all(
     from slimspeech.cli.console import quiet_libraries
 
     with quiet_libraries(verbose):
-        from slimspeech.collation import window_seconds
-        from slimspeech.qwen2audio import load_processor
+        from slimspeech.models.collation import window_seconds
+        from slimspeech.models.qwen2audio import load_processor
 
         windows = [window_seconds(load_processor(found.directory)) for found in deployments]
     return replace(segmentation, max_seconds=min(segmentation.max_seconds, *windows))
@@ -160,8 +160,8 @@ def _measure(
     segmentation: "SegmentationSettings",
     references: Sequence[str] | None,
 ) -> Outcome:
-    from slimspeech.qwen2audio import device_name
-    from slimspeech.size import measure_size
+    from slimspeech.models.qwen2audio import device_name
+    from slimspeech.models.size import measure_size
 
     translator = load_translator(arguments, str(deployment.directory))
     segments = translator.segments(audio, segmentation, name)
@@ -190,7 +190,7 @@ def _time(
     """All utterances, and the seconds that translating them took."""
     from tqdm import tqdm
 
-    from slimspeech.cost import timed
+    from slimspeech.evaluation.cost import timed
 
     utterances: list[Utterance] = []
     seconds = 0.0
@@ -223,7 +223,7 @@ def _score(utterances: Sequence["Utterance"], references: Sequence[str], pair: s
     from slimspeech.languages import target_code
 
     try:
-        from slimspeech.submission import chrf_of_running_text
+        from slimspeech.evaluation.resegmentation import chrf_of_running_text
     except ImportError as error:
         raise InputError(
             f"--reference needs the package {error.name}; pip install 'slimspeech[score]'"
@@ -249,7 +249,7 @@ def _silent_stderr() -> Iterator[None]:
 
 def _text(outcomes: Sequence[Outcome]) -> str:
     """Segment by segment, each model's line under the other's."""
-    from slimspeech.subtitles import timestamp
+    from slimspeech.longform.subtitles import timestamp
 
     width = max(len(outcome.name) for outcome in outcomes)
     blocks = []
@@ -261,7 +261,7 @@ def _text(outcomes: Sequence[Outcome]) -> str:
 
 
 def _markdown(outcomes: Sequence[Outcome]) -> str:
-    from slimspeech.subtitles import timestamp
+    from slimspeech.longform.subtitles import timestamp
 
     lines = [f"| time | {' | '.join(_cell(outcome.name) for outcome in outcomes)} |"]
     lines.append("|---|" + "---|" * len(outcomes))
@@ -280,7 +280,7 @@ def _json(outcomes: Sequence[Outcome]) -> str:
 
 
 def _table(outcomes: Sequence[Outcome]) -> str:
-    from slimspeech.tables import MISSING, aligned
+    from slimspeech.evaluation.score_table import MISSING, aligned
 
     header = ["model", "layers", "weights", "size", "seconds", "s / audio s", "chrF"]
     rows = [

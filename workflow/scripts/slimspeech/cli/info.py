@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from slimspeech import languages
-from slimspeech.deployment import FACTS, Deployment, read_deployment
+from slimspeech.release.deployment import FACTS, Deployment, read_deployment
 from slimspeech.units import file_size, weight_count
 
 
@@ -33,7 +33,7 @@ def describe(deployment: Deployment) -> dict[str, Any]:
 
     facts_from: slimspeech.json, the folder of results that knows the rest, or None.
     """
-    from slimspeech.size import measure_size
+    from slimspeech.models.size import measure_size
 
     prompt = deployment.prompt
     return {
@@ -113,7 +113,7 @@ def _speed(cost: Mapping[str, Any] | None) -> str | None:
 
 
 def _parts(size: Mapping[str, Any]) -> str:
-    from slimspeech.tables import aligned
+    from slimspeech.evaluation.score_table import aligned
 
     rows = [
         [
@@ -130,7 +130,7 @@ def _parts(size: Mapping[str, Any]) -> str:
 
 def _scores(found: Mapping[str, Any]) -> str:
     """On the test set, each with its 95 % interval."""
-    from slimspeech.tables import TITLES, aligned
+    from slimspeech.evaluation.score_table import TITLES, aligned
 
     metrics = list(dict.fromkeys(m for scores in found["scores"].values() for m in scores))
     header = ["test set"]

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from slimspeech.cues import Layout
-    from slimspeech.speech_detection import SegmentationSettings
-    from slimspeech.translator import Translator
+    from slimspeech.longform.cues import Layout
+    from slimspeech.longform.segmentation import SegmentationSettings
+    from slimspeech.longform.translator import Translator
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -116,7 +116,7 @@ def add_console_options(parser: argparse.ArgumentParser) -> None:
 
 
 def segmentation_of(arguments: argparse.Namespace) -> "SegmentationSettings":
-    from slimspeech.speech_detection import SegmentationSettings
+    from slimspeech.longform.segmentation import SegmentationSettings
 
     return SegmentationSettings(
         max_seconds=arguments.max_segment_seconds,
@@ -129,15 +129,15 @@ def segmentation_of(arguments: argparse.Namespace) -> "SegmentationSettings":
 
 
 def layout_of(arguments: argparse.Namespace, pair: str) -> "Layout":
-    from slimspeech.cues import Layout
     from slimspeech.languages import target_code
+    from slimspeech.longform.cues import Layout
 
     return Layout.of(target_code(pair), arguments.max_line_width, arguments.max_line_count)
 
 
 def load_translator(arguments: argparse.Namespace, directory: str) -> "Translator":
     """The model of a directory by the options of add_model_options()."""
-    from slimspeech.deployment import read_deployment
+    from slimspeech.release.deployment import read_deployment
 
     # What is wrong with the directory or the languages shows at once, torch takes seconds.
     read_deployment(directory).pair_for(arguments.to, arguments.source)
@@ -153,7 +153,7 @@ def make_translator(
     """The same for languages that are known to be the model's, and with all that libraries say."""
     import torch
 
-    from slimspeech.translator import Translator
+    from slimspeech.longform.translator import Translator
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

@@ -48,12 +48,10 @@ def add_parser(subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 if all is there, or nothing was to be sent; what goes wrong is an InputError."""
-    from slimspeech import publishing
+    from slimspeech.hub import push
 
-    token = None if arguments.dry_run else publishing.read_token(os.environ)
-    chosen = publishing.plan(
-        arguments.directory, arguments.repo, arguments.revision, arguments.private
-    )
+    token = None if arguments.dry_run else push.read_token(os.environ)
+    chosen = push.plan(arguments.directory, arguments.repo, arguments.revision, arguments.private)
     if arguments.dry_run or not arguments.quiet:
         print(chosen, file=sys.stdout if arguments.dry_run else sys.stderr)
     if arguments.dry_run:
@@ -63,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         from huggingface_hub.utils import disable_progress_bars
 
         disable_progress_bars()
-    done = publishing.push(chosen, token)
+    done = push.push(chosen, token)
     for name in done.removed:
         print(f"removed: {name}, of an earlier push", file=sys.stderr)
     print(f"{done.url} (commit {done.commit})")

@@ -17,7 +17,7 @@ from slimspeech.errors import InputError
 from slimspeech.units import file_size, weight_count
 
 if TYPE_CHECKING:
-    from slimspeech.translator import Translator
+    from slimspeech.longform.translator import Translator
     from slimspeech.web.models import ServedModel
 
 logger = logging.getLogger(__name__)

@@ -20,10 +20,10 @@ from slimspeech.cli.options import (
     segmentation_of,
 )
 from slimspeech.errors import InputError
-from slimspeech.subtitles import FORMATS, Writer
+from slimspeech.longform.subtitles import FORMATS, Writer
 
 if TYPE_CHECKING:
-    from slimspeech.translator import Translator
+    from slimspeech.longform.translator import Translator
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ def _translate(
 ) -> None:
     from tqdm import tqdm
 
-    from slimspeech.audio import duration
+    from slimspeech.data.audio import duration
 
     seconds = round(duration(path, talk.name), 1)
     heard = 0
@@ -163,7 +163,7 @@ def _are_there(files: dict[str, Path]) -> bool:
 
 def _is_readable(talk: Talk) -> bool:
     """By its header, before a model is loaded."""
-    from slimspeech.audio import read_header
+    from slimspeech.data.audio import read_header
 
     try:
         if talk.path is not None:

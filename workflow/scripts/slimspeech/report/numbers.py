@@ -1,8 +1,8 @@
 """Numbers as they are written in the report."""
 
-from slimspeech.metrics import METRICS
+from slimspeech.evaluation.metrics import METRICS
+from slimspeech.evaluation.score_table import MISSING
 from slimspeech.report.results import Interval
-from slimspeech.tables import MISSING
 from slimspeech.units import file_size, weight_count
 
 

@@ -10,14 +10,15 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from slimspeech.assets import ASSETS
 from slimspeech.report import numbers
-from slimspeech.report.answer import cards
-from slimspeech.report.drawing import SERIES, Figure, inline
+from slimspeech.report.figures.searches import overlaps
+from slimspeech.report.figures.style import SERIES, Figure, inline
+from slimspeech.report.first_screen import cards
 from slimspeech.report.results import Experiment, Pair, title
-from slimspeech.report.searches import overlaps
 from slimspeech.report.utterances import as_script, utterances
 
-HERE = Path(__file__).parent
+TEMPLATES = Path(__file__).parent / "templates"
 LIBRARIES = (
     "sortable-tablesort-4.1.7.min.js",
     "sortable-tablesort-4.1.7.a11y.min.js",
@@ -37,11 +38,11 @@ def render_page(
     figures: by section, each with its SVG at the wide and, if there is one, the narrow width.
     clips: sources of audio by path, of clip_urls(). provenance: what the last section shows.
     """
-    scripts = [(HERE / "vendor" / name).read_text(encoding="utf-8") for name in LIBRARIES]
-    for name in ("elements.js", "page.js"):
-        scripts.append((HERE / "templates" / name).read_text(encoding="utf-8"))
+    scripts = [(ASSETS / "vendor" / name).read_text(encoding="utf-8") for name in LIBRARIES]
+    for file in (ASSETS / "elements.js", TEMPLATES / "page.js"):
+        scripts.append(file.read_text(encoding="utf-8"))
     environment = Environment(
-        loader=FileSystemLoader(HERE / "templates"),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -64,7 +65,7 @@ def render_page(
         figures=figures,
         draw=_draw,
         colors=[f"var(--series-{i})" for i in range(len(SERIES))],
-        style=Markup((HERE / "templates" / "style.css").read_text(encoding="utf-8")),
+        style=Markup((ASSETS / "style.css").read_text(encoding="utf-8")),
         scripts=[Markup(text) for text in scripts],
         policy=_policy(scripts),
         utterances=Markup(as_script(utterances(experiment, clips))),

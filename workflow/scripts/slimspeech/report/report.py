@@ -9,17 +9,17 @@ from typing import Any
 import yaml
 
 from slimspeech.artifacts import write_text
-from slimspeech.report import provenance
 from slimspeech.report.clips import clip_urls
-from slimspeech.report.curves import talks, training
-from slimspeech.report.drawing import Figure, png, svg
-from slimspeech.report.files import Reader
+from slimspeech.report.figures.curves import talks, training
+from slimspeech.report.figures.searches import agreement, decline, heat_map
+from slimspeech.report.figures.style import Figure, png, svg
+from slimspeech.report.figures.tradeoffs import size_figure, speed_figure
 from slimspeech.report.latex import latex_table
 from slimspeech.report.page import render_page
-from slimspeech.report.reading import read_experiment
+from slimspeech.report.read import provenance
+from slimspeech.report.read.experiment import read_experiment
+from slimspeech.report.read.files import Reader
 from slimspeech.report.results import NOT_RUN, Experiment
-from slimspeech.report.searches import agreement, decline, heat_map
-from slimspeech.report.tradeoffs import size_figure, speed_figure
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slimspeech import languages
-from slimspeech.tables import TEACHER, TITLES
+from slimspeech.evaluation.score_table import TEACHER, TITLES
 
 SCORED, FAILED, NOT_RUN = "scored", "failed", "not run"
 

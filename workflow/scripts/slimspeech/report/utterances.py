@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from slimspeech.evaluation.score_table import TEACHER
 from slimspeech.languages import WRITTEN_WITHOUT_SPACES
 from slimspeech.report.results import Experiment, Pair, title
-from slimspeech.tables import TEACHER
 
 
 def utterances(experiment: Experiment, clips: Mapping[str, str]) -> dict[str, Any]:

@@ -15,20 +15,20 @@ from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from slimspeech import report, subtitles
-from slimspeech.cues import Layout
+from slimspeech.assets import ASSETS
+from slimspeech.longform import subtitles
+from slimspeech.longform.cues import Layout
 from slimspeech.web.guard import Guard
 from slimspeech.web.jobs import Job, JobQueue, Loader, QueueFull, summary
 from slimspeech.web.models import ServedModel
 from slimspeech.web.uploads import Limits, Upload, receive_upload
 
 PAGE = Path(__file__).parent / "page"
-REPORT = Path(report.__file__).parent
 # Everything the page asks for, by the name it asks by. Style and elements are those of the report.
 FILES = {
-    "style.css": REPORT / "templates" / "style.css",
-    "elements.js": REPORT / "templates" / "elements.js",
-    "diff.js": REPORT / "vendor" / "diff-9.0.0.min.js",
+    "style.css": ASSETS / "style.css",
+    "elements.js": ASSETS / "elements.js",
+    "diff.js": ASSETS / "vendor" / "diff-9.0.0.min.js",
     "serve.css": PAGE / "serve.css",
     **{name: PAGE / name for name in ("sound.js", "choosing.js", "translations.js", "job.js")},
 }

@@ -11,9 +11,9 @@ import numpy as np
 import psutil
 import torch
 
-from slimspeech.audio import SAMPLING_RATE
-from slimspeech.speech_detection import Segment, SegmentationSettings, segment
-from slimspeech.translator import Translator, Utterance
+from slimspeech.data.audio import SAMPLING_RATE
+from slimspeech.longform.segmentation import Segment, SegmentationSettings, segment
+from slimspeech.longform.translator import Translator, Utterance
 from slimspeech.web.models import ServedModel
 
 logger = logging.getLogger(__name__)

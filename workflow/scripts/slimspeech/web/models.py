@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from slimspeech import languages
-from slimspeech.deployment import Deployment, read_deployment
 from slimspeech.errors import InputError
-from slimspeech.size import measure_size
+from slimspeech.models.size import measure_size
+from slimspeech.release.deployment import Deployment, read_deployment
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
-from slimspeech.audio import duration
+from slimspeech.data.audio import duration
 from slimspeech.errors import InputError
 
 STALLED_SECONDS = 30

@@ -1,0 +1,91 @@
+import pytest
+import torch
+
+from slimspeech.errors import InputError
+from slimspeech.evaluation import cost
+from slimspeech.evaluation.cost import CostSettings, measure_cost, spread
+from slimspeech.evaluation.memory_peak import PeakMemory
+from slimspeech.generation.translation import GenerationSettings
+
+SIZE = {"weights": 6, "bytes": 3}
+
+
+@pytest.fixture
+def measure(trained, rows, prompt):
+    threads = torch.get_num_threads()
+    yield lambda **changes: measure_cost(
+        trained[0],
+        rows,
+        prompt,
+        GenerationSettings("auto", max_new_tokens=8),
+        CostSettings(**{"clips": 4, "repeats": 2, "batch_sizes": [2, 32]} | changes),
+        SIZE,
+    )
+    torch.set_num_threads(threads)
+
+
+def test_what_is_measured(measure, rows):
+    found = measure()
+    assert (found["clips"], found["repeats"], found["threads"]) == (4, 2, 1)
+    assert found["audio_seconds"] == sum(row["duration"] for row in rows[:4])
+    assert (found["weights"], found["bytes"], found["out_of_memory"]) == (6, 3, [])
+    # One clip at a time always, and never more at once than there are.
+    assert [batch["batch_size"] for batch in found["batches"]] == [1, 2, 4]
+    [best] = [batch for batch in found["batches"] if batch["best"]]
+    speeds = [batch["tokens_per_second"]["median"] for batch in found["batches"]]
+    assert best["tokens_per_second"]["median"] == max(speeds)
+    for batch in found["batches"]:
+        seconds, factor = batch["seconds"], batch["real_time_factor"]
+        assert 0 < seconds["low"] <= seconds["median"] <= seconds["high"]
+        assert factor["low"] == seconds["low"] / found["audio_seconds"]
+        assert batch["peak_memory_bytes"] <= found["peak_memory_bytes"]
+
+
+def test_sizes_that_do_not_fit_are_left_out(measure, monkeypatch):
+    real = cost.translate
+
+    def small_memory(model, processor, rows, prompt, settings, progress):
+        assert settings.fixed
+        if settings.batch_size > 2:
+            raise torch.OutOfMemoryError
+        return real(model, processor, rows, prompt, settings, progress)
+
+    monkeypatch.setattr(cost, "translate", small_memory)
+    found = measure()
+    assert [batch["batch_size"] for batch in found["batches"]] == [1, 2]
+    assert found["out_of_memory"] == [4]
+
+
+def test_one_clip_has_to_fit(measure, monkeypatch):
+    def no_memory(*_):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(cost, "translate", no_memory)
+    with pytest.raises(InputError, match="does not hold the model and one clip"):
+        measure()
+
+
+def test_tokens_are_those_of_the_translations_and_their_ends(processor):
+    ids = processor.tokenizer("Guten Tag.").input_ids
+    assert cost._count_tokens(processor, ["Guten Tag.", ""]) == len(ids) + 2
+
+
+def test_nothing_to_measure_with(trained, prompt):
+    with pytest.raises(InputError, match="no segments"):
+        measure_cost(trained[0], [], prompt, GenerationSettings(1, 8), CostSettings(), SIZE)
+
+
+def test_spread():
+    assert spread([3.0, 1.0, 2.0]) == {"median": 2, "low": 1, "high": 3}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="of the memory of a CPU")
+def test_a_peak_is_forgotten():
+    peak = PeakMemory()
+    before = peak.read()
+    block = torch.ones(64 * 2**20, dtype=torch.uint8)
+    held = peak.read()
+    assert held - before > 60 * 2**20
+    del block
+    peak.reset()
+    assert peak.read() < held - 30 * 2**20

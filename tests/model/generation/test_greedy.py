@@ -1,0 +1,144 @@
+"""The engine against plain transformers: prune a copy, call `generate`, compare the tokens."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+from transformers import Qwen2AudioForConditionalGeneration
+
+from slimspeech.data.audio import read_audio
+from slimspeech.errors import InputError
+from slimspeech.generation.greedy import decode, embed_prompts
+from slimspeech.models.collation import Collator, extract_features
+from slimspeech.models.encoder import encode
+from slimspeech.pruning.layers import keep_layers
+from slimspeech_mini.model import build_model
+
+END = list(range(0, 400, 23))  # any of these ends a row, so that rows end at different steps
+
+
+@pytest.fixture(scope="module")
+def wild(processor):
+    """Eight random layers, wild enough that each clip and each missing layer is heard."""
+    model = build_model(processor, seed=1, decoder_layers=8, width=64, audio_layers=2).eval()
+    torch.manual_seed(5)
+    for weight in model.parameters():
+        weight.data += 0.15 * torch.randn_like(weight) * (weight.dim() > 1)
+    return model
+
+
+def plain_inputs(processor, prompt, rows):
+    """What transformers' own encoder asks for: features of the whole window."""
+    return processor(
+        text=[prompt.render(processor, row["pair"]) for row in rows],
+        audio=[read_audio(row["audio"]) for row in rows],
+        sampling_rate=16_000,
+        padding=True,
+        padding_side="left",
+        return_tensors="pt",
+    )
+
+
+def reference(model, kept, inputs, max_new_tokens):
+    pruned = deepcopy(model)
+    keep_layers(pruned, kept)
+    tokens = pruned.generate(
+        **inputs,
+        do_sample=False,
+        max_new_tokens=max_new_tokens,
+        eos_token_id=END,
+        pad_token_id=0,
+    )
+    found = []
+    for row in tokens[:, inputs["input_ids"].shape[1] :].tolist():
+        ends = [place for place, token in enumerate(row) if token in END]
+        found.append(row[: ends[0]] if ends else row)
+    return found
+
+
+def run(model, processor, prompt, rows, kept, missing, max_new_tokens):
+    features = extract_features(processor, [read_audio(row["audio"]) for row in rows])
+    audio = encode(model, **features)
+    batch = Collator(processor, prompt).prompts([row["pair"] for row in rows], map(len, audio))
+    return decode(
+        model,
+        kept,
+        missing,
+        embed_prompts(model, batch["input_ids"], audio),
+        batch["attention_mask"],
+        max_new_tokens=max_new_tokens,
+        end_tokens=END,
+    )
+
+
+@pytest.mark.parametrize(
+    "kept, missing",
+    [
+        (range(8), [None]),
+        (range(8), [1, 2, 3, 4, 5, 6]),
+        (range(8), [6, None, 1]),
+        ([0, 2, 3, 6, 7], [3, 2, 6]),
+        ([0, 2, 3, 6, 7], [None, 0, 7]),
+        ([4], [None]),
+    ],
+)
+def test_tokens_are_those_of_pruning_and_generating(kept, missing, wild, processor, prompt, rows):
+    kept = list(kept)
+    inputs = plain_inputs(processor, prompt, rows)
+    expected = [
+        reference(wild, [layer for layer in kept if layer != gone], inputs, 70) for gone in missing
+    ]
+    assert run(wild, processor, prompt, rows, kept, missing, 70) == expected
+    # The comparison means something: rows differ, variants differ, lengths differ.
+    assert len({tuple(row) for rows in expected for row in rows}) > len(missing)
+    assert len({len(row) for rows in expected for row in rows}) > 2
+
+
+def test_rows_that_end_first_leave_the_others_alone(wild, processor, prompt, rows):
+    """Each row alone, never compacted, against all together."""
+    missing = [None, 2, 5]
+    together = run(wild, processor, prompt, rows, list(range(8)), missing, 50)
+    for number, row in enumerate(rows):
+        alone = run(wild, processor, prompt, [row], list(range(8)), missing, 50)
+        assert [variant[0] for variant in alone] == [variant[number] for variant in together]
+
+
+@pytest.mark.parametrize("missing", [[8], [3, 3], [1]])
+def test_variants_that_do_not_fit_are_refused(missing, wild, processor, prompt, rows):
+    with pytest.raises(InputError, match="do not fit the stack"):
+        run(wild, processor, prompt, rows[:1], [0, 2, 3], missing, 2)
+
+
+def test_logits_that_are_no_numbers_are_no_silent_winner(wild, processor, prompt, rows):
+    broken = deepcopy(wild)
+    broken.lm_head.weight.data[3, 3] = float("nan")
+    with pytest.raises(RuntimeError, match="not numbers"):
+        run(broken, processor, prompt, rows[:1], list(range(8)), [None], 2)
+
+
+def test_encoder_on_the_clips_own_length_hears_the_same(wild, processor, prompt, rows):
+    """Against Qwen2AudioEncoder on the whole window, clips of 0.5 to 3 s of 6 s together."""
+    inputs = plain_inputs(processor, prompt, rows)
+    assert isinstance(wild, Qwen2AudioForConditionalGeneration)
+    short = encode(wild, inputs["input_features"], inputs["feature_attention_mask"])
+    with torch.inference_mode():
+        for number, clip in enumerate(short):
+            alone = {key: value[number : number + 1] for key, value in inputs.items()}
+            [own] = encode(wild, alone["input_features"], alone["feature_attention_mask"])
+            embeddings = _plain_embeddings(wild, alone)
+            assert np.allclose(clip, embeddings, atol=1e-4)
+            assert np.allclose(own, embeddings, atol=1e-4)
+
+
+def _plain_embeddings(model, inputs):
+    """The projected audio that transformers puts into the decoder, caught at its first layer."""
+    caught = []
+    hook = (
+        model.get_decoder()
+        .layers[0]
+        .register_forward_pre_hook(lambda _, arguments: caught.append(arguments[0]))
+    )
+    model(**inputs)
+    hook.remove()
+    return caught[0][inputs["input_ids"] == model.config.audio_token_id]

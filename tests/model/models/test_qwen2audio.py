@@ -1,0 +1,144 @@
+import json
+from copy import deepcopy
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny_model import logits
+
+from slimspeech.artifacts import write_directory
+from slimspeech.errors import InputError
+from slimspeech.models import qwen2audio
+from slimspeech.models.qwen2audio import (
+    load_for_inference,
+    load_model,
+    load_processor,
+    read_decoder_layers,
+    save_model,
+)
+
+
+@pytest.fixture
+def saved(model, processor, tmp_path):
+    save_model(model, processor, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_saved_and_loaded_is_identical(saved, model, features, processor, prompt):
+    assert torch.equal(logits(load_model(saved, torch.float32), features), logits(model, features))
+    again = load_processor(saved)
+    assert prompt.render(again, "en-de") == prompt.render(processor, "en-de")
+    assert again.feature_extractor.n_samples == processor.feature_extractor.n_samples
+    text = "Das ist 这是 <|im_end|>"
+    assert again.tokenizer(text).input_ids == processor.tokenizer(text).input_ids
+
+
+def test_precision_is_what_is_asked_for(saved):
+    assert load_for_inference(str(saved), "fp32").dtype == torch.float32
+    assert load_for_inference(str(saved), "bf16").dtype == torch.bfloat16
+
+
+def test_model_that_cannot_be_tried_is_not_saved(model, processor, tmp_path, monkeypatch):
+    def fail(directory):
+        raise RuntimeError("no good")
+
+    monkeypatch.setattr(qwen2audio, "try_model", fail)
+    with pytest.raises(RuntimeError, match="no good"):
+        save_model(model, processor, tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_model_with_broken_weights_is_not_saved(model, processor, tmp_path):
+    model.model.multi_modal_projector.linear.weight.data[0, 0] = float("nan")
+    with pytest.raises(RuntimeError, match="not numbers"):
+        save_model(model, processor, tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_earlier_directory_survives_a_failure(tmp_path):
+    write_directory(tmp_path / "model", lambda path: (path / "old").touch())
+
+    def fail(path):
+        (path / "new").touch()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_directory(tmp_path / "model", fail)
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "old"]
+
+
+def test_earlier_directory_and_a_killed_attempt_are_replaced(tmp_path):
+    write_directory(tmp_path / "model", lambda path: (path / "old").touch())
+    (tmp_path / ".model.partial").mkdir()
+    (tmp_path / ".model.partial" / "half").touch()
+    write_directory(tmp_path / "model", lambda path: (path / "new").touch())
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "new"]
+
+
+def load(directory):
+    return load_model(directory, torch.float32)
+
+
+def infer(directory):
+    return load_for_inference(str(directory), "bf16")
+
+
+@pytest.mark.parametrize("read", [load, infer, load_processor, read_decoder_layers])
+def test_missing_directory(read, tmp_path):
+    with pytest.raises(InputError, match=r"nowhere: no model there \(config.json is missing\)"):
+        read(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("read", [load, infer, load_processor])
+def test_pickled_weights_are_not_read(read, saved):
+    weights = load_file(saved / "model.safetensors")
+    (saved / "model.safetensors").unlink()
+    torch.save(weights, saved / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"no \*.safetensors there"):
+        read(saved)
+
+
+def test_missing_weight_is_not_made_up(saved):
+    weights = load_file(saved / "model.safetensors")
+    name = next(name for name in weights if "layers.2.mlp.up_proj" in name)
+    del weights[name]
+    save_file(weights, saved / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match="1 missing or of another shape, such as .*up_proj"):
+        load(saved)
+
+
+def test_weight_of_another_shape_is_not_made_up(saved):
+    weights = load_file(saved / "model.safetensors")
+    name = next(name for name in weights if "layers.2.mlp.up_proj" in name)
+    weights[name] = weights[name][:-1].clone()
+    save_file(weights, saved / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises((InputError, RuntimeError), match="(?i)up_proj|mismatch"):
+        load(saved)
+
+
+def test_config_that_promises_more_layers_is_refused(saved):
+    """What removing modules without telling the config leaves behind."""
+    config = json.loads((saved / "config.json").read_text())
+    config["text_config"]["num_hidden_layers"] = 5
+    config["text_config"]["layer_types"].append("full_attention")
+    (saved / "config.json").write_text(json.dumps(config))
+    assert read_decoder_layers(str(saved)) == 5
+    with pytest.raises(InputError, match="12 missing"):
+        load(saved)
+
+
+def test_tokenizer_with_more_tokens_than_the_embedding_is_refused(saved, processor):
+    larger = deepcopy(processor)
+    larger.tokenizer.add_tokens(["one", "too", "many"])
+    larger.save_pretrained(saved)
+    tokens = len(processor.tokenizer)
+    with pytest.raises(InputError, match=f"has {tokens + 3} tokens and the embedding {tokens};"):
+        load_processor(saved)
+
+
+def test_tokenizer_whose_audio_token_is_another_is_refused(saved):
+    config = json.loads((saved / "config.json").read_text())
+    config["audio_token_index"] += 1
+    (saved / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"the tokenizer is another model's: its <\|AUDIO\|> is"):
+        load_processor(saved)

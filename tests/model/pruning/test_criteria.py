@@ -1,0 +1,203 @@
+"""The measures against plain transformers: a pruned copy, one clip at a time, no padding."""
+
+import math
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+
+from slimspeech.data.audio import read_audio
+from slimspeech.errors import InputError
+from slimspeech.models.collation import IGNORED, Collator
+from slimspeech.models.encoder import allow_short
+from slimspeech.pruning import criteria, keep_layers
+from slimspeech.pruning.criteria import angular_distances, block_influence, removal_losses
+from slimspeech_mini.model import build_model
+
+LAYERS = 8
+STACKS = [
+    (list(range(LAYERS)), [1, 2, 3, 4, 5, 6]),
+    ([0, 2, 3, 6, 7], [2, 3, 6]),
+    ([0, 2, 3, 6, 7], [7, 0]),  # the ends too, and in any order
+]
+
+
+@pytest.fixture(scope="module")
+def plain(processor):
+    """Eight random layers, wild enough that each one changes what is measured."""
+    model = build_model(processor, seed=2, decoder_layers=LAYERS, width=64, audio_layers=2).eval()
+    torch.manual_seed(6)
+    for weight in model.parameters():
+        weight.data += 0.1 * torch.randn_like(weight) * (weight.dim() > 1)
+    return model
+
+
+@pytest.fixture(scope="module")
+def subject(plain):
+    return allow_short(deepcopy(plain))
+
+
+@pytest.fixture(scope="module")
+def inputs(processor, prompt, rows):
+    """Each clip alone, its features of the whole window, as transformers' encoder asks for."""
+    found = []
+    for row in rows:
+        single = Collator(processor, prompt)([row])
+        features = processor.feature_extractor(
+            [read_audio(row["audio"])],
+            sampling_rate=16_000,
+            return_attention_mask=True,
+            return_tensors="pt",
+        )
+        single["input_features"] = features["input_features"]
+        single["feature_attention_mask"] = features["attention_mask"]
+        assert single["attention_mask"].all()
+        found.append(single)
+    return found
+
+
+def pruned(model, kept):
+    model = deepcopy(model)
+    keep_layers(model, kept)
+    return model
+
+
+@torch.inference_mode()
+def plain_states(model, single):
+    """(layers + 1, tokens, hidden size): before each layer of the decoder, and after the last."""
+    caught = []
+    layers = model.get_decoder().layers
+    hooks = [layer.register_forward_pre_hook(lambda _, a: caught.append(a[0])) for layer in layers]
+    hooks.append(layers[-1].register_forward_hook(lambda *a: caught.append(a[2])))
+    model(**single)
+    for hook in hooks:
+        hook.remove()
+    return torch.cat(caught).double().numpy()
+
+
+def cosines(one, other):
+    norms = np.linalg.norm(one, axis=-1) * np.linalg.norm(other, axis=-1)
+    return (one * other).sum(-1) / norms
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("kept, candidates", STACKS)
+def test_loss_is_that_of_the_pruned_model(
+    kept, candidates, batch_size, plain, subject, processor, prompt, rows, inputs, monkeypatch
+):
+    monkeypatch.setattr(criteria, "POSITIONS", 7)  # the answers take several rounds
+    counts = [int((single["labels"] != IGNORED).sum()) for single in inputs]
+    assert len(set(counts)) > 2  # a mean of the clips' means would be another
+    expected = {}
+    for gone in candidates:
+        model = pruned(plain, [layer for layer in kept if layer != gone])
+        with torch.inference_mode():
+            losses = [float(model(**single).loss) for single in inputs]
+        expected[gone] = np.average(losses, weights=counts)
+    found = removal_losses(subject, processor, rows, prompt, kept, candidates, batch_size)
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert np.ptp(sorted(expected.values())) > 0.01  # the comparison means something
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("kept, candidates", STACKS)
+def test_block_influence_is_that_of_the_pruned_stack(
+    kept, candidates, batch_size, plain, subject, processor, prompt, rows, inputs
+):
+    model = pruned(plain, kept)
+    states = np.concatenate([plain_states(model, single) for single in inputs], axis=1)
+    means = 1 - cosines(states[:-1], states[1:]).mean(-1)
+    expected = {layer: means[kept.index(layer)] for layer in candidates}
+    found = block_influence(subject, processor, rows, prompt, kept, candidates, batch_size)
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert np.ptp(sorted(expected.values())) > 0.01
+
+
+def plain_distances(plain, inputs, block):
+    """d(l, n) of every block of the stack, from the states at the last token of each clip."""
+    last = np.stack([plain_states(plain, single)[:, -1] for single in inputs], axis=1)
+    return (np.arccos(cosines(last[:-block], last[block:])) / math.pi).mean(-1)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("block", [1, 3, 6])
+@pytest.mark.parametrize("first, last", [(1, 6), (0, 7)])
+def test_angular_distance_is_that_of_the_best_block_around_a_layer(
+    first, last, block, batch_size, plain, subject, processor, prompt, rows, inputs
+):
+    distances = plain_distances(plain, inputs, block)
+    candidates = range(first, last + 1)
+    expected = {
+        layer: min(
+            distances[start]
+            for start in range(first, last - block + 2)
+            if layer in range(start, start + block)
+        )
+        for layer in candidates
+    }
+    found = angular_distances(subject, processor, rows, prompt, candidates, block, batch_size)
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_taking_the_deepest_of_equals_removes_the_best_block(
+    plain, subject, processor, prompt, rows, inputs
+):
+    block = 3
+    best = 1 + int(plain_distances(plain, inputs, block)[1:5].argmin())
+    scores = angular_distances(subject, processor, rows, prompt, range(1, 7), block, 4)
+    order = sorted(scores, key=lambda layer: (scores[layer], -layer))
+    assert order[:block] == [best + 2, best + 1, best]
+    assert len({scores[layer] for layer in order[:block]}) == 1
+    assert scores[order[block]] > scores[best]
+
+
+@pytest.mark.parametrize("candidates, block", [(range(1, 7), 7), ([1, 2, 4, 5, 6], 3), ([1], 0)])
+def test_block_larger_than_a_run_of_removable_layers(
+    candidates, block, subject, processor, prompt, rows
+):
+    with pytest.raises(InputError, match="pruning.iterations"):
+        angular_distances(subject, processor, rows, prompt, candidates, block, 4)
+
+
+@pytest.mark.parametrize("candidates", [[1], [2, 2], []])
+@pytest.mark.parametrize("measure", [removal_losses, block_influence])
+def test_candidates_that_do_not_fit_are_refused(
+    measure, candidates, subject, processor, prompt, rows
+):
+    with pytest.raises(InputError, match="do not fit the stack"):
+        measure(subject, processor, rows, prompt, [0, 2, 3], candidates, 4)
+
+
+def test_no_segments(subject, processor, prompt):
+    with pytest.raises(InputError, match="pruning.split"):
+        removal_losses(subject, processor, [], prompt, range(LAYERS), [1], 4)
+
+
+def test_what_is_no_number_is_no_silent_score(subject, processor, prompt, rows):
+    broken = deepcopy(subject)
+    broken.get_decoder().layers[2].mlp.down_proj.weight.data[3, 3] = float("nan")
+    with pytest.raises(RuntimeError, match="logits that are not numbers"):
+        removal_losses(broken, processor, rows[:1], prompt, range(LAYERS), [1], 4)
+    with pytest.raises(RuntimeError, match="states that are not numbers"):
+        block_influence(broken, processor, rows[:1], prompt, range(LAYERS), [1, 2], 4)
+    with pytest.raises(RuntimeError, match="states that are not numbers"):
+        angular_distances(broken, processor, rows[:1], prompt, [1, 2], 1, 4)
+    # Without the broken layer there is nothing wrong.
+    assert math.isfinite(removal_losses(broken, processor, rows, prompt, range(LAYERS), [2], 4)[2])
+
+
+def test_out_of_memory_halves_the_batch(subject, processor, prompt, rows, monkeypatch):
+    usual, sizes = criteria.encode, []
+
+    def encode(model, features, mask):
+        sizes.append(len(features))
+        if len(features) > 2:
+            raise torch.OutOfMemoryError
+        return usual(model, features, mask)
+
+    expected = block_influence(subject, processor, rows, prompt, range(LAYERS), [1, 4], 6)
+    monkeypatch.setattr(criteria, "encode", encode)
+    found = block_influence(subject, processor, rows, prompt, range(LAYERS), [1, 4], 5)
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert sizes == [5, 2, 2, 2]

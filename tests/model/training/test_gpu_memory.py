@@ -1,0 +1,154 @@
+"""The memory of training against figures known from outside, on the shape of Qwen2-Audio-7B."""
+
+import json
+import logging
+from dataclasses import replace
+
+import pytest
+import torch
+from transformers import Qwen2AudioConfig, Qwen2AudioForConditionalGeneration
+
+from slimspeech.errors import InputError
+from slimspeech.training.gpu_memory import ModelShape, estimate_training, require_gpu_memory
+from slimspeech.training.settings import LoraSettings, TrainingSettings
+
+PAPER = TrainingSettings(epochs=3, learning_rate=1e-5)  # batches of 4, no checkpointing
+H100, H200, RTX_4090 = 85_000_000_000, 150_000_000_000, 25_300_000_000
+ROWS = [{"duration": 2.0}, {"duration": 25.0}]
+
+
+def config(layers):
+    """Qwen2-Audio-7B's, which are transformers' defaults but for these."""
+    return Qwen2AudioConfig(
+        text_config={
+            "model_type": "qwen2",
+            "vocab_size": 156_032,
+            "hidden_size": 4096,
+            "intermediate_size": 11_008,
+            "num_hidden_layers": layers,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 32,
+            "tie_word_embeddings": False,
+        },
+        tie_word_embeddings=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def shape():
+    with torch.device("meta"):
+        return ModelShape.of(Qwen2AudioForConditionalGeneration(config(32)))
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("7B")
+    config(32).save_pretrained(folder)
+    return folder
+
+
+def estimate(shape, lora=None, seconds=6.4, **changes):
+    return estimate_training(shape, replace(PAPER, **changes), lora, seconds=seconds)
+
+
+def test_counts_of_the_published_model(shape):
+    assert shape.weights == 8_397_094_912
+    assert LoraSettings().r * shape.edges == 207_437_824  # the paper's adapter, 2.41 %
+
+
+def test_a_directory_is_measured_by_its_config_alone(shape, directory):
+    assert ModelShape.read(directory) == shape
+    pruned = json.loads((directory / "config.json").read_text())
+    assert pruned["text_config"]["num_hidden_layers"] == 32
+    with torch.device("meta"):
+        pruned = ModelShape.of(Qwen2AudioForConditionalGeneration(config(24)))
+    assert pruned.weights == 6_777_929_728
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_fp32_weights_take_16_bytes_a_weight(shape, precision):
+    memory = estimate(shape, precision=precision)
+    fixed = memory.weights + memory.gradients + memory.optimizer
+    assert fixed / 1e9 == pytest.approx(134.4, abs=0.1)
+    assert memory.total >= fixed
+
+
+def test_the_paper_trained_its_teacher_on_an_h200(shape):
+    """Notebook: fp32 weights, bf16 autocast, batches of 4, no checkpointing, clips of 6.4 s."""
+    assert H100 < estimate(shape).total < H200
+
+
+def test_stochastic_rounding_takes_6_bytes_a_weight_and_fits_80_gb(shape):
+    memory = estimate(shape, precision="bf16_stochastic")
+    assert memory.weights == 2 * shape.weights
+    fixed = memory.weights + memory.gradients + memory.optimizer
+    assert fixed / 1e9 == pytest.approx(50.6, abs=0.1)
+    saving = replace(
+        PAPER, precision="bf16_stochastic", gradient_checkpointing=True, gradient_accumulation=4
+    )
+    assert estimate_training(shape, saving, None, seconds=30).total < H100
+
+
+def test_qlora_holds_the_base_as_its_published_file_does(shape):
+    """8.82 GB: 4 bits, and embedding, head and the rest in fp32 (the paper's artefact)."""
+    lora = LoraSettings()
+    memory = estimate(shape, lora, gradient_checkpointing=True)
+    adapter = 207_437_824
+    assert (memory.weights - 4 * adapter) / 1e9 == pytest.approx(8.82, abs=0.02)
+    assert memory.gradients + memory.optimizer == 12 * adapter
+    assert memory.total < RTX_4090
+
+
+def test_activations_grow_with_clips_and_seconds_and_shrink_with_checkpointing(shape):
+    few = estimate(shape, precision="fp32", batch_size=1).activations
+    assert estimate(shape, precision="fp32", batch_size=4).activations == 4 * few
+    assert estimate(shape, precision="fp32", batch_size=1, seconds=25).activations > 2 * few
+    saved = estimate(shape, precision="fp32", batch_size=1, gradient_checkpointing=True)
+    assert saved.activations < few / 3
+
+
+def test_gradients_wait_while_batches_accumulate(shape):
+    once = estimate(shape, precision="bf16_stochastic")
+    often = estimate(shape, precision="bf16_stochastic", gradient_accumulation=2)
+    assert often.total - once.total == min(once.gradients, once.activations)
+
+
+def test_too_small_a_gpu_is_told_what_would_fit(directory):
+    with pytest.raises(InputError) as error:
+        require_gpu_memory(directory, ROWS, PAPER, available=H100)
+    text = str(error.value)
+    assert "full training with precision: bf16 takes about 134 GB" in text
+    assert "one clip of 25 s at a time, and the GPU has 85 GB" in text
+    assert "precision: bf16_stochastic with gradient_checkpointing: true and batch_size: 1" in text
+    assert "a qlora stage" in text
+
+
+def test_a_gpu_of_24_gb_is_told_to_train_an_adapter(directory):
+    with pytest.raises(InputError, match="what would fit: a qlora stage") as error:
+        stochastic = replace(PAPER, precision="bf16_stochastic")
+        require_gpu_memory(directory, ROWS, stochastic, available=RTX_4090)
+    assert "bf16_stochastic with" not in str(error.value)
+
+
+def test_nothing_fits_a_gpu_of_8_gb(directory):
+    with pytest.raises(InputError, match="qlora training .* nothing here fits"):
+        require_gpu_memory(directory, ROWS, PAPER, LoraSettings(), available=8_000_000_000)
+
+
+def test_what_a_smaller_micro_batch_makes_fit_is_let_through(directory, caplog):
+    with caplog.at_level(logging.WARNING):
+        large = replace(PAPER, precision="bf16_stochastic", batch_size=64)
+        require_gpu_memory(directory, ROWS, large, available=H100)
+    assert "64 clips at once may take" in caplog.text
+
+
+def test_what_fits_is_let_through(directory, caplog):
+    with caplog.at_level(logging.WARNING):
+        small = replace(PAPER, precision="bf16_stochastic", gradient_checkpointing=True)
+        require_gpu_memory(directory, ROWS, small, available=H100)
+    assert caplog.text == ""
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_nothing_is_checked_without_a_gpu(tmp_path):
+    require_gpu_memory(tmp_path / "not looked at", ROWS, PAPER)

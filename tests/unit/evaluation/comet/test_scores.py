@@ -1,0 +1,61 @@
+"""What is around COMET's own scores. COMET itself: tests/workflow/test_comet.py."""
+
+import pytest
+
+from slimspeech.errors import InputError
+from slimspeech.evaluation.comet import scores
+from slimspeech.evaluation.comet.checkpoints import Checkpoint
+
+CHECKPOINT = Checkpoint(
+    metric="comet22",
+    model="Unbabel/wmt22-comet-da",
+    revision="2760a223ac957f30acfb18c8aa649b01cf1d75f2",
+    checkpoint="checkpoints/model.ckpt",
+    class_name="RegressionMetric",
+    needs_reference=True,
+    trusted=False,
+)
+TALKS = [{"id": key, "talk": talk} for key, talk in (("a", "t.2"), ("b", "t.1"), ("c", "t.2"))]
+
+
+def rows(*numbers):
+    return scores.segment_rows(["a", "b", "c"], numbers, CHECKPOINT)
+
+
+def test_a_score_is_the_mean_of_its_segments(monkeypatch):
+    monkeypatch.setattr(scores, "version", {"unbabel-comet": "2.2.7"}.get)
+    found = scores.summarize(CHECKPOINT, rows(0.5, -1.0, 0.8), TALKS)
+    assert found["score"] == pytest.approx(0.1)
+    assert found["segments"] == 3
+    assert list(found["talks"]) == ["t.2", "t.1"]
+    assert found["talks"]["t.2"] == {"segments": 2, "score": pytest.approx(0.65)}
+    assert found["signature"] == (
+        "nrefs:1|model:Unbabel/wmt22-comet-da|revision:2760a223ac95|class:RegressionMetric"
+        "|version:2.2.7"
+    )
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_what_is_no_number_is_no_score(score):
+    message = r"model.ckpt: 2 of 3 scores are no numbers \(a, c\); .*comet.comet22.model"
+    with pytest.raises(InputError, match=message):
+        rows(score, 0.5, score)
+
+
+@pytest.mark.parametrize(
+    ("hypotheses", "manifest", "message"),
+    [
+        ([], ["a", "b"], r"2 segments without a hypothesis \(a, b\)"),
+        (["a"], ["a", "b"], r"1 segments without a hypothesis \(b\)"),
+        (["a", "b"], ["a"], r"1 hypotheses of no segment \(b\)"),
+        ([], [], "nothing to score: the manifest holds no segments"),
+    ],
+)
+def test_nothing_is_loaded_for_rows_that_do_not_belong_together(hypotheses, manifest, message):
+    with pytest.raises(InputError, match=message):
+        scores.score_segments(
+            CHECKPOINT,
+            [{"id": key, "hypothesis": ""} for key in hypotheses],
+            [{"id": key, "source": "", "target": ""} for key in manifest],
+            batch_size=1,
+        )

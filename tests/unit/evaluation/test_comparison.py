@@ -1,0 +1,137 @@
+import json
+import math
+
+import pytest
+from sacrebleu.metrics import CHRF
+from sacrebleu.significance import PairedTest, estimate_ci
+
+from slimspeech.errors import InputError
+from slimspeech.evaluation.comparison import SegmentScores, compare_systems, read_segment_scores
+from slimspeech.evaluation.metrics import METRICS, scorer
+from slimspeech.evaluation.significance import (
+    RESAMPLES,
+    compare,
+    draw,
+    mean_scores,
+    p_value,
+    text_scores,
+)
+
+REFERENCES = [
+    "Das ist ein kleiner Test.",
+    "Wir danken der Jury sehr.",
+    "Guten Morgen, liebe Welt!",
+    "Und nun zum zweiten Teil des Vortrags.",
+    "Nein.",
+] * 6
+TEACHER = [
+    "Das ist ein kleines Fest.",
+    "Wir danken der Jury.",
+    "Guten Morgen, Welt!",
+    "Und nun der zweite Teil des Vortrags.",
+    "Nein.",
+] * 6
+STUDENT = [*TEACHER[:20], *["Das ist", "Wir gehen der Jury.", "", "Und nun zum Teil.", "Ja."] * 2]
+SEGMENTS = [
+    {"id": str(i), "talk": "t", "target": text, "source": ""} for i, text in enumerate(REFERENCES)
+]
+
+
+def rows(texts):
+    return [{"id": str(i), "hypothesis": text} for i, text in enumerate(texts)]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_scores_intervals_and_p_are_those_of_sacrebleu(metric):
+    named = [("teacher", TEACHER), ("student", STUDENT)]
+    _, expected = PairedTest(named, {metric: scorer(metric, "de")}, [REFERENCES], "bs")()
+    teacher, student = expected[next(name for name in expected if name != "System")]
+
+    times = draw(len(REFERENCES))
+    ours = [text_scores(texts, REFERENCES, "de", metric, times) for texts in (TEACHER, STUDENT)]
+    for scores, theirs in zip(ours, (teacher, student), strict=True):
+        mean, half = estimate_ci(scores[1:])
+        assert scores[0] == pytest.approx(theirs.score)
+        assert (mean, half) == pytest.approx((theirs.mean, theirs.ci), rel=1e-4)
+    assert p_value(ours[1], ours[0]) == pytest.approx(student.p_value)
+    assert 1 / (1 + RESAMPLES) <= student.p_value < 0.5
+
+
+def test_every_system_stands_against_the_teacher():
+    found = compare_systems(
+        "en-de", SEGMENTS, {"teacher": rows(TEACHER), "A": rows(STUDENT)}, ["chrf", "bleu"]
+    )
+    assert (found["baseline"], found["segments"]) == ("teacher", 30)
+    assert found["signatures"]["chrf"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:0")
+    student, teacher = found["systems"]["A"]["chrf"], found["systems"]["teacher"]["chrf"]
+    assert student["score"] == pytest.approx(CHRF().corpus_score(STUDENT, [REFERENCES]).score)
+    assert student["low"] < student["score"] < student["high"]
+    assert student["difference"] == pytest.approx(student["score"] - teacher["score"])
+    assert student["retention"] == pytest.approx(100 * student["score"] / teacher["score"])
+    assert student["retention_low"] < student["retention"] < student["retention_high"] < 100
+    assert (teacher["difference"], teacher["retention"], teacher["p_value"]) == (0, 100, None)
+    json.dumps(found, allow_nan=False)
+
+
+def test_without_a_teacher_there_is_nothing_to_stand_against():
+    found = compare_systems("en-de", SEGMENTS, {"A": rows(STUDENT)}, ["chrf"])
+    student = found["systems"]["A"]["chrf"]
+    assert student["low"] < student["score"] < student["high"]
+    assert {student[key] for key in ("difference", "p_value", "retention")} == {None}
+
+
+def test_segment_scores_are_averaged_on_the_same_draws():
+    values = [i / 30 for i in range(30)]
+    teacher = SegmentScores("teacher", "comet", [0.5] * 30, "comet|v")
+    student = SegmentScores("A", "comet", values, "comet|v")
+    systems = {"teacher": rows(TEACHER), "A": rows(STUDENT)}
+    found = compare_systems("en-de", SEGMENTS, systems, ["chrf"], [teacher, student])
+    comet = found["systems"]["A"]["comet"]
+    assert comet["score"] == pytest.approx(29 / 60)
+    assert comet["retention"] == pytest.approx(100 * 29 / 30)
+    # The standard error of a mean of 30 of these is 0.0526; its interval is 1.96 of it either way.
+    assert comet["high"] - comet["low"] == pytest.approx(2 * 1.96 * 0.0526, rel=0.1)
+    assert found["signatures"]["comet"] == "comet|v"
+
+
+def test_of_a_negative_score_nothing_is_retained():
+    times = draw(2, 10)
+    scores = {"teacher": mean_scores([-0.2, 0.1], times), "A": mean_scores([0.3, 0.1], times)}
+    found = compare(scores, "teacher")["A"]
+    assert found["retention"] is None
+    assert found["difference"] == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_score_that_is_no_number_is_refused(bad):
+    given = SegmentScores("A", "comet", [0.5] * 29 + [bad], "")
+    with pytest.raises(InputError, match="en-de, A, comet: the score of segment 30 of 30 is"):
+        compare_systems("en-de", SEGMENTS, {"A": rows(STUDENT)}, ["chrf"], [given])
+
+
+def test_the_system_that_does_not_fit_is_named():
+    with pytest.raises(InputError, match="en-de, A: hypotheses and manifest do not belong"):
+        compare_systems("en-de", SEGMENTS, {"A": rows(STUDENT[:-1])}, ["chrf"])
+
+
+@pytest.mark.parametrize(
+    "lines, message",
+    [
+        ("", "0 scores that are not of the 30 segments"),
+        ("".join(f'{{"id": "{i}", "score": null}}\n' for i in range(30)), "score of 0 is None"),
+    ],
+)
+def test_files_of_segment_scores_that_cannot_be_read(tmp_path, lines, message):
+    (tmp_path / "comet.jsonl").write_text(lines)
+    (tmp_path / "comet.json").write_text('{"system": "A", "metric": "comet", "signature": "v"}')
+    with pytest.raises(InputError, match=f"comet.jsonl: .*{message}"):
+        read_segment_scores(tmp_path / "comet.jsonl", tmp_path / "comet.json", SEGMENTS)
+
+
+def test_files_of_segment_scores(tmp_path):
+    lines = "".join(f'{{"id": "{i}", "score": 0.{i:02d}}}\n' for i in range(30))
+    (tmp_path / "comet.jsonl").write_text(lines)
+    (tmp_path / "comet.json").write_text('{"system": "A", "metric": "comet", "signature": "v"}')
+    found = read_segment_scores(tmp_path / "comet.jsonl", tmp_path / "comet.json", SEGMENTS)
+    assert (found.system, found.metric, found.signature) == ("A", "comet", "v")
+    assert found.scores[:3] == [0, 0.01, 0.02]

@@ -1,0 +1,239 @@
+"""Releases pushed to a small server that answers as the Hugging Face Hub does."""
+
+import hashlib
+import logging
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from fake_hub import COMMIT, TOKEN, serve_store
+from huggingface_hub import constants
+from made_release import CONFIG, made_facts, made_packed, made_release
+
+from slimspeech.errors import InputError
+from slimspeech.hub.push import plan, push, read_token
+
+REPOSITORY = "somebody/student-b"
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    packed = made_packed(tmp_path)
+    for name in ("tokenizer_config.json", "generation_config.json"):
+        (packed / name).write_text("{}")
+    release = made_release(packed)
+    (release / ".snakemake_timestamp").touch()
+    return release
+
+
+@pytest.fixture
+def hub(monkeypatch) -> Iterator[SimpleNamespace]:
+    # What goes by Xet is compiled code that no small server can stand in for.
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    with serve_store() as (url, store):
+        yield SimpleNamespace(url=url, store=store)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name[0] != "."}
+
+
+def test_what_arrives_is_what_was_there(hub, release):
+    done = push(plan(release, REPOSITORY), TOKEN, hub.url)
+    assert (done.url, done.commit) == (f"{hub.url}/{REPOSITORY}", COMMIT)
+    arrived = dict(hub.store.files[f"{REPOSITORY}@main"])
+    del arrived[".gitattributes"]
+    assert arrived == contents(release)
+    assert hub.store.large == ["model.safetensors"]
+    assert hub.store.private == {REPOSITORY: False}
+    assert done.removed == []
+
+
+def test_a_private_repository_and_a_branch(hub, release):
+    push(plan(release, REPOSITORY, revision="v2/try", private=True), TOKEN, hub.url)
+    assert hub.store.private == {REPOSITORY: True}
+    assert set(hub.store.files[f"{REPOSITORY}@main"]) == {".gitattributes"}
+    assert contents(release).items() <= hub.store.files[f"{REPOSITORY}@v2/try"].items()
+
+
+def test_pushed_again_weights_of_before_go_and_other_files_stay(hub, release):
+    push(plan(release, REPOSITORY), TOKEN, hub.url)
+    there = hub.store.files[f"{REPOSITORY}@main"]
+    for name in ("model-00001-of-00002.safetensors", "model.safetensors.index.json", "photo.png"):
+        there[name] = b"of another time"
+    done = push(plan(release, REPOSITORY), TOKEN, hub.url)
+    assert done.removed == ["model-00001-of-00002.safetensors", "model.safetensors.index.json"]
+    assert set(hub.store.files[f"{REPOSITORY}@main"]) == {
+        *contents(release),
+        ".gitattributes",
+        "photo.png",
+    }
+
+
+def test_private_is_not_said_of_what_is_public(hub, release):
+    push(plan(release, REPOSITORY), TOKEN, hub.url)
+    asked = len(hub.store.asked)
+    with pytest.raises(InputError, match="there already and public"):
+        push(plan(release, REPOSITORY, private=True), TOKEN, hub.url)
+    assert not any("preupload" in path for path in hub.store.asked[asked:])
+
+
+@pytest.mark.parametrize(
+    ("piece", "status", "message"),
+    [
+        ("/api/repos/create", 401, "does not accept the token in HF_TOKEN"),
+        ("/api/repos/create", 403, "may not write there"),
+        ("/preupload/", 401, "does not accept the token in HF_TOKEN"),
+        ("/preupload/", 403, "may not write there"),
+        ("/commit/", 409, "somebody changed it at the same moment; push again"),
+        ("/commit/", 412, "somebody changed it at the same moment; push again"),
+        ("/lfs/objects/batch", 403, "may not write there"),
+        ("/lfs-storage/", 403, "may not write there"),
+        ("/commit/", 418, "the Hub refused it"),
+    ],
+)
+def test_refusals_are_a_line_each(hub, release, caplog, capfd, piece, status, message):
+    caplog.set_level(logging.DEBUG)
+    hub.store.refusals = {piece: status}
+    with pytest.raises(InputError, match=message) as error:
+        push(plan(release, REPOSITORY), TOKEN, hub.url)
+    assert str(error.value).startswith(f"{REPOSITORY}: ")
+    assert "\n" not in str(error.value)
+    files = hub.store.files.get(f"{REPOSITORY}@main", {})
+    assert set(files) <= {".gitattributes"}, "all or nothing"
+    assert TOKEN not in str(error.value) + caplog.text + "".join(capfd.readouterr())
+
+
+def test_a_token_that_is_none(hub, release):
+    with pytest.raises(InputError, match="does not accept the token") as error:
+        push(plan(release, REPOSITORY), "hf_another", hub.url)
+    assert "hf_another" not in str(error.value)
+
+
+def test_metadata_that_the_hub_finds_wrong(hub, release):
+    hub.store.yaml_errors = ['"language" must be a string', "and more"]
+    with pytest.raises(
+        InputError, match='Invalid metadata in README.md. - "language" must'
+    ) as error:
+        push(plan(release, REPOSITORY), TOKEN, hub.url)
+    assert "\n" not in str(error.value)
+    assert not hub.store.blobs
+
+
+def test_a_hub_that_is_not_there(release):
+    with pytest.raises(InputError, match="the Hub cannot be reached"):
+        push(plan(release, REPOSITORY), TOKEN, "http://127.0.0.1:9")
+
+
+def test_the_token_comes_from_the_environment_alone():
+    assert read_token({"HF_TOKEN": f" {TOKEN}\n"}) == TOKEN
+    for environment in ({}, {"HF_TOKEN": " "}, {"HUGGING_FACE_HUB_TOKEN": TOKEN}):
+        with pytest.raises(InputError, match="HF_TOKEN is not set"):
+            read_token(environment)
+
+
+def test_a_plan_needs_no_network(release, monkeypatch):
+    def connect(*_):
+        raise AssertionError("a dry run asks nobody")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    chosen = plan(release, REPOSITORY, private=True)
+    assert {file.name: file.bytes for file in chosen.files} == {
+        name: len(data) for name, data in contents(release).items()
+    }
+    assert [file.name for file in chosen.files if file.large] == ["model.safetensors"]
+    text = str(chosen)
+    assert f"To {REPOSITORY}, branch main; private if it is new:" in text
+    assert "  model.safetensors        12.80 kB  LFS\n" in text
+    total = sum(map(len, contents(release).values()))
+    assert f"{len(contents(release))} files, {total / 1000:.2f} kB" in text
+    assert "Note" not in text
+
+
+def test_a_card_that_lacks_something_is_noted(tmp_path):
+    packed = made_packed(tmp_path)
+    (packed / "tokenizer_config.json").write_text("{}")
+    nothing = {key: None for key in CONFIG["release"]} | {"datasets": []}
+    facts = made_facts(
+        packed, costs={}, comparison=None, release=nothing, base={"model": "/models/mine"}
+    )
+    notes = plan(made_release(packed, facts), REPOSITORY).notes
+    assert [note.split("`")[1] for note in notes] == [
+        "license",
+        "base_model",
+        "datasets",
+        "model-index",
+    ]
+    assert all("\n" not in note for note in notes)
+
+
+def break_json(release):
+    (release / "slimspeech.json").write_text("{")
+
+
+def change(name, data=b"changed"):
+    def spoil(release):
+        (release / name).unlink()  # it is a link: the packed student's file is not to change
+        (release / name).write_bytes(data)
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda r: (r / "slimspeech.json").unlink(), "no release there"),
+        (break_json, "not valid JSON"),
+        (change("slimspeech.json", b'{"format": 2}'), "not of format 1"),
+        (change("model.safetensors"), "model.safetensors: not what sha256.txt says"),
+        (lambda r: (r / "model.safetensors").unlink(), "model.safetensors: missing"),
+        (lambda r: (r / "README.md").unlink(), "README.md: missing"),
+        (lambda r: (r / "sha256.txt").unlink(), "sha256.txt: missing"),
+        (change("sha256.txt", b"abc  model.safetensors\n"), "is no hash and name"),
+        (lambda r: (r / "notes.txt").write_text("x"), "notes.txt: not part of the release"),
+        (lambda r: (r / "pytorch_model.bin").touch(), "can carry code and are not published"),
+        (lambda r: (r / "link.json").symlink_to("/etc/hostname"), "not part of the release"),
+        (change("README.md", b"---\nlicense: [\n---\n"), "its metadata cannot be read"),
+        (change("README.md", b"---\nx: 1\nmodel-index: 3\n---\n"), "its metadata cannot be read"),
+    ],
+)
+def test_what_is_no_whole_release_is_refused(release, spoil, message):
+    spoil(release)
+    with pytest.raises(InputError, match=message) as error:
+        plan(release, REPOSITORY)
+    assert "\n" not in str(error.value)
+
+
+def test_hidden_folders_are_neither_looked_at_nor_sent(release):
+    (release / ".cache").mkdir()
+    (release / ".cache" / "secret.bin").touch()
+    names = {file.name for file in plan(release, REPOSITORY).files}
+    assert names == set(contents(release))
+
+
+def test_an_edited_card_may_go(release):
+    card = release / "README.md"
+    card.write_text(card.read_text(encoding="utf-8") + "\nThanks to all.\n", encoding="utf-8")
+    assert plan(release, REPOSITORY)
+
+
+@pytest.mark.parametrize("name", ["student", "a/b/c", "some one/x", ""])
+def test_a_repository_has_an_owner_and_a_name(release, name):
+    with pytest.raises(InputError, match="name it as owner/name"):
+        plan(release, name)
+
+
+def test_other_directories_are_told_where_releases_are(release):
+    with pytest.raises(InputError, match="give the folder `release` of a student"):
+        plan(release.parent / "packed", REPOSITORY)
+
+
+def test_large_files_arrive_whole(hub, tmp_path):
+    packed = made_packed(tmp_path)
+    (packed / "tokenizer_config.json").write_text("{}")
+    data = hashlib.shake_256(b"weights").digest(3_000_001)
+    (packed / "model.safetensors").write_bytes(data)
+    push(plan(made_release(packed), REPOSITORY), TOKEN, hub.url)
+    assert hub.store.files[f"{REPOSITORY}@main"]["model.safetensors"] == data

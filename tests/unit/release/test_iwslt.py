@@ -1,0 +1,91 @@
+import hashlib
+import tarfile
+from copy import deepcopy
+
+import pytest
+from made_release import CONFIG, CORPORA, SIZES
+
+from slimspeech.release.iwslt import description, storage_bytes, write_bundle
+
+OUT_OF_DOMAIN = CORPORA[0] | {"role": "out_of_domain", "corpus": "covost2", "name": "CoVoST 2"}
+BASE = "Qwen/Qwen2-Audio-7B-Instruct"
+
+
+def described(system="B", recipe=CONFIG["recipe"], corpora=CORPORA, base=BASE, storage=5 * 10**9):
+    declared = {
+        "pair": "en-de",
+        "system": system,
+        "recipe": recipe,
+        "talks": {"2022.acl-long.268": 107},
+    }
+    return description(declared, SIZES["B"], CONFIG["teacher"], corpora, base, storage)
+
+
+def test_what_the_form_asks_for():
+    text = described(storage=5_612_345_678)
+    assert "`TEAM_IWSLT26_ModelCompression_en-de_constrained_primary`" in text
+    assert "5,612,345,678 bytes (5.61 GB), of which weights 5,610,000,000 bytes" in text
+    assert "6,777,929,728 (6.78 B)" in text
+    assert "2 of the decoder's removed, by the criterion `chrf`" in text
+    assert "LoRA (r 64, alpha 128)" in text and "4-bit NF4" in text
+    assert f"Derived from: {BASE}\n" in text
+    assert "Data: ACL 60/60, CC BY 4.0" in text
+    assert "- 2022.acl-long.268: 107\n" in text
+
+
+def test_the_condition_goes_by_what_the_system_was_trained_on():
+    recipe = deepcopy(CONFIG["recipe"])
+    corpora = [*CORPORA, OUT_OF_DOMAIN]
+    assert "Condition: constrained; trained on ACL 60/60 alone" in described(corpora=corpora)
+    recipe["stages"][1]["data"]["out_of_domain"] = 1
+    text = described(recipe=recipe, corpora=corpora)
+    assert "Condition: unconstrained; trained on ACL 60/60 and CoVoST 2 alone" in text
+    assert "en-de_unconstrained_primary" in text
+    own = [CORPORA[0] | {"name": "my talks"}]
+    assert "Condition: unconstrained; trained on my talks alone" in described(corpora=own)
+    assert "it was not trained" in described("base", None)
+
+
+def test_systems_that_are_no_students():
+    assert "for comparison" in described("teacher", None)
+    assert "layers removed from the fine-tuned model" in described("pruned-03", None)
+    assert "which is not the track's" in described(base="mini base model of slimspeech")
+
+
+@pytest.mark.parametrize(
+    ("storage", "words"),
+    [
+        (4 * 10**9, "above the bins of 2025"),
+        (4 * 10**9 - 1, "bin 1 of 2025"),
+        (2 * 10**9, "bin 1 of 2025"),  # a boundary goes to the bin of larger models
+        (10**9, "bin 2 of 2025"),
+        (10**9 - 1, "bin 3 of 2025"),
+        (200 * 10**6, "bin 4 of 2025"),
+        (1, "bin 5 of 2025"),
+    ],
+)
+def test_bins(storage, words):
+    assert words in described(storage=storage)
+
+
+FILES = {"description.md": "Größe".encode(), "talks/b.txt": b"zwei\n", "talks/a.txt": b"eins\n"}
+
+
+def test_an_archive_is_the_same_whenever_it_is_made(tmp_path, monkeypatch):
+    write_bundle(tmp_path / "one.tar.gz", "mine", FILES)
+    monkeypatch.setattr("time.time", lambda: 1e9)
+    write_bundle(tmp_path / "two.tar.gz", "mine", dict(reversed(FILES.items())))
+    one, two = ((tmp_path / f"{name}.tar.gz").read_bytes() for name in ("one", "two"))
+    assert hashlib.sha256(one).digest() == hashlib.sha256(two).digest()
+    with tarfile.open(tmp_path / "one.tar.gz") as archive:
+        found = {member.name: archive.extractfile(member).read() for member in archive}
+        assert {(m.mtime, m.uid, m.uname) for m in archive} == {(0, 0, "")}
+    assert found == {f"mine/{name}": data for name, data in FILES.items()}
+
+
+def test_storage_is_of_all_files(tmp_path):
+    for name, size in {"model.safetensors": 1000, "config.json": 20, ".snakemake": 7}.items():
+        (tmp_path / name).write_bytes(bytes(size))
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "more").write_bytes(bytes(3))
+    assert storage_bytes(tmp_path) == 1023

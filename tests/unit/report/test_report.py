@@ -1,0 +1,311 @@
+"""The report: what it reads, what it concludes, and that a page comes of whatever is there."""
+
+import base64
+import io
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+from reports import PUBLISHED, give_text, make_results
+
+from slimspeech.artifacts import read_json, write_json, write_text
+from slimspeech.checksums import sha256_lines
+from slimspeech.errors import InputError
+from slimspeech.report import numbers
+from slimspeech.report.clips import clip_urls
+from slimspeech.report.figures.searches import costs, decline
+from slimspeech.report.figures.tradeoffs import Point, front
+from slimspeech.report.latex import escape, latex_table
+from slimspeech.report.read.experiment import read_experiment
+from slimspeech.report.read.files import Reader
+from slimspeech.report.read.provenance import rule_costs
+from slimspeech.report.report import not_run, write_report
+from slimspeech.report.results import FAILED, NOT_RUN, Interval, Iteration
+from slimspeech.report.utterances import as_script
+
+
+@pytest.fixture
+def config(tmp_path):
+    return make_results(tmp_path)
+
+
+def read(config, root):
+    [pair] = read_experiment(config, root).pairs
+    return pair
+
+
+def page(config, root):
+    write_report(config, PUBLISHED, root)
+    return (root / "results" / "made" / "report.html").read_text(encoding="utf-8")
+
+
+def test_numbers_are_read_with_the_files_they_are_from(config, tmp_path):
+    pair = read(config, tmp_path)
+    student = pair.system("S2")
+    assert student.scores["chrf++"].score == Interval(52.0, 50.0, 54.0)
+    assert pair.retention(student).value == pytest.approx(100 * 52 / 54)
+    assert student.files["scores"] == "results/made/en-de/evaluation/S2/scores.json"
+    assert student.cost.best.seconds_per_audio_second.value == pytest.approx(0.06)
+    assert [s.criterion for s in pair.searches] == ["chrf"]
+    assert pair.searches[0].layers == 12
+    assert [curve.stage for curve in pair.curves] == ["teacher", "S1 1-full", "S2 1-full"]
+    assert "cost" not in student.files
+
+
+def test_texts_given_by_the_config_are_shown_with_what_is_known_of_them(config, tmp_path):
+    config["evaluation"]["texts"] = {"cascade": "texts/{pair}", "other": "texts/other"}
+    give_text(tmp_path / "results/made/en-de", "cascade")
+    pair = read(config, tmp_path)
+    cascade, other = pair.system("cascade"), pair.system("other")
+    assert cascade.scores["chrf++"].score.value == pair.system("S1").scores["chrf++"].score.value
+    assert cascade.hypotheses == pair.system("S1").hypotheses
+    assert cascade.bytes is None and cascade.cost is None
+    assert other.state == "not run" and other.reason == "waits for score_talks"
+    text = page(config, tmp_path)
+    assert '"cascade"' in text  # among the utterances
+    for kind in ("scores.json", "resegmented.jsonl"):
+        assert f"<code>en-de/submission/*/{kind}</code>" in text
+    assert "checks of the translations, of cascade" not in text
+
+
+def test_scores_of_comet_and_of_talks_join_the_others(config, tmp_path):
+    folder = tmp_path / "results/made/en-de/evaluation/S1/comet"
+    write_json(
+        folder / "wmt22.json",
+        {"score": 0.81, "signature": "s", "talks": {"talk.1": {"segments": 3, "score": 0.7}}},
+    )
+    ids = [row["id"] for row in read(config, tmp_path).segments]
+    rows = [json.dumps({"id": key, "score": 0.5}) for key in ids]
+    write_text(folder / "wmt22.jsonl", "\n".join(rows) + "\n")
+    pair = read(config, tmp_path)
+    assert pair.metrics == ["bleu", "chrf", "chrf++", "wmt22"]
+    assert pair.system("S1").scores["wmt22"].score.value == 0.81
+    assert pair.system("S1").talks["talk.1"]["wmt22"] == 0.7
+    assert pair.system("S1").segment_scores["wmt22"] == [0.5] * 12
+    assert "wmt22" in page(config, tmp_path)
+
+
+@pytest.mark.parametrize("step", ["train_student", "translate_test"])
+def test_a_system_that_failed_is_told_from_one_that_never_ran(config, tmp_path, step):
+    folder = tmp_path / "results" / "made" / "en-de"
+    (tmp_path / "results/made/en-de/teacher").mkdir()
+    for name in ("S1", "S2"):
+        shutil.rmtree(folder / "evaluation" / name)
+    # Of a teacher that is there, and pseudo-labels.
+    write_text(folder / "distillation" / "distilled.jsonl", "")
+    log = f"logs/made/en-de/{step}/S1.log"
+    if step == "train_student":
+        log = f"logs/made/en-de/{step}/S1-1-full.log"
+    else:
+        (folder / "students/S1/1-full/model").mkdir()
+        (folder / "students/S1/packed").mkdir()
+    write_text(
+        tmp_path / log,
+        "2026-11-23 20:00:00,000 INFO root: started\n"
+        "2026-11-23 20:00:01,000 CRITICAL root: clip.wav: too long\n",
+    )
+    pair = read(config, tmp_path)
+    failed, waiting = pair.system("S1"), pair.system("S2")
+    assert (failed.state, failed.reason, failed.log) == (FAILED, f"{step}: clip.wav: too long", log)
+    assert (waiting.state, waiting.reason) == (NOT_RUN, "waits for train_student")
+    text = page(config, tmp_path)
+    assert "clip.wav: too long" in text and log in text
+
+
+def test_a_traceback_counts_by_its_last_line(config, tmp_path):
+    shutil.rmtree(tmp_path / "results/made/en-de/evaluation/base")
+    write_text(
+        tmp_path / "logs/made/en-de/translate_test/base.log",
+        "2026-11-23 20:00:01,000 CRITICAL root: failed\nTraceback (…):\n  File …\n"
+        "MemoryError: no room\n",
+    )
+    assert read(config, tmp_path).system("base").reason == "translate_test: MemoryError: no room"
+
+
+def test_a_log_without_an_error_is_of_a_job_that_was_stopped(config, tmp_path):
+    shutil.rmtree(tmp_path / "results/made/en-de/evaluation/base")
+    write_text(tmp_path / "logs/made/en-de/translate_test/base.log", "loading\n")
+    base = read(config, tmp_path).system("base")
+    assert base.state == FAILED and "stopped" in base.reason
+
+
+def test_nothing_at_all_is_a_report_too(config, tmp_path):
+    shutil.rmtree(tmp_path / "results")
+    text = page(config, tmp_path)
+    assert "waits for prepare_segments" in text
+    assert "No layer was searched for." in text
+
+
+def test_what_was_not_run_is_said(config, tmp_path):
+    experiment = read_experiment(config, tmp_path)
+    text = "\n".join(not_run(experiment, Reader(tmp_path)))
+    assert "COMET: off in the config" in text
+    assert "en-de: checks of the translations, of base, teacher, S1, S2" in text
+    (tmp_path / "results/made/en-de/evaluation/comparison.json").unlink()
+    experiment = read_experiment(config, tmp_path)
+    assert "intervals" in "\n".join(not_run(experiment, Reader(tmp_path)))
+
+
+def test_hypotheses_of_other_segments_are_refused(config, tmp_path):
+    path = tmp_path / "results/made/en-de/evaluation/S1/hypotheses.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[1:]))
+    with pytest.raises(InputError, match=r"S1/hypotheses.jsonl: .*1 segments without"):
+        read(config, tmp_path)
+
+
+def test_a_score_that_is_no_number_is_refused(config, tmp_path):
+    path = tmp_path / "results/made/en-de/evaluation/S1/scores.json"
+    scores = read_json(path)
+    scores["metrics"]["bleu"]["score"] = math.nan
+    write_json(path, scores)
+    with pytest.raises(InputError, match=r"S1/scores.json: a score is nan"):
+        read(config, tmp_path)
+
+
+def test_translations_are_never_markup(tmp_path):
+    evil = "</script><script>alert(1)</script><!-- \u2028 &"
+    text = page(make_results(tmp_path, hypothesis=evil), tmp_path)
+    assert "<script>alert" not in text
+    assert "\\u003cscript>alert(1)\\u003c/script>" in text
+    assert json.loads(as_script({"text": evil})) == {"text": evil}
+
+
+def test_no_text_of_any_file_is_markup(config, tmp_path):
+    """Texts of the corpus, names of talks, licences, the config, and what a log says."""
+    evil = "<script>alert(1)</script><img src='x' onerror='alert(1)'>"
+    folder = tmp_path / "results" / "made"
+    config["prompt"] = {"system": evil, "user": evil}
+    config["languages"] = {"de": evil}
+    corpus = {key: evil for key in ("name", "licence", "citation", "url", "sha256")}
+    write_json(folder / "data" / "corpus.json", [corpus | {"corpus": "x", "role": "gold"}])
+    for path in folder.rglob("*.json*"):
+        text = path.read_text(encoding="utf-8").replace("talk.1", f"{evil} talk")
+        for key in ("source", "target", "hypothesis", "device"):
+            text = text.replace(f'"{key}": "', f'"{key}": "{evil} ')
+        path.write_text(text, encoding="utf-8")
+    shutil.rmtree(folder / "en-de/evaluation/base")
+    line = f"2026-11-23 20:00:01,000 CRITICAL root: {evil}\n"
+    write_text(tmp_path / "logs/made/en-de/translate_test/base.log", line)
+    text = page(config, tmp_path)
+    assert text.count("&lt;script&gt;alert(1)") >= 5
+    assert text.count("\\u003cscript>alert(1)") >= 5
+    assert "<script>alert" not in text and "<img" not in text
+
+
+def test_audio_by_config(config, tmp_path):
+    assert page(config, tmp_path).count("data:audio/mpeg;base64,") == 12
+    config["report"]["audio"] = "link"
+    text = page(config, tmp_path)
+    assert '"data/audio/eval/sent_1.wav"' in text and "data:audio" not in text
+    config["report"]["audio"] = "none"
+    text = page(config, tmp_path)
+    assert "sent_1.wav" not in text and "off in the config (report.audio)" in text
+
+
+def test_an_embedded_clip_is_the_clip(tmp_path):
+    times = np.arange(16000) / 16000
+    soundfile.write(tmp_path / "a.wav", 0.5 * np.sin(2 * np.pi * 440 * times), 16000)
+    url = clip_urls(["a.wav", "gone.wav"], "embed", tmp_path, tmp_path)["a.wav"]
+    heard, rate = soundfile.read(io.BytesIO(base64.b64decode(url.partition(",")[2])))
+    assert (rate, heard.ndim) == (16000, 1)
+    assert len(heard) == pytest.approx(16000, abs=2400)  # an encoder pads
+    loudest = np.fft.rfftfreq(8000, 1 / rate)[np.argmax(np.abs(np.fft.rfft(heard[4000:12000])))]
+    assert loudest == pytest.approx(440, abs=2)
+
+
+def test_a_clip_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"no wav")
+    with pytest.raises(InputError, match="a.wav: cannot be read"):
+        clip_urls(["a.wav"], "embed", tmp_path, tmp_path)
+
+
+def test_the_decline_starts_from_the_whole_teacher(config, tmp_path):
+    start = tmp_path / "results/made/en-de/pruning/iter_00/score.json"
+    figure = decline(read(config, tmp_path))
+    assert "chrf: 50.0 chrF++ with 0 layers removed" in figure.wide.to_json(ensure_ascii=False)
+    assert figure.sources[0] == "en-de/pruning/iter_00/score.json"
+    write_json(start, {"metric": "bleu", "score": 50.0})  # of another scale
+    figure = decline(read(config, tmp_path))
+    assert "with 0 layers" not in figure.wide.to_json()
+    assert figure.sources == ["en-de/pruning/chrf/iter_*/layers.json"]
+
+
+def test_published_points_stand_in_the_chart_if_asked_for(config, tmp_path):
+    assert "Diet-KIT" not in page(config, tmp_path)
+    config["report"]["published"] = True
+    text = page(config, tmp_path)
+    assert "Diet-KIT 2026 (published): 3.98 GB, 98.4 %" in text
+    assert "2026.iwslt-1.21" in text
+
+
+def test_charts_are_files_and_follow_the_theme_on_the_page(config, tmp_path):
+    plots = tmp_path / "results" / "made" / "plots"
+    plots.mkdir()
+    (plots / "of-an-earlier-report.svg").touch()
+    text = page(config, tmp_path)
+    names = {path.name for path in plots.iterdir()}
+    assert {"en-de.quality_size.svg", "en-de.quality_size.png", "en-de.search.chrf.svg"} <= names
+    assert "of-an-earlier-report.svg" not in names
+    assert (plots / "en-de.quality_size.png").read_bytes().startswith(b"\x89PNG")
+    assert "var(--series-1)" in text
+    assert "var(" not in (plots / "en-de.quality_size.svg").read_text()
+
+
+def test_the_front_holds_what_nothing_beats():
+    points = [
+        Point(name, Interval(x), Interval(y), name)
+        for name, x, y in [("a", 1, 5), ("b", 2, 4), ("c", 3, 9), ("d", 3, 8), ("e", 4, 9)]
+    ]
+    assert [point.name for point in front(points)] == ["a", "c"]
+
+
+def test_costs_of_removals_count_from_the_layer_that_went():
+    higher = Iteration(1, 3, {2: 40.0, 3: 50.0}, [0, 1, 2], metric="chrf++")
+    lower = Iteration(1, 3, {2: 1.5, 3: 1.0}, [0, 1, 2], metric="loss")
+    assert costs(higher) == {2: 10.0, 3: 0.0}
+    assert costs(lower) == {2: 0.5, 3: 0.0}
+
+
+def test_time_and_memory_are_summed_by_rule(tmp_path):
+    config = make_results(tmp_path, pairs=("en-de", "en-zh"))
+    [cost] = rule_costs(Reader(tmp_path), read_experiment(config, tmp_path))
+    assert (cost.rule, cost.jobs, cost.seconds, cost.longest) == ("train_teacher", 2, 25.0, 12.5)
+    assert cost.memory == 100 * 2**20
+    assert cost.file == "{pair}/benchmarks/train_teacher*"
+
+
+def test_the_latex_table_is_safe_for_latex(config, tmp_path):
+    table = latex_table(read_experiment(config, tmp_path))
+    assert r"S1 & 12 & 4.00 M & 7.00 MB & 28.0 (26.0--30.0)" in table
+    assert table.count(r"\\") == 1 + 1 + 4
+    assert escape("a_b & 50 %") == r"a\_b \& 50 \%"
+
+
+def test_hashes_are_as_sha256sum_has_them(tmp_path):
+    write_text(tmp_path / "packed" / "a.json", "abc")
+    write_text(tmp_path / "packed" / ".snakemake_timestamp", "")
+    # Of "abc": FIPS 180-4, appendix.
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256_lines(tmp_path / "packed") == f"{digest}  {tmp_path}/packed/a.json\n"
+
+
+def test_numbers_for_people():
+    assert [numbers.ratio(x) for x in (0.0123, 1.234, 12.34, 123.4, 0, None)] == [
+        "0.012",
+        "1.23",
+        "12.3",
+        "123",
+        "0",
+        "-",
+    ]
+    assert [numbers.duration(x) for x in (0.42, 59.6, 3600, 5025)] == [
+        "0.4 s",
+        "1 min 0 s",
+        "1 h 0 min",
+        "1 h 23 min",
+    ]
+    assert numbers.p_value(0.0004) == "< 0.001"

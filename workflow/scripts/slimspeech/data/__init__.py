@@ -1,0 +1,1 @@
+"""From a corpus's archive to manifests: readers, audio, splits, licences."""

@@ -1,0 +1,140 @@
+"""Out-of-domain segments from CoVoST 2 (Wang et al. 2021), read where they lie.
+
+Layout: FOLDER/en/clips/*.mp3 of Common Voice 4, and FOLDER/covost_v2.en_de.train.tsv (or the
+same in FOLDER/en) as get_covost_splits.py of facebookresearch/covost writes it: columns path,
+sentence, translation, client_id, no quotes, backslash escapes.
+"""
+
+import csv
+import logging
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from slimspeech.artifacts import Row
+from slimspeech.data.audio import duration
+from slimspeech.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+CORPUS = "covost2"
+# Where the corpus names a language otherwise than the pairs do.
+CODES = {"zh": "zh-CN", "sv": "sv-SE"}
+COLUMNS = ("path", "sentence", "translation", "client_id")
+
+
+def sample_covost(
+    folder: str | Path,
+    pair: str,
+    size: int,
+    seed: int,
+    min_seconds: float,
+    max_seconds: float,
+) -> list[Row]:
+    """Draw `size` manifest rows (origin "out_of_domain") from the train table of a pair.
+
+    Rows are shuffled by `seed` and looked at in turn until there are enough; the ones with an
+    empty text, without their clip, unreadable, or outside the seconds are left out and counted in
+    the log. Raises InputError when the table is missing or malformed, or has fewer than `size`.
+    """
+    folder = Path(folder)
+    source = _code(pair.split("-", 1)[0])
+    table = _find_table(folder, pair)
+    entries = _read_table(table)
+    rows = []
+    left_out = Counter()
+    seen = set()
+    order = np.random.default_rng(seed).permutation(len(entries))
+    with tqdm(total=size, desc=f"CoVoST 2 {pair}", unit="clip") as progress:
+        for i in order:
+            if len(rows) == size:
+                break
+            entry = entries[i]
+            clip = folder / source / "clips" / entry["path"]
+            reason, seconds = _look_at(entry, clip, seen, min_seconds, max_seconds)
+            seen.add(entry["path"])
+            if reason:
+                left_out[reason] += 1
+                continue
+            progress.update()
+            rows.append(
+                {
+                    "id": f"{CORPUS}-{clip.stem}",
+                    "talk": entry["client_id"],
+                    "audio": clip.as_posix(),
+                    "duration": round(seconds, 3),
+                    "source": entry["sentence"].strip(),
+                    "target": entry["translation"].strip(),
+                    "pair": pair,
+                    "origin": "out_of_domain",
+                    "corpus": CORPUS,
+                }
+            )
+    reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.most_common())
+    logger.info("%s: %d rows drawn; left out: %s", table, len(rows), reasons or "none")
+    if len(rows) < size:
+        raise InputError(
+            f"{table}: {len(rows)} usable rows of {len(entries)} ({reasons or 'none left out'}), "
+            f"{size} asked for; lower data/out_of_domain/size or complete the corpus"
+        )
+    return rows
+
+
+def _code(language: str) -> str:
+    return CODES.get(language, language)
+
+
+def _find_table(folder: Path, pair: str) -> Path:
+    source, target = (_code(language) for language in pair.split("-", 1))
+    name = f"covost_v2.{source}_{target}.train.tsv"
+    for place in (folder, folder / source):
+        if (place / name).is_file():
+            return place / name
+    raise InputError(
+        f"{folder / name}: no such table; write it with get_covost_splits.py of CoVoST 2, or "
+        "correct data/out_of_domain/folder"
+    )
+
+
+def _read_table(table: Path) -> list[dict[str, str]]:
+    try:
+        with open(table, encoding="utf-8-sig", newline="\n") as file:
+            reader = csv.DictReader(
+                file, delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\", restval=""
+            )
+            entries = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{table}: no UTF-8 table of tabs ({error}); write it again") from error
+    if absent := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+        raise InputError(
+            f"{table}: no column {', '.join(absent)}; the columns are {', '.join(COLUMNS)}, "
+            "between tabs"
+        )
+    for number, entry in enumerate(entries, start=2):
+        if Path(entry["path"]).name != entry["path"]:
+            raise InputError(
+                f"{table}, row {number}: {entry['path']!r} is no file name; name a clip of clips/"
+            )
+    return entries
+
+
+def _look_at(
+    entry: dict[str, str], clip: Path, seen: set[str], min_seconds: float, max_seconds: float
+) -> tuple[str | None, float]:
+    """Why the row cannot be used, if so, and the seconds of its clip."""
+    if not (entry["sentence"].strip() and entry["translation"].strip() and entry["path"]):
+        return "with an empty text", 0.0
+    if entry["path"] in seen:
+        return "of a clip named before", 0.0
+    if not clip.is_file():
+        return "without their clip", 0.0
+    try:
+        seconds = duration(clip)
+    except InputError as error:
+        logger.warning("%s", error)
+        return "unreadable", 0.0
+    if not min_seconds <= seconds <= max_seconds:
+        return f"outside {min_seconds} to {max_seconds} s", seconds
+    return None, seconds

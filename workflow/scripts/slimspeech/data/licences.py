@@ -1,0 +1,85 @@
+"""Whose the data of an experiment is: licence and citation of each corpus, once for each."""
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from slimspeech.artifacts import Row
+from slimspeech.data import acl6060, covost
+
+logger = logging.getLogger(__name__)
+
+KEYS = ("name", "licence", "citation", "url")
+MINI_TALK = "mini.talk."
+MINI_FOLDER = Path("results/corpora/mini")
+
+ACL6060 = {
+    "name": "ACL 60/60",
+    "licence": "CC BY 4.0",
+    "citation": (
+        "Elizabeth Salesky, Kareem Darwish, Mohamed Al-Badrashiny, Mona Diab and Jan Niehues. "
+        "2023. Evaluating Multilingual Speech Translation under Realistic Conditions with "
+        "Resegmentation and Terminology. In Proceedings of IWSLT 2023."
+    ),
+    "url": "https://aclanthology.org/2023.iwslt-1.2/",
+}
+COVOST2 = {
+    "name": "CoVoST 2, on Common Voice 4",
+    "licence": "CC0 1.0",
+    "citation": (
+        "Changhan Wang, Anne Wu, Jiatao Gu and Juan Pino. 2021. CoVoST 2 and Massively "
+        "Multilingual Speech Translation. In Proceedings of Interspeech 2021."
+    ),
+    "url": "https://github.com/facebookresearch/covost",
+}
+MINI = {
+    "name": "the mini corpus of slimspeech, spoken by eSpeak NG",
+    "licence": "CC0 1.0",
+    "citation": None,
+    "url": None,
+}
+
+
+def describe_corpora(
+    archive: str | Path,
+    segments: Sequence[Row],
+    given: Mapping[str, str] | None = None,
+    out_of_domain: str | Path | None = None,
+) -> list[dict[str, Any]]:
+    """A record for the gold corpus and one for the out-of-domain corpus, if there is one.
+
+    Keys: corpus (as in the manifests), role ("gold" or "out_of_domain"), name, licence, citation,
+    url (null where not known), path, sha256 (of an archive that is a file; null for a folder).
+    `given` says what the config tells of the gold corpus; without it only ACL 60/60 and the mini
+    corpus are known, by their talks, and a warning asks for the rest.
+    """
+    corpus = segments[0]["corpus"]
+    facts = dict.fromkeys(KEYS) | dict(given or _known(corpus, segments))
+    facts["name"] = facts["name"] or corpus
+    if not facts["licence"]:
+        logger.warning("%s: its licence is not known; say it in data/corpus", archive)
+    records = [{"corpus": corpus, "role": "gold", **facts, **_file(Path(archive))}]
+    if out_of_domain:
+        folder = Path(out_of_domain)
+        facts = MINI if folder.is_relative_to(MINI_FOLDER) else COVOST2
+        records.append({"corpus": covost.CORPUS, "role": "out_of_domain", **facts, **_file(folder)})
+    return records
+
+
+def _known(corpus: str, segments: Sequence[Row]) -> dict[str, str | None]:
+    if corpus != acl6060.CORPUS:
+        return {}
+    talks = {row["talk"] for row in segments}
+    if talks <= {talk for split in acl6060.TALKS.values() for talk in split}:
+        return ACL6060
+    return MINI if all(talk.startswith(MINI_TALK) for talk in talks) else {}
+
+
+def _file(path: Path) -> dict[str, str | None]:
+    sha256 = None
+    if path.is_file():
+        with open(path, "rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"path": path.as_posix(), "sha256": sha256}

@@ -1,0 +1,119 @@
+"""A corpus as one table: a tab-separated file with a line for each segment.
+
+Columns by name, in any order: `audio` (path, from the table's folder), the transcript and the
+translation (`source` and `target`, or one column a language, named by its code), and if wanted
+`start` and `end` (seconds; empty for the whole file), `talk` and `split`.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from slimspeech.data.raw_segments import LONGEST_SECONDS, RawSegment, raise_all, text_problem
+from slimspeech.errors import InputError
+
+ONLY_SPLIT = "all"
+
+
+def read_segments(table: Path, languages: Sequence[str]) -> Iterator[RawSegment]:
+    """Every segment of a table in its order; `languages` starts with the source.
+
+    `source` and `target` serve one pair; for several pairs the columns are named by language. A
+    talk is by default an audio file; without `split` all segments are of one. The corpus is named
+    after the file. Raises InputError naming the lines that cannot be used, all together.
+    """
+    rows, columns = _read_rows(table)
+    texts = _text_columns(table, columns, languages)
+    problems = []
+    for number, row in rows:
+        if problem := _row_problem(table.parent, row, texts):
+            problems.append(f"line {number} {problem}")
+    raise_all(str(table), problems, "mend the table")
+    indices: Counter[str] = Counter()
+    for number, row in rows:
+        split = row.get("split") or ONLY_SPLIT
+        indices[split] += 1
+        start, end = _seconds(row)
+        yield RawSegment(
+            id=f"{split}-{indices[split]}",
+            talk=row.get("talk") or str(Path(row["audio"]).with_suffix("")),
+            split=split,
+            index=indices[split],
+            texts={language: row[column] for language, column in texts.items()},
+            clip=table.parent / row["audio"],
+            name=f"{table}, line {number}",
+            corpus=table.stem,
+            start=start,
+            seconds=None if end is None else end - start,
+        )
+
+
+def _read_rows(table: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
+    """Rows by column name with the number of their line, and the columns."""
+    try:
+        with open(table, encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+            columns = [name.strip() for name in next(reader, [])]
+            lines = [(reader.line_num, cells) for cells in reader if any(cells)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{table}: no UTF-8 table of tabs ({error}); save it so") from error
+    problems = [
+        f"line {number} has {len(cells)} columns and not {len(columns)}"
+        for number, cells in lines
+        if len(cells) != len(columns)
+    ]
+    raise_all(str(table), problems, "put one tab between the columns")
+    if not lines:
+        raise InputError(f"{table}: no segment below the names of the columns; add a line for each")
+    rows = [
+        (number, dict(zip(columns, (cell.strip() for cell in cells), strict=True)))
+        for number, cells in lines
+    ]
+    return rows, columns
+
+
+def _text_columns(table: Path, columns: list[str], languages: Sequence[str]) -> dict[str, str]:
+    """The column of each language."""
+    source, *targets = languages
+    found = {language: language for language in languages if language in columns}
+    if "source" in columns:
+        found.setdefault(source, "source")
+    if "target" in columns and len(targets) == 1:
+        found.setdefault(targets[0], "target")
+    absent = [language for language in languages if language not in found]
+    if "audio" not in columns or absent:
+        missing = ["audio"] if "audio" not in columns else absent
+        raise InputError(
+            f"{table}: no column {', '.join(missing)}; the first line names the columns, and they "
+            f"are here {', '.join(columns) or 'none'}: name audio, and source and target (one "
+            f"pair) or {', '.join(languages)}"
+        )
+    return {language: found[language] for language in languages}
+
+
+def _row_problem(folder: Path, row: dict[str, str], texts: dict[str, str]) -> str | None:
+    if not row["audio"]:
+        return "names no audio"
+    if not (folder / row["audio"]).is_file():
+        return f"names {row['audio']!r}, which is not there"
+    for column in texts.values():
+        if problem := text_problem(row[column]):
+            return f"{problem} in {column}"
+    split = row.get("split", "")
+    if split and (split in (".", "..") or "/" in split or "\\" in split):
+        return f"has the split {split!r}, which cannot be a folder's name"
+    try:
+        start, end = _seconds(row)
+    except ValueError:
+        return f"has start {row.get('start')!r} and end {row.get('end')!r}, not seconds"
+    if start < 0 or (end is not None and end <= start):
+        return f"ends at {end} s, not after its start at {start} s"
+    return None
+
+
+def _seconds(row: dict[str, str]) -> tuple[float, float | None]:
+    start, end = (float(row[key]) if row.get(key) else None for key in ("start", "end"))
+    if not all(value is None or abs(value) <= LONGEST_SECONDS for value in (start, end)):
+        raise ValueError
+    return start or 0.0, end

@@ -1,0 +1,1 @@
+"""Scores, significance, cost and comparison of systems."""

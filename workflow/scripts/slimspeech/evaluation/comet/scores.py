@@ -1,0 +1,194 @@
+"""Scores of translations by a COMET metric. Nothing else imports `comet`, and only when called.
+
+COMET needs packages too old for the rest of the project, so what calls this runs in an environment
+of its own.
+"""
+
+import logging
+import math
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from statistics import fmean
+from typing import Any
+
+from slimspeech.artifacts import Row
+from slimspeech.errors import InputError
+from slimspeech.evaluation.comet.checkpoints import Checkpoint, first_line
+from slimspeech.evaluation.metrics import align, check_counts
+
+logger = logging.getLogger(__name__)
+
+
+def score_segments(
+    checkpoint: Checkpoint,
+    hypothesis_rows: Sequence[Mapping[str, Any]],
+    manifest_rows: Sequence[Mapping[str, Any]],
+    batch_size: int,
+) -> list[Row]:
+    """One row a segment, in the manifest's order: id and score, as COMET gives it.
+
+    The source is the transcript. Raises InputError when the rows do not belong together, the
+    checkpoint cannot be loaded or holds too little, or a score is no number.
+    """
+    [rows] = score_variants(checkpoint, [hypothesis_rows], manifest_rows, batch_size)
+    return rows
+
+
+def score_layers(
+    checkpoint: Checkpoint,
+    hypothesis_rows: Sequence[Mapping[str, Any]],
+    manifest_rows: Sequence[Mapping[str, Any]],
+    batch_size: int,
+) -> list[Row]:
+    """The same of a search for layers, whose hypotheses have a layer, the one left out.
+
+    Rows: layer, id, metric, score; layer by layer in the order of the hypotheses.
+    """
+    by_layer: dict[int, list[Mapping[str, Any]]] = {}
+    for row in hypothesis_rows:
+        by_layer.setdefault(row["layer"], []).append(row)
+    scored = score_variants(checkpoint, list(by_layer.values()), manifest_rows, batch_size)
+    return [
+        {"layer": layer, "id": row["id"], "metric": checkpoint.metric, "score": row["score"]}
+        for layer, rows in zip(by_layer, scored, strict=True)
+        for row in rows
+    ]
+
+
+def score_variants(
+    checkpoint: Checkpoint,
+    variants: Sequence[Sequence[Mapping[str, Any]]],
+    manifest_rows: Sequence[Mapping[str, Any]],
+    batch_size: int,
+) -> list[list[Row]]:
+    """What `score_segments` gives of each of several translations, for one loading of the model."""
+    samples = []
+    for hypothesis_rows in variants:
+        hypotheses, references = align(hypothesis_rows, manifest_rows)
+        check_counts(hypotheses, references)
+        samples += [
+            {"src": row["source"], "mt": hypothesis}
+            | ({"ref": reference} if checkpoint.needs_reference else {})
+            for row, hypothesis, reference in zip(
+                manifest_rows, hypotheses, references, strict=True
+            )
+        ]
+    scores = predict(load(checkpoint), samples, batch_size, checkpoint.metric)
+    ids = [row["id"] for row in manifest_rows]
+    return [
+        segment_rows(ids, scores[start : start + len(ids)], checkpoint)
+        for start in range(0, len(scores), len(ids))
+    ]
+
+
+def segment_rows(ids: Sequence[str], scores: Sequence[float], checkpoint: Checkpoint) -> list[Row]:
+    """Id and score of each segment. Raises InputError naming those whose score is no number."""
+    broken = [key for key, score in zip(ids, scores, strict=True) if not math.isfinite(score)]
+    if broken:
+        raise InputError(
+            f"{checkpoint.checkpoint}: {len(broken)} of {len(ids)} scores are no numbers "
+            f"({', '.join(broken[:5])}); the checkpoint is damaged or overflows, fetch it again "
+            f"or give another as evaluation.comet.{checkpoint.metric}.model"
+        )
+    return [{"id": key, "score": score} for key, score in zip(ids, scores, strict=True)]
+
+
+def summarize(
+    checkpoint: Checkpoint,
+    rows: Sequence[Row],
+    manifest_rows: Sequence[Mapping[str, Any]],
+) -> Row:
+    """The mean of all segments and of each talk, in the manifest's order, and what gave it."""
+    talks: dict[str, list[float]] = {}
+    for segment, row in zip(manifest_rows, rows, strict=True):
+        talks.setdefault(segment["talk"], []).append(row["score"])
+    return {
+        "metric": checkpoint.metric,
+        "model": checkpoint.model,
+        "revision": checkpoint.revision,
+        "class": checkpoint.class_name,
+        "needs_reference": checkpoint.needs_reference,
+        "segments": len(rows),
+        "score": fmean(row["score"] for row in rows),
+        "talks": {
+            talk: {"segments": len(scores), "score": fmean(scores)}
+            for talk, scores in talks.items()
+        },
+        "signature": signature(checkpoint),
+    }
+
+
+def signature(checkpoint: Checkpoint) -> str:
+    """What to cite beside a score, in the manner of sacreBLEU's signatures."""
+    parts = {
+        "nrefs": int(checkpoint.needs_reference),
+        "model": checkpoint.model,
+        "revision": checkpoint.revision.removeprefix("sha256:")[:12],
+        "class": checkpoint.class_name,
+        "version": version("unbabel-comet"),
+    }
+    return "|".join(f"{key}:{value}" for key, value in parts.items())
+
+
+def load(checkpoint: Checkpoint) -> Any:
+    """COMET's model, in evaluation mode on the CPU; nothing is fetched.
+
+    Raises InputError when the file cannot be read as its class says, or lacks weights. COMET itself
+    would leave those at random.
+    """
+    # Before huggingface_hub is imported, which reads it once: the rule before this one has fetched
+    # all there is, so that a node of a cluster needs no network.
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    safe, unsafe = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+    for name in (safe, unsafe):
+        os.environ.pop(name, None)
+    os.environ[unsafe if checkpoint.trusted else safe] = "1"
+    import torch
+    from comet import load_from_checkpoint
+
+    path = checkpoint.checkpoint
+    try:
+        model = load_from_checkpoint(path, local_files_only=True)
+        on_disk = zipfile.is_zipfile(path)  # mapped, not read; torch before 1.6 wrote other files
+        weights = torch.load(path, map_location="cpu", mmap=on_disk)["state_dict"]
+    except Exception as error:  # whatever a strange file brings COMET, torch or a tokenizer to
+        if isinstance(error, pickle.UnpicklingError):
+            advice = f"if you trust it, set evaluation.comet.{checkpoint.metric}.trusted: true"
+        else:
+            advice = "fetch it again (`snakemake -R fetch_comet`) or name another checkpoint"
+        raise InputError(
+            f"{path}: cannot be loaded as COMET's {checkpoint.class_name} "
+            f"({type(error).__name__}: {first_line(error)}); {advice}"
+        ) from error
+    missing = [name for name, _ in model.named_parameters() if name not in weights]
+    if missing:
+        raise InputError(
+            f"{path}: {len(missing)} weights of a {checkpoint.class_name} are not in it "
+            f"({', '.join(missing[:3])}, …); it is of another class than its hparams.yaml says, "
+            "or incomplete: fetch it again or correct hparams.yaml"
+        )
+    return model
+
+
+def predict(model: Any, samples: list[dict[str, str]], batch_size: int, metric: str) -> list[float]:
+    """The score of each sample, in order; on the GPU if there is one.
+
+    Raises InputError when the GPU's memory is too small for the batch.
+    """
+    import torch
+
+    # Lightning would wait for as many processes as this says; there is one, whatever runs it.
+    os.environ.pop("SLURM_NTASKS", None)
+    gpus = int(torch.cuda.is_available())
+    logger.info("%d segments on %s", len(samples), "the GPU" if gpus else "the CPU")
+    try:
+        prediction = model.predict(samples, batch_size=batch_size, gpus=gpus, num_workers=0)
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"the GPU's memory is too small for {batch_size} segments at once; lower "
+            f"evaluation.comet.{metric}.batch_size"
+        ) from error
+    return prediction["scores"]

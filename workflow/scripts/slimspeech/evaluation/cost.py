@@ -1,0 +1,172 @@
+"""What a system costs to run: time to load, memory, speed clip by clip and at its best batch."""
+
+import gc
+import logging
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from transformers import PreTrainedModel, ProcessorMixin
+
+from slimspeech.artifacts import Row
+from slimspeech.errors import InputError
+from slimspeech.evaluation.memory_peak import PeakMemory
+from slimspeech.generation.translation import GenerationSettings, translate
+from slimspeech.models.prompts import Prompt
+from slimspeech.models.qwen2audio import device_name, load_for_inference, load_processor
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class CostSettings:
+    """clips: the first so many of the test set; batch_sizes: each is measured, 1 always; threads:
+    of the CPU. More than one are slower by orders of magnitude where others use the machine too.
+    """
+
+    clips: int = 32
+    repeats: int = 3
+    batch_sizes: Sequence[int] = (1, 8, 32)
+    threads: int = 1
+
+    def __post_init__(self):
+        if self.repeats < 1:
+            raise InputError("config: evaluation.cost.repeats is 0, so cost is off; give 1 or more")
+
+
+def measure_cost(
+    directory: str | Path,
+    segments: Sequence[Row],
+    prompt: Prompt,
+    generation: GenerationSettings,
+    settings: CostSettings,
+    size: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What cost.json holds of a model directory, but for its names.
+
+    Seconds are given as median, low and high (the fastest and the slowest repeat), after one call
+    that does not count. The speed is that of `translate`: reading the clips, features, decoding.
+    Only true while nothing else runs on the machine. size: as in size.json.
+    Raises InputError without segments, or when memory does not hold a single clip.
+    """
+    if not segments:
+        raise InputError(
+            "nothing to measure with: the test set holds no segments; check data.split"
+        )
+    torch.set_num_threads(settings.threads)
+    clips = segments[: settings.clips]
+    peak = PeakMemory()
+    model, load_seconds = _load(directory, generation.precision, settings.repeats)
+    load_peak = peak.read()
+    processor = load_processor(directory)
+    sizes = sorted({1, *(min(size, len(clips)) for size in settings.batch_sizes)})
+    batches, skipped = [], []
+    for number in sizes:
+        peak.reset()
+        exact = replace(generation, batch_size=number, fixed=True)
+        try:
+            batch = _measure_batch(model, processor, clips, prompt, exact, settings.repeats)
+        except torch.OutOfMemoryError:
+            if number == 1:
+                raise InputError(
+                    f"{directory}: the memory of {device_name()} does not hold the model and one "
+                    "clip; measure it on a larger one"
+                ) from None
+            logger.warning("batch size %d: out of memory, left out", number)
+            skipped.append(number)
+            torch.cuda.empty_cache()
+            continue
+        batches.append(batch | {"peak_memory_bytes": peak.read()})
+    best = max(batches, key=lambda b: (b["tokens_per_second"]["median"], -b["seconds"]["median"]))
+    return {
+        "device": device_name(),
+        "threads": torch.get_num_threads(),
+        "compute_dtype": str(model.dtype).removeprefix("torch."),
+        "repeats": settings.repeats,
+        "clips": len(clips),
+        "audio_seconds": sum(row["duration"] for row in clips),
+        "load_seconds": spread(load_seconds),
+        "peak_memory_bytes": max(load_peak, *(batch["peak_memory_bytes"] for batch in batches)),
+        "memory_kind": peak.kind,
+        "weights": size["weights"],
+        "bytes": size["bytes"],
+        "batches": [
+            {"batch_size": batch["batch_size"], "best": batch is best, **batch} for batch in batches
+        ],
+        "out_of_memory": skipped,
+    }
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median, smallest and largest."""
+    return {"median": statistics.median(values), "low": min(values), "high": max(values)}
+
+
+def timed(work: Callable[[], Result]) -> tuple[Result, float]:
+    """A result and the seconds until it was there, the GPU's part included."""
+    _synchronize()
+    start = time.perf_counter()
+    result = work()
+    _synchronize()
+    return result, time.perf_counter() - start
+
+
+def _load(
+    directory: str | Path, precision: str, repeats: int
+) -> tuple[PreTrainedModel, list[float]]:
+    """The model and the seconds of each load. One goes first that pays for imports and the disk."""
+    seconds = []
+    for _ in range(1 + repeats):
+        model = None  # two at once might not fit
+        gc.collect()
+        model, taken = timed(lambda: load_for_inference(str(directory), precision))
+        seconds.append(taken)
+    return model, seconds[1:]
+
+
+def _measure_batch(
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    clips: Sequence[Row],
+    prompt: Prompt,
+    settings: GenerationSettings,
+    repeats: int,
+) -> dict[str, Any]:
+    number = settings.batch_size
+
+    def work(rows: Sequence[Row], progress: str) -> list[str]:
+        return translate(model, processor, rows, prompt, settings, progress)
+
+    # The longest clips need the most memory, so the batch that does not fit fails here.
+    longest = sorted(clips, key=lambda row: -row["duration"])[:number]
+    work(longest, f"batch {number}, warm up")
+    runs = [
+        timed(lambda n=n: work(clips, f"batch {number}, {n} of {repeats}"))
+        for n in range(1, repeats + 1)
+    ]
+    tokens = [_count_tokens(processor, texts) for texts, _ in runs]
+    seconds = [taken for _, taken in runs]
+    audio = sum(row["duration"] for row in clips)
+    return {
+        "batch_size": number,
+        "seconds": spread(seconds),
+        "real_time_factor": spread([taken / audio for taken in seconds]),
+        "tokens_per_second": spread([n / s for n, s in zip(tokens, seconds, strict=True)]),
+    }
+
+
+def _count_tokens(processor: ProcessorMixin, texts: Sequence[str]) -> int:
+    """Tokens of the translations, each with the one that ends it."""
+    ids = processor.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    return sum(len(tokens) + 1 for tokens in ids)
+
+
+def _synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()

@@ -1,0 +1,204 @@
+"""The score table: one row a pair and system, for programs (CSV) and for people (Markdown)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from slimspeech import languages
+from slimspeech.artifacts import Row
+from slimspeech.errors import InputError
+from slimspeech.evaluation.metrics import METRICS, search_metric
+from slimspeech.languages import target_code
+from slimspeech.systems import BASE, TEACHER
+from slimspeech.units import file_size, weight_count
+
+TITLES = {"bleu": "BLEU", "chrf": "chrF", "chrf++": "chrF++", "comet": "COMET"}
+SIGNATURE = "_signature"
+COMET_DIGITS = 4  # of scores from about 0 to 1; the others run to 100
+MISSING = "-"
+
+
+def tabulate(
+    scores: Sequence[Mapping[str, Any]],
+    sizes: Sequence[Mapping[str, Any]],
+    translations: Sequence[Mapping[str, Any]],
+    comet: Sequence[Mapping[str, Any]] = (),
+    comparisons: Sequence[Mapping[str, Any]] = (),
+) -> list[Row]:
+    """Join scores.json, size.json and translation.json of each system, given in equal order.
+
+    comet: the comet/{metric}.json of any of them; each has a column of its own. comparisons: the
+    comparison.json of each pair, for intervals and p-values.
+    Nothing is rounded. Ratios to the base model and the teacher are percentages within the pair,
+    None where the pair has no such system; the teacher is compared by the pair's search metric.
+    Raises InputError when the systems of a pair were not scored on equally many segments, or a
+    score is no finite number.
+    """
+    compared = {
+        (comparison["pair"], system): metrics
+        for comparison in comparisons
+        for system, metrics in comparison["systems"].items()
+    }
+    rows = [
+        _row(_with_comet(score, comet), size, translation, compared)
+        for score, size, translation in zip(scores, sizes, translations, strict=True)
+    ]
+    for pair in dict.fromkeys(row["pair"] for row in rows):
+        systems = {row["system"]: row for row in rows if row["pair"] == pair}
+        if len({row["segments"] for row in systems.values()}) > 1:
+            counts = ", ".join(f"{name} {row['segments']}" for name, row in systems.items())
+            raise InputError(
+                f"{pair}: systems were scored on different test sets (segments: {counts}); "
+                "remove their hypotheses.jsonl and run again"
+            )
+        metric = search_metric(target_code(pair))
+        for row in systems.values():
+            row["percent_of_base"] = _percent(row, systems.get(BASE), "bytes")
+            row["percent_of_teacher"] = _percent(row, systems.get(TEACHER), metric)
+    return rows
+
+
+def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows of `tabulate` as one table a pair, in their order, columns padded for a terminal."""
+    sections = ["# Scores"]
+    for pair, group in groupby(rows, key=lambda row: row["pair"]):
+        sections += _section(pair, list(group))
+    return "\n\n".join(sections) + "\n"
+
+
+def _with_comet(score: Mapping[str, Any], comet: Sequence[Mapping[str, Any]]) -> Row:
+    """A system's scores.json with those of COMET beside sacreBLEU's."""
+    system = (score["pair"], score["system"])
+    found = [row for row in comet if (row["pair"], row["system"]) == system]
+    for row in found:
+        if row["segments"] != score["segments"]:
+            raise InputError(
+                f"{', '.join(system)}: {row['metric']} is of {row['segments']} segments, the other "
+                f"scores are of {score['segments']}; run `snakemake -R score_comet`"
+            )
+    return {**score, "metrics": {**score["metrics"], **{row["metric"]: row for row in found}}}
+
+
+def _row(
+    score: Mapping[str, Any],
+    size: Mapping[str, Any],
+    translation: Mapping[str, Any],
+    compared: Mapping[tuple[str, str], Mapping[str, Mapping[str, Any]]],
+) -> Row:
+    """compared: what comparison.json says of a system, by pair and system and by metric."""
+    metrics = score["metrics"]
+    for name, result in metrics.items():
+        if not math.isfinite(result["score"]):
+            raise InputError(
+                f"{score['pair']}, {score['system']}: {name} is {result['score']}, no finite "
+                "number; remove its scores.json and run again"
+            )
+    ranking = compared.get((score["pair"], score["system"]), {}).get(
+        search_metric(target_code(score["pair"])), {}
+    )
+    return {
+        "pair": score["pair"],
+        "system": score["system"],
+        "segments": score["segments"],
+        "decoder_layers": size["decoder_layers"],
+        "weights": size["weights"],
+        "bytes": size["bytes"],
+        "quantization": size.get("quantization"),
+        "percent_of_base": None,
+        **{name: result["score"] for name, result in metrics.items()},
+        "percent_of_teacher": None,
+        "percent_of_teacher_low": ranking.get("retention_low"),
+        "percent_of_teacher_high": ranking.get("retention_high"),
+        "p_value": ranking.get("p_value"),
+        "seconds": translation["seconds"],
+        "audio_seconds": translation["audio_seconds"],
+        "seconds_per_audio_second": translation["seconds"] / translation["audio_seconds"],
+        "clips": translation["clips"],
+        "batch_size": translation["batch_size"],
+        "device": translation["device"],
+        "compute_dtype": translation["dtype"],
+        **{name + SIGNATURE: result["signature"] for name, result in metrics.items()},
+    }
+
+
+def _percent(row: Row, whole: Row | None, column: str) -> float | None:
+    if whole is None or not whole.get(column) or row.get(column) is None:
+        return None
+    return 100 * (row[column] / whole[column])  # exactly 100 for the whole itself
+
+
+def _section(pair: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    source, target = (languages.NAMES.get(code, code) for code in pair.split("-", maxsplit=1))
+    metrics = [key.removesuffix(SIGNATURE) for key in rows[0] if key.endswith(SIGNATURE)]
+    ranking = TITLES[search_metric(target_code(pair))]
+    header = ["System", "Layers", "Weights", "Size", "% of base"]
+    header += [TITLES.get(name, name) for name in metrics]
+    header += ["% of teacher", "p", "s / audio s"]
+    cells = [
+        [
+            row["system"],
+            str(row["decoder_layers"]),
+            weight_count(row["weights"]),
+            file_size(row["bytes"]),
+            _fixed(row["percent_of_base"], 1),
+            *(_fixed(row[name], 1 if name in METRICS else COMET_DIGITS) for name in metrics),
+            _with_interval(row),
+            _fixed(row["p_value"], 3),
+            _fixed(row["seconds_per_audio_second"], 3),
+        ]
+        for row in rows
+    ]
+    signatures = "\n".join(
+        f"- {TITLES.get(name, name)}: `{signature}`"
+        for name in metrics
+        for signature in dict.fromkeys(row[name + SIGNATURE] for row in rows)
+    )
+    return [
+        f"## {source} to {target} ({pair}), {rows[0]['segments']} segments",
+        aligned(header, cells),
+        "Layers: of the decoder. Size: safetensors files, in units of a thousand.\n"
+        f"% of teacher: by {ranking}, with its 95 % interval; p: how often luck with the segments "
+        "alone makes\nsuch a difference; both by paired bootstrap.\n"
+        f"Speed: seconds of work per second of audio, on {_settings(rows)}.",
+        f"Signatures of the scores:\n\n{signatures}",
+    ]
+
+
+def _settings(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What the speeds were measured on, each setting once; with its systems if there are more."""
+    systems: dict[str, list[str]] = {}
+    for row in rows:
+        setting = f"{row['device']}, batch size {row['batch_size']}, {row['compute_dtype']}"
+        systems.setdefault(setting, []).append(row["system"])
+    if len(systems) == 1:
+        return next(iter(systems))
+    return "; ".join(f"{setting} ({', '.join(names)})" for setting, names in systems.items())
+
+
+def _with_interval(row: Mapping[str, Any]) -> str:
+    """ "97.0 [95.1, 98.9]"; the teacher and what has no interval without."""
+    percent = _fixed(row["percent_of_teacher"], 1)
+    low, high = row["percent_of_teacher_low"], row["percent_of_teacher_high"]
+    if low is None or row["system"] == TEACHER:
+        return percent
+    return f"{percent} [{low:.1f}, {high:.1f}]"
+
+
+def _fixed(number: float | None, digits: int) -> str:
+    return MISSING if number is None else f"{number:.{digits}f}"
+
+
+def aligned(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """First column to the left, the others, all numbers, to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join(
+        "| "
+        + " | ".join(
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        + " |"
+        for line in [header, rule, *cells]
+    )

@@ -1,0 +1,1 @@
+"""From a clip and a prompt to text: embeddings, the greedy engine, translation."""

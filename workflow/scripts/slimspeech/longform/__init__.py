@@ -1,0 +1,1 @@
+"""Talks of any length: segmentation, translation, subtitles."""

@@ -1,0 +1,1 @@
+"""Models on disk and in memory: load, save, describe; prompts and batches."""

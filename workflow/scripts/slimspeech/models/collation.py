@@ -1,0 +1,107 @@
+"""Manifest rows to padded batches: prompts for generation, prompts with answers for training."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import BatchEncoding, ProcessorMixin
+
+from slimspeech.artifacts import Row
+from slimspeech.data.audio import read_audio
+from slimspeech.errors import InputError
+from slimspeech.models.encoder import crop, token_counts
+from slimspeech.models.prompts import END_OF_TURN, Prompt
+
+IGNORED = -100  # the label that torch's cross entropy leaves out
+
+
+def window_seconds(processor: ProcessorMixin) -> float:
+    """The longest clip the audio encoder reads, in seconds (30 for Qwen2-Audio)."""
+    extractor = processor.feature_extractor
+    return extractor.n_samples / extractor.sampling_rate
+
+
+def extract_features(processor: ProcessorMixin, audio: Sequence[np.ndarray]) -> dict[str, Tensor]:
+    """Log-mel `features` (B, mel bins, frames) of 16 kHz mono clips, cropped, and their `mask`.
+
+    Raises InputError for a clip longer than the window, which the feature extractor would cut
+    without a word.
+    """
+    extractor = processor.feature_extractor
+    for clip in audio:
+        if len(clip) > extractor.n_samples:
+            raise InputError(
+                f"a clip lasts {len(clip) / extractor.sampling_rate:.2f} s and the model reads "
+                f"{window_seconds(processor):g} s; only translating cuts long clips "
+                "(data.long_segments: split), other steps need data without them"
+            )
+    batch = extractor(
+        list(audio),
+        sampling_rate=extractor.sampling_rate,
+        padding="max_length",
+        return_attention_mask=True,
+        return_tensors="pt",
+    )
+    features, mask = crop(batch["input_features"], batch["attention_mask"])
+    return {"features": features, "mask": mask}
+
+
+class Collator:
+    """Reads the audio of manifest rows and lays out what Qwen2-Audio takes.
+
+    Keys of a batch of B rows, padded to L tokens: input_ids and attention_mask (B, L),
+    input_features (B, mel bins, frames of the longest clip), feature_attention_mask (B, frames);
+    for training also labels (B, L), IGNORED everywhere but on the answer.
+    """
+
+    def __init__(self, processor: ProcessorMixin, prompt: Prompt):
+        self.processor = processor
+        self.prompt = prompt
+
+    def prompts(self, pairs: Sequence[str], audio_tokens: Sequence[int]) -> BatchEncoding:
+        """Left-padded prompts, so that all translations begin at the same position.
+
+        audio_tokens: for each clip the placeholders that its embeddings take the place of. The
+        ids are those of the processor given the audio, which the tests compare.
+        """
+        placeholder = self.processor.audio_token
+        texts = [
+            self.prompt.render(self.processor, pair).replace(placeholder, placeholder * count)
+            for pair, count in zip(pairs, audio_tokens, strict=True)
+        ]
+        return self.processor.tokenizer(
+            texts, padding=True, padding_side="left", return_tensors="pt"
+        )
+
+    def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """Right-padded prompts and answers. The answer ends with the end-of-turn token."""
+        rate = self.processor.feature_extractor.sampling_rate
+        heard = extract_features(self.processor, [read_audio(row["audio"], rate) for row in rows])
+        batch = self.prompts([row["pair"] for row in rows], token_counts(heard["mask"]).tolist())
+        tokenizer = self.processor.tokenizer
+        # Tokenised apart and joined as ids, so that training continues exactly the tokens that
+        # generation is given, whatever the tokenizer would merge across the seam.
+        answers = tokenizer(
+            [row["target"].strip() + END_OF_TURN for row in rows], add_special_tokens=False
+        ).input_ids
+        input_ids, labels = [], []
+        for ids, mask, answer in zip(
+            batch["input_ids"], batch["attention_mask"], answers, strict=True
+        ):
+            prompt = ids[mask.bool()]
+            answer = torch.tensor(answer)
+            input_ids.append(torch.cat([prompt, answer]))
+            labels.append(torch.cat([torch.full_like(prompt, IGNORED), answer]))
+        pad = torch.nn.utils.rnn.pad_sequence
+        lengths = torch.tensor([len(ids) for ids in input_ids])
+        padded = pad(input_ids, batch_first=True, padding_value=tokenizer.pad_token_id)
+        return {
+            "input_ids": padded,
+            # Not from the pad id: the end-of-text token may be both.
+            "attention_mask": (torch.arange(padded.shape[1]) < lengths[:, None]).long(),
+            "labels": pad(labels, batch_first=True, padding_value=IGNORED),
+            "input_features": heard["features"],
+            "feature_attention_mask": heard["mask"],
+        }

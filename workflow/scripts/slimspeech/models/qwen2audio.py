@@ -1,0 +1,185 @@
+"""Load, save and describe Qwen2-Audio models. Weights are safetensors; no code comes from data."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import (
+    AutoConfig,
+    AutoProcessor,
+    BitsAndBytesConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    ProcessorMixin,
+    Qwen2AudioProcessor,
+)
+
+from slimspeech.artifacts import write_directory
+from slimspeech.errors import InputError
+from slimspeech.models.encoder import allow_short
+from slimspeech.models.nf4_embedding import allow_any_width, model_class
+from slimspeech.models.shapes import shapes
+from slimspeech.models.validation.chat_template import check_template
+from slimspeech.models.validation.directory import check_directory
+from slimspeech.models.validation.weights import require_weights
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name(place: torch.device | None = None) -> str:
+    """ "NVIDIA H100", or "CPU, 2 threads": what a time was measured on, by default device()."""
+    place = place or device()
+    if place.type == "cuda":
+        return torch.cuda.get_device_name(place)
+    return f"CPU, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
+
+
+def read_config(
+    directory: str | Path, check: Callable[[str | Path], object] = check_directory
+) -> PreTrainedConfig:
+    """Raises InputError if there is no model, or one that `check` refuses."""
+    check(directory)
+    with _readable(directory, "config.json"):
+        return AutoConfig.from_pretrained(directory, trust_remote_code=False)
+
+
+def load_processor(directory: str | Path) -> ProcessorMixin:
+    """Tokenizer, feature extractor and chat template.
+
+    Raises InputError if the path is missing or refused, if the processor cannot be read, if its
+    template does more than lay out a prompt, or if the tokenizer is not that of the model there.
+    """
+    config = read_config(directory)
+    with _readable(directory, "the processor"):
+        processor = AutoProcessor.from_pretrained(directory, trust_remote_code=False)
+    if not isinstance(processor, Qwen2AudioProcessor):
+        raise InputError(
+            f"{directory}: its processor is a {type(processor).__name__} and not Qwen2-Audio's; "
+            "copy the processor's files from the model that these weights come from"
+        )
+    check_template(directory, processor.chat_template)
+    _check_tokenizer(directory, processor, config)
+    return processor
+
+
+def load_model(
+    directory: str | Path,
+    dtype: torch.dtype,
+    quantization: BitsAndBytesConfig | None = None,
+    place: torch.device | None = None,
+) -> PreTrainedModel:
+    """A model in evaluation mode, on the GPU if there is one and no other place is given.
+
+    A packed (4-bit) directory carries its own quantization; then `dtype` is what the rest is in.
+    Raises InputError if the directory is missing or refused, or if a weight is missing from it or
+    of another shape (transformers would fill it with random numbers and only warn).
+    """
+    config = read_config(directory)
+    packed = hasattr(config, "quantization_config")
+    with _readable(directory, "config.json"):
+        expected = shapes(config)
+    require_weights(directory, check_directory(directory), expected, packed)
+    with _readable(directory, "the model"):
+        model, report = model_class(config).from_pretrained(
+            directory,
+            dtype=dtype,
+            device_map={"": place or device()},
+            quantization_config=quantization,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    wrong = sorted(report["missing_keys"]) + sorted(report["mismatched_keys"])
+    if wrong:
+        raise InputError(
+            f"{directory}: the weights do not fit the config: {len(wrong)} missing or of another "
+            f"shape, such as {wrong[0]}; the checkpoint is incomplete, make or download it again"
+        )
+    return allow_any_width(allow_short(model)).eval()
+
+
+def load_for_inference(
+    directory: str | Path, precision: str, place: torch.device | None = None
+) -> PreTrainedModel:
+    """A model to translate with, in "fp32" or "bf16". A 4-bit one computes in bfloat16 always.
+
+    place: as in load_model().
+    """
+    packed = hasattr(read_config(directory), "quantization_config")
+    dtype = torch.bfloat16 if packed or precision == "bf16" else torch.float32
+    return load_model(directory, dtype, place=place)
+
+
+def save_model(model: PreTrainedModel, processor: ProcessorMixin, directory: str | Path) -> None:
+    """Write weights, config and processor: the whole directory, reloaded and tried, or nothing."""
+
+    def write(partial: Path) -> None:
+        model.save_pretrained(partial)
+        processor.save_pretrained(partial)
+        try_model(partial)
+
+    write_directory(directory, write)
+
+
+@torch.inference_mode()
+def try_model(directory: str | Path) -> None:
+    """Load a directory on the CPU and run one prompt through it.
+
+    Raises RuntimeError if a logit is not finite, InputError if it does not load.
+    """
+    model = load_model(directory, torch.bfloat16, place=torch.device("cpu"))
+    processor = load_processor(directory)
+    rate = processor.feature_extractor.sampling_rate
+    batch = processor(
+        text=f"{processor.audio_bos_token}{processor.audio_token}{processor.audio_eos_token}",
+        audio=[np.zeros(rate, dtype=np.float32)],
+        sampling_rate=rate,
+        return_tensors="pt",
+    )
+    if not torch.isfinite(model(**batch).logits).all():
+        raise RuntimeError(f"{directory}: the model gives logits that are not numbers")
+
+
+def read_decoder_layers(directory: str) -> int:
+    """The number of decoder layers, from the config alone."""
+    return read_config(directory).text_config.num_hidden_layers
+
+
+@contextmanager
+def _readable(directory: str | Path, what: str) -> Iterator[None]:
+    """Whatever strange files bring transformers to, as an InputError; not what a machine lacks."""
+    try:
+        yield
+    except (InputError, MemoryError, ImportError):
+        raise
+    except Exception as error:
+        if isinstance(error, RuntimeError) and not isinstance(error, RecursionError):
+            raise
+        reason = str(error).split("\n")[0][:200]
+        raise InputError(
+            f"{directory}: {what} cannot be read ({type(error).__name__}: {reason}); make or "
+            "download it again"
+        ) from error
+
+
+def _check_tokenizer(
+    directory: str | Path, processor: ProcessorMixin, config: PreTrainedConfig
+) -> None:
+    """A foreign tokenizer gives ids that the embedding lacks, or that stand for other tokens."""
+    tokens, rows = len(processor.tokenizer), config.text_config.vocab_size
+    problem = ""
+    if tokens > rows:
+        problem = f"it has {tokens} tokens and the embedding {rows}"
+    elif processor.audio_token_id != config.audio_token_id:
+        problem = (
+            f"its {processor.audio_token} is token {processor.audio_token_id} and the model's is "
+            f"{config.audio_token_id}"
+        )
+    if problem:
+        raise InputError(
+            f"{directory}: the tokenizer is another model's: {problem}; copy the processor's files "
+            "from the model that these weights come from"
+        )

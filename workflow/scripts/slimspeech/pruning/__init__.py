@@ -1,0 +1,1 @@
+"""The layer search: criteria, selection, shards, tables; and the model without a layer."""

@@ -1,0 +1,101 @@
+"""Which layers each search removes, by how much, and how far the searches agree."""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from slimspeech import languages
+from slimspeech.artifacts import Row
+from slimspeech.evaluation.score_table import MISSING, TITLES, aligned
+from slimspeech.pruning.selection import COMET
+
+NAMES = TITLES | {
+    "loss": "loss",
+    "block_influence": "block influence",
+    "angular": "angular distance",
+}
+
+
+def tabulate_layers(
+    removals: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, Any]]
+) -> list[Row]:
+    """One row a removal, in their order; what its criterion does not measure is empty.
+
+    removals: pair, criterion and iteration. results: the layers.json of each.
+    """
+    measured = ("metric", "score", "runner_up", "difference", "low", "high", "within_noise")
+    rows = []
+    for removal, layers in zip(removals, results, strict=True):
+        low, high = layers.get("interval", ["", ""])
+        found = {**layers, "low": low, "high": high}
+        rows.append(
+            {
+                **{key: removal[key] for key in ("pair", "criterion", "iteration")},
+                "layer": layers["removed"][-1],
+                **{key: found.get(key, "") for key in measured},
+            }
+        )
+    return rows
+
+
+def overlap(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many layers two searches both remove."""
+    return len(set(first) & set(second))
+
+
+def layers_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows of tabulate_layers() for people: one section a pair."""
+    sections = ["# Layers removed", "Layers are numbered from 0, as in the teacher."]
+    for pair, group in groupby(rows, key=lambda row: row["pair"]):
+        sections += _section(pair, list(group))
+    return "\n\n".join(sections) + "\n"
+
+
+def _section(pair: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    source, target = (languages.NAMES.get(code, code) for code in pair.split("-"))
+    removed = {
+        criterion: [row["layer"] for row in group]
+        for criterion, group in groupby(rows, key=lambda row: row["criterion"])
+    }
+    parts = [f"## {source} to {target} ({pair})"]
+    first = next(iter(removed))
+    summary = [
+        [criterion, ", ".join(map(str, layers)), f"{overlap(layers, removed[first])}/{len(layers)}"]
+        for criterion, layers in removed.items()
+    ]
+    parts.append(aligned(["criterion", "removed, in order", f"shared with {first}"], summary))
+    for criterion, group in groupby(rows, key=lambda row: row["criterion"]):
+        measured = [row for row in group if row["metric"]]
+        if measured:
+            parts += _iterations(criterion, measured)
+    return parts
+
+
+def _iterations(criterion: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    metric = NAMES.get(rows[0]["metric"], rows[0]["metric"])
+    compared = any(row["runner_up"] != "" for row in rows)
+    header = ["iteration", "layer", f"{metric} without it"]
+    cells = [
+        [str(row["iteration"]), str(row["layer"]), f"{float(row['score']):.4g}"] for row in rows
+    ]
+    if compared:
+        header += ["runner-up", "difference (95 % interval)", "within noise"]
+        for line, row in zip(cells, rows, strict=True):
+            line += _comparison(row)
+    parts = [f"### {criterion}", aligned(header, cells)]
+    noisy = sum(row["within_noise"] is True for row in rows)
+    if noisy:
+        parts.append(
+            f"{noisy} of {len(rows)} choices are within noise: on other segments the runner-up "
+            "might have gone."
+        )
+    return parts
+
+
+def _comparison(row: Mapping[str, Any]) -> list[str]:
+    if row["runner_up"] == "":
+        return [MISSING] * 3
+    digits = 4 if COMET in row["metric"] else 2
+    ends = [f"{row[key]:.{digits}f}" for key in ("difference", "low", "high")]
+    interval = "{} ({} to {})".format(*ends)
+    return [str(row["runner_up"]), interval, "yes" if row["within_noise"] else "no"]

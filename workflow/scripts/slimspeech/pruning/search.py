@@ -1,0 +1,213 @@
+"""One iteration of the layer search: what each removal costs, by the criterion of the config."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedModel, ProcessorMixin
+
+from slimspeech.artifacts import Row
+from slimspeech.errors import InputError
+from slimspeech.evaluation.metrics import score, search_metric
+from slimspeech.generation.embeddings import Clip, encode_clips, read_clips
+from slimspeech.generation.translation import GenerationSettings, translate_variants
+from slimspeech.languages import target_code
+from slimspeech.models.prompts import Prompt
+from slimspeech.pruning.criteria import angular_distances, block_influence, removal_losses
+from slimspeech.pruning.layers import keep_encoder_layers, keep_layers, without_encoder_layer
+from slimspeech.pruning.selection import drop_least_important, removable
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How an iteration measures what each removal costs.
+
+    criterion: "chrf" translates without each layer in turn and scores by `metric` (paper, section
+    3); "loss", "block_influence" and "angular" are measured in forward passes on the references.
+    metric: "auto" is chrF++, or chrF where words are not marked by spaces.
+    block: layers of a block, for "angular", which looks at the teacher's whole stack.
+    protect_first, protect_last: layers at the ends of the decoder that never go.
+    """
+
+    criterion: str = "chrf"
+    metric: str = "auto"
+    block: int = 1
+    protect_first: int = 1
+    protect_last: int = 1
+
+
+def score_removals(
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    kept: Sequence[int],
+    candidates: Sequence[int],
+    segments: Sequence[Row],
+    clips: Sequence[Clip],
+    prompt: Prompt,
+    generation: GenerationSettings,
+    settings: SearchSettings,
+) -> tuple[list[Row], list[Row]]:
+    """Measure the stack of `kept` layers without each candidate in turn.
+
+    clips: the segments' audio, as samples or embeddings. Returns score rows (layer, metric,
+    score) and, where the criterion translates, hypothesis rows (layer, id, hypothesis).
+    Raises InputError if there are no segments, or not all of one pair.
+    """
+    metric = _metric(segments, settings.metric)
+    if not candidates:  # more shards than layers
+        return [], []
+    if settings.criterion != "chrf":
+        given = (model, processor, segments, prompt)
+        size = 16 if generation.batch_size == "auto" else min(16, generation.batch_size)
+        if settings.criterion == "loss":
+            found = removal_losses(*given, kept, candidates, size)
+        elif settings.criterion == "block_influence":
+            found = block_influence(*given, kept, candidates, size)
+        else:  # angular: whatever is gone already, and whatever else is a candidate
+            whole = range(len(model.get_decoder().layers))
+            all_removable = removable(whole, settings.protect_first, settings.protect_last)
+            found = angular_distances(*given, all_removable, settings.block, size)
+        name = settings.criterion
+        return [{"layer": i, "metric": name, "score": found[i]} for i in candidates], []
+    translated = translate_variants(
+        model, processor, clips, prompt, generation, kept, candidates, "without each layer"
+    )
+    return _scored(candidates, translated, segments, metric)
+
+
+def score_unpruned(
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    segments: Sequence[Row],
+    clips: Sequence[Clip],
+    prompt: Prompt,
+    generation: GenerationSettings,
+    metric: str = "auto",
+) -> tuple[Row, list[Row]]:
+    """What the search starts from: the whole model on the clips that every removal is scored on.
+
+    clips: as in score_removals(). Returns metric and score, and hypothesis rows (id, hypothesis).
+    Raises InputError if there are no segments, or not all of one pair.
+    """
+    metric = _metric(segments, metric)
+    whole = range(len(model.get_decoder().layers))
+    [texts] = translate_variants(
+        model, processor, clips, prompt, generation, whole, [None], "with every layer"
+    )
+    value = _score(texts, segments, metric)
+    hypotheses = [
+        {"id": segment["id"], "hypothesis": text}
+        for segment, text in zip(segments, texts, strict=True)
+    ]
+    return {"metric": metric, "score": value}, hypotheses
+
+
+def score_encoder_removals(
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    candidates: Sequence[int],
+    segments: Sequence[Row],
+    prompt: Prompt,
+    generation: GenerationSettings,
+    metric: str = "auto",
+) -> tuple[list[Row], list[Row]]:
+    """score_removals() for layers of the audio encoder, by translating.
+
+    Nothing is shared but the weights: every candidate hears other embeddings.
+    """
+    metric = _metric(segments, metric)
+    clips = read_clips(segments, processor)
+    decoder = range(len(model.get_decoder().layers))
+    translated = []
+    for layer in candidates:
+        with without_encoder_layer(model, layer):
+            heard = encode_clips(model, processor, clips)
+        name = f"without encoder layer {layer}"
+        translated += translate_variants(
+            model, processor, heard, prompt, generation, decoder, [None], name
+        )
+    return _scored(candidates, translated, segments, metric)
+
+
+def prune(
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    part: str,
+    count: int,
+    segments: Sequence[Row],
+    prompt: Prompt,
+    generation: GenerationSettings,
+    settings: SearchSettings,
+) -> tuple[Row, list[Row]]:
+    """Remove `count` layers of the model's "decoder" or "encoder", greedily, in place.
+
+    Returns the last layers.json, by the model's own numbers before any removal, and the score rows
+    of all iterations (iteration, layer, metric, score). The encoder is scored by translating, the
+    decoder by the settings' criterion.
+    """
+    in_decoder = part == "decoder"
+    stack = model.get_decoder().layers if in_decoder else model.model.audio_tower.layers
+    layers: Row = {"kept": list(range(len(stack))), "removed": []}
+    clips = []
+    if in_decoder and settings.criterion == "chrf":
+        clips = encode_clips(model, processor, read_clips(segments, processor))
+    found = []
+    for iteration in range(1, count + 1):
+        kept = layers["kept"]
+        left = removable(kept, settings.protect_first, settings.protect_last)
+        if in_decoder:
+            given = (kept, left, segments, clips, prompt, generation, settings)
+            scores, hypotheses = score_removals(model, processor, *given)
+        else:
+            # The encoder is pruned as the search goes on, so its layers have other numbers by now.
+            places = [kept.index(layer) for layer in left]
+            scores, hypotheses = score_encoder_removals(
+                model, processor, places, segments, prompt, generation, settings.metric
+            )
+            for row in [*scores, *hypotheses]:
+                row["layer"] = kept[row["layer"]]
+        layers = drop_least_important(layers, scores, left, hypotheses, segments)
+        if not in_decoder:
+            keep_encoder_layers(model, [kept.index(layer) for layer in layers["kept"]])
+        found += [{"iteration": iteration, **row} for row in scores]
+    if in_decoder:
+        keep_layers(model, layers["kept"])
+    return layers, found
+
+
+def _metric(segments: Sequence[Row], metric: str) -> str:
+    """The metric that "auto" stands for. Raises InputError if the segments are not of one pair."""
+    pairs = {segment["pair"] for segment in segments}
+    if len(pairs) != 1:
+        raise InputError(
+            f"the search has {len(segments)} segments of pairs {sorted(pairs)}; it needs some, of "
+            "one pair: check data.split (validation_talks, validation_size) and pruning.split"
+        )
+    return search_metric(target_code(pairs.pop())) if metric == "auto" else metric
+
+
+def _score(texts: Sequence[str], segments: Sequence[Row], metric: str) -> float:
+    references = [segment["target"] for segment in segments]
+    language = target_code(segments[0]["pair"])
+    return score(texts, references, language, [metric])[metric]["score"]
+
+
+def _scored(
+    candidates: Sequence[int],
+    translated: Sequence[list[str]],
+    segments: Sequence[Row],
+    metric: str,
+) -> tuple[list[Row], list[Row]]:
+    """Score rows and hypothesis rows of the candidates' translations."""
+    scores, hypotheses = [], []
+    for layer, texts in zip(candidates, translated, strict=True):
+        value = _score(texts, segments, metric)
+        scores.append({"layer": layer, "metric": metric, "score": value})
+        hypotheses += [
+            {"layer": layer, "id": segment["id"], "hypothesis": text}
+            for segment, text in zip(segments, texts, strict=True)
+        ]
+        logger.info("without layer %d: %s %.2f", layer, metric, value)
+    return scores, hypotheses

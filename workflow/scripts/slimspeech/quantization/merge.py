@@ -1,0 +1,91 @@
+"""Merge a LoRA adapter into the weights that it was trained on, one matrix at a time."""
+
+import math
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+from peft.tuners.lora import Linear
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import PretrainedConfig
+
+from slimspeech.errors import InputError
+from slimspeech.models.checkpoints import rewrite
+from slimspeech.models.qwen2audio import device, read_config
+from slimspeech.models.shapes import skeleton, stored_name
+from slimspeech.models.validation.directory import ADAPTER_WEIGHTS, check_adapter
+from slimspeech.quantization.nf4 import round_to_nf4
+from slimspeech.quantization.predicted_size import four_bit_weights, predicted_bytes
+
+PREFIX = "base_model.model."
+
+
+def merge_adapter(
+    model: str | Path, adapter: str | Path, merged: str | Path, memory: float = math.inf
+) -> None:
+    """Write the bfloat16 model with an adapter that was trained on its 4-bit form.
+
+    Every matrix that was 4-bit in training is first rounded to what the adapter saw: of the ways
+    to merge, this stays closest to the model that was trained.
+    memory: bytes it may take to try the result. Raises InputError as rewrite() does, if adapter
+    matrices are missing, left over, misshapen or zero, and for adapters that are more than LoRA's
+    two matrices a layer.
+    """
+    config = read_config(model)
+    rounded = set(four_bit_weights(config, "nf4"))
+    low_rank = _read_adapter(config, adapter)
+    needed = sum(predicted_bytes(config, "none").values())
+
+    def change(name: str, weight: Tensor) -> dict[str, Tensor]:
+        if name in rounded:
+            weight = round_to_nf4(weight.to(device()))
+        if name in low_rank:
+            a, b, scaling = low_rank[name]
+            weight = weight.to(device())
+            weight += (b.to(device()) @ a.to(device())) * scaling  # in fp32, rounded once
+        return {name: weight.cpu()}
+
+    rewrite(model, merged, config, change, needed=needed, memory=memory)
+
+
+def _read_adapter(
+    config: PretrainedConfig, directory: str | Path
+) -> dict[str, tuple[Tensor, Tensor, float]]:
+    """By name of the weight that it belongs to: A (r, in), B (out, r) in fp32, and the scaling."""
+    check_adapter(directory)
+    settings = LoraConfig.from_pretrained(directory)
+    if settings.use_dora or settings.lora_bias or settings.bias != "none":
+        raise InputError(f"{directory}: DoRA or trained biases cannot be merged; train plain LoRA")
+    model = get_peft_model(skeleton(config), settings)
+    expected = get_peft_model_state_dict(model, save_embedding_layers=False)
+    stored = load_file(Path(directory, ADAPTER_WEIGHTS))
+    strangers = sorted(stored.keys() ^ expected.keys()) or sorted(
+        name for name, tensor in expected.items() if tensor.shape != stored[name].shape
+    )
+    if strangers:
+        raise InputError(
+            f"{directory}: {len(strangers)} adapter matrices do not fit the model, such as "
+            f"{strangers[0]}; the adapter was made for another model, train it on this one"
+        )
+    broken = [name for name, tensor in stored.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise InputError(
+            f"{directory}: {len(broken)} adapter matrices hold values that are not numbers, such "
+            f"as {broken[0]}; lower the learning rate and train it again"
+        )
+    idle = [name for name, tensor in stored.items() if "lora_B" in name and not tensor.any()]
+    if idle:
+        raise InputError(
+            f"{directory}: {len(idle)} adapter matrices are zero, such as {idle[0]}; the adapter "
+            "never trained: check that the stage has data and a learning rate"
+        )
+    return {
+        stored_name(f"{name.removeprefix(PREFIX)}.weight"): (
+            stored[f"{name}.lora_A.weight"].float(),
+            stored[f"{name}.lora_B.weight"].float(),
+            layer.scaling["default"],
+        )
+        for name, layer in model.named_modules()
+        if isinstance(layer, Linear)
+    }

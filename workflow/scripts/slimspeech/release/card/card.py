@@ -1,0 +1,242 @@
+"""The model card of a student: README.md with the Hub's metadata, written from slimspeech.json."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from slimspeech import languages
+from slimspeech.evaluation.metrics import METRICS
+from slimspeech.release.card import tables
+from slimspeech.release.card.snippet import REQUIREMENTS, needs_loader, snippet
+from slimspeech.release.card.tables import Facts, title
+from slimspeech.release.metadata import MINI_BASE, used_corpora
+from slimspeech.units import file_size, weight_count
+
+TEMPLATE = "card.md.j2"
+TASK = "audio-text-to-text"  # what the Hub has Qwen2-Audio under
+TOY = 10**8  # weights below which a model is no use but to try the workflow
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+# Metrics by the ids that the Hub has for them; chrF++ is chrF with word pairs.
+HUB_METRICS = {"bleu": "bleu", "chrf": "chrf", "chrf++": "chrf"}
+METRIC_ARGUMENTS = {"chrf++": {"word_order": 2}}
+# Licences by the Hub's identifiers, of base models that are known.
+BASE_LICENCES = {
+    "Qwen/Qwen2-Audio-7B": "apache-2.0",
+    "Qwen/Qwen2-Audio-7B-Instruct": "apache-2.0",
+    MINI_BASE: "apache-2.0",
+}
+
+
+def model_card(facts: Facts) -> str:
+    """README.md of a release: metadata between two lines of dashes, and the text.
+
+    facts: of slimspeech.json. What was not measured is said not to have been.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"count": weight_count, "bytes": file_size}
+    text = environment.get_template(TEMPLATE).render(**_parts(facts))
+    return f"---\n{metadata(facts).to_yaml()}\n---\n\n{text}"
+
+
+def metadata(facts: Facts) -> ModelCardData:
+    """What the Hub reads. Nothing is guessed: what is not known is absent, such as a licence."""
+    release = facts["release"]
+    tags = ["speech-translation", "audio", "qwen2_audio", "slimspeech"]
+    tags += ["layer-pruning"] if facts["layers"]["removed"] else []
+    tags += ["knowledge-distillation"] if _is_distilled(facts) else []
+    if is_four_bit(facts):
+        tags += ["bitsandbytes", "4-bit"]
+    base = facts["base_model"] if HUB_ID.fullmatch(facts["base_model"]) else None
+    scored = bool(facts["scores"])
+    metrics = dict.fromkeys(map(hub_metric, facts["signatures"] or ()))
+    return ModelCardData(
+        language=facts["pair"].split("-", 1),
+        license=release["license"],
+        license_name=release["license_name"],
+        license_link=release["license_link"],
+        library_name="transformers",
+        pipeline_tag=TASK,
+        base_model=base,
+        base_model_relation=relation(facts) if base else None,
+        datasets=release["datasets"] or None,
+        metrics=list(metrics) or None,
+        tags=tags,
+        model_name=f"{facts['experiment']}-{facts['system']}-{facts['pair']}" if scored else None,
+        eval_results=list(_results(facts)) if scored else None,
+    )
+
+
+def relation(facts: Facts) -> str:
+    """By the Hub's words: a "finetune" of its base if it was trained at all, else "quantized"."""
+    trained = not facts["teacher"]["model"] or facts["recipe"]["stages"]
+    return "finetune" if trained or not is_four_bit(facts) else "quantized"
+
+
+def hub_metric(metric: str) -> str:
+    return HUB_METRICS.get(metric, "comet")
+
+
+def is_four_bit(facts: Facts) -> bool:
+    return facts["size"]["quantization"] == "nf4"
+
+
+def is_toy(facts: Facts) -> bool:
+    return facts["size"]["weights"] < TOY
+
+
+def _results(facts: Facts) -> Iterator[EvalResult]:
+    corpus = _gold(facts)
+    source, target = _names(facts)
+    for metric, found in facts["scores"][facts["system"]].items():
+        yield EvalResult(
+            task_type="translation",
+            task_name=f"Speech translation, {source} to {target}",
+            dataset_type=(facts["release"]["datasets"] or [corpus["corpus"]])[0],
+            dataset_name=f"{_one_line(corpus['name'])}, {facts['test']['segments']} test segments",
+            dataset_config=facts["pair"],
+            dataset_split="test",
+            metric_type=hub_metric(metric),
+            metric_name=title(metric),
+            metric_value=round(found["score"], 2 if metric in METRICS else 4),
+            metric_args=METRIC_ARGUMENTS.get(metric),
+        )
+
+
+def _parts(facts: Facts) -> dict[str, Any]:
+    """What the template shows."""
+    source, target = _names(facts)
+    base = facts["others"].get("base")
+    scored, cost, size = facts["scores"], facts["cost"], facts["size"]
+    name = f"{facts['experiment']} {facts['system']}"
+    used = used_corpora(facts["corpora"], facts["recipe"])
+    of_base = f"{100 * size['bytes'] / base['size']['bytes']:.0f} %" if base else None
+    return {
+        "facts": facts,
+        "title": f"{name}: {source} speech to {target} text",
+        "source": source,
+        "target": target,
+        "target_code": facts["pair"].split("-", 1)[1],
+        "base": _base(facts),
+        "base_licence": _base_licence(facts),
+        "how": _how(facts),
+        "of_base": of_base,
+        "toy": is_toy(facts),
+        "known_base": facts["base_model"].startswith("Qwen/Qwen2-Audio"),
+        "requirements": " ".join(_requirement(facts, package) for package in REQUIREMENTS),
+        "loader": needs_loader(facts),
+        "snippet": snippet(facts),
+        "clip_seconds": f"{facts['clip_seconds']:g}",
+        "test_corpus": _one_line(_gold(facts)["name"]),
+        "scores": tables.score_table(facts) if scored else None,
+        "signatures": [f"{title(m)}: `{text}`" for m, text in (facts["signatures"] or {}).items()],
+        "sizes": tables.size_table(facts),
+        "parts": tables.part_table(size),
+        "speed": tables.speed_table(facts) if cost else None,
+        "machine": "; ".join(_devices(facts)) if cost else None,
+        "audio_seconds": f"{cost['audio_seconds']:.0f}" if cost else None,
+        "recipe": tables.recipe_table(facts),
+        "software": ", ".join(f"{name} {version}" for name, version in facts["software"].items()),
+        "corpora": tables.corpora_table(used),
+        "citations": [_one_line(corpus["citation"]) for corpus in used if corpus["citation"]],
+        "limits": list(_limits(facts)),
+    }
+
+
+def _limits(facts: Facts) -> Iterator[str]:
+    """What the measurements do not tell, as far as the facts say."""
+    source, target = _names(facts)
+    yield (
+        f"It was trained for {source} to {target} on the data above, and for nothing else. Other "
+        "accents, noise, subjects and languages were not tested."
+    )
+    yield "It may leave things out, repeat itself or say what nobody said; check what matters."
+    if facts["scores"]:
+        yield (
+            "The scores are of one training and one test set. The intervals tell how much luck "
+            "with these segments can do, not how another training or other speech would come out."
+        )
+        if facts["data_split"] == "paper":
+            yield (
+                "The test segments were drawn at random, so that others of the same talks and "
+                "speakers were trained on: a new speaker may fare worse."
+            )
+        if set(METRICS) >= facts["signatures"].keys():
+            yield (
+                "The scores compare letters and words; no metric of meaning, such as COMET, was "
+                "measured."
+            )
+    if facts["layers"]["removed"] and facts["layers"]["chosen_on"] == "test":
+        yield (
+            "The layers were chosen by how well the test segments are translated without them, so "
+            "the scores flatter it."
+        )
+    if facts["cost"] and all(device.startswith("CPU") for device in _devices(facts)):
+        yield "Speed and memory were measured on a CPU; no GPU was tried."
+
+
+def _devices(facts: Facts) -> list[str]:
+    """What speeds were measured on; each with its systems, if they were not all on the same."""
+    costs = {name: other["cost"] for name, other in facts["others"].items() if other["cost"]}
+    costs[facts["system"]] = facts["cost"]
+    systems: dict[str, list[str]] = {}
+    for system, cost in costs.items():
+        systems.setdefault(cost["device"], []).append(system)
+    if len(systems) == 1:
+        return list(systems)
+    return [f"{device} ({', '.join(names)})" for device, names in systems.items()]
+
+
+def _is_distilled(facts: Facts) -> bool:
+    return any(stage.get("data", {}).get("distilled") for stage in facts["recipe"]["stages"])
+
+
+def _how(facts: Facts) -> str:
+    """What was done to the base model, in a row of words."""
+    steps = ["fine-tuned to the task"]
+    if removed := facts["layers"]["removed"]:
+        layers = len(removed) + len(facts["layers"]["kept"])
+        steps.append(f"less {len(removed)} of its {layers} decoder layers")
+    if _is_distilled(facts):
+        steps.append("trained on what the uncompressed model says")
+    if is_four_bit(facts):
+        steps.append("in 4 bits")
+    return ", ".join(steps)
+
+
+def _names(facts: Facts) -> tuple[str, ...]:
+    return tuple(languages.name(code, facts["languages"]) for code in facts["pair"].split("-", 1))
+
+
+def _gold(facts: Facts) -> Mapping[str, Any]:
+    return next(corpus for corpus in facts["corpora"] if corpus["role"] == "gold")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _base(facts: Facts) -> str:
+    name, revision = facts["base_model"], facts["base_revision"]
+    if name == MINI_BASE:
+        return f"the {name}"
+    return f"`{name}`" + (f" at revision `{revision}`" if revision else "")
+
+
+def _base_licence(facts: Facts) -> str:
+    licence = BASE_LICENCES.get(facts["base_model"])
+    return f"is under {licence}" if licence else "has a licence that is not known here"
+
+
+def _requirement(facts: Facts, package: str) -> str:
+    version = facts["software"].get(package)
+    return f"{package}=={version}" if version and package != "torch" else package

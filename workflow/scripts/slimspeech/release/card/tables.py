@@ -1,0 +1,205 @@
+"""The tables of a model card, in Markdown."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from slimspeech.evaluation.metrics import METRICS
+from slimspeech.evaluation.score_table import COMET_DIGITS, MISSING, TITLES, aligned
+from slimspeech.release.metadata import TEACHER
+from slimspeech.units import file_size, weight_count
+
+Facts = Mapping[str, Any]
+
+PART_TITLES = {
+    "audio_tower": "audio encoder",
+    "projector": "projector",
+    "embedding": "embedding",
+    "decoder": "decoder layers",
+    "head": "output head",
+}
+DATA_TITLES = {
+    "gold": "gold translations",
+    "distilled": "translations by the teacher",
+    "out_of_domain": "out-of-domain speech",
+}
+
+
+def score_table(facts: Facts) -> str:
+    """A row a system: each metric with its interval, and the percentage of the teacher's score."""
+    scores = facts["scores"]
+    metrics = list(facts["signatures"])
+    header = ["system"]
+    for metric in metrics:
+        header += [title(metric), "of teacher"] if TEACHER in scores else [title(metric)]
+    rows = []
+    for system, found in scores.items():
+        row = [_system(facts, system)]
+        for metric in metrics:
+            row += _score_cells(metric, found.get(metric), system)[: 2 if TEACHER in scores else 1]
+        rows.append(row)
+    return aligned(header, rows)
+
+
+def title(metric: str) -> str:
+    return TITLES.get(metric, metric)
+
+
+def _score_cells(metric: str, found: Mapping[str, Any] | None, system: str) -> list[str]:
+    if found is None:
+        return [MISSING, MISSING]
+    digits = 1 if metric in METRICS else COMET_DIGITS
+    shown = f"{found['score']:.{digits}f} [{found['low']:.{digits}f}, {found['high']:.{digits}f}]"
+    if found["retention"] is None:
+        return [shown, MISSING]
+    kept = f"{found['retention']:.1f} %"
+    if system != TEACHER:
+        kept += f" [{found['retention_low']:.1f}, {found['retention_high']:.1f}]"
+    return [shown, kept]
+
+
+def size_table(facts: Facts) -> str:
+    """Layers, weights and bytes of the student, and of what it was made from."""
+    sizes = {name: other["size"] for name, other in facts["others"].items()}
+    sizes[facts["system"]] = facts["size"]
+    base = sizes.get("base")
+    rows = [
+        [
+            _system(facts, system),
+            str(size["decoder_layers"]),
+            weight_count(size["weights"]),
+            file_size(size["bytes"]),
+            f"{100 * size['bytes'] / base['bytes']:.1f} %" if base else MISSING,
+            "NF4" if size["quantization"] == "nf4" else MISSING,
+        ]
+        for system, size in sizes.items()
+    ]
+    return aligned(["system", "decoder layers", "weights", "size", "of base", "quantised"], rows)
+
+
+def part_table(size: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            PART_TITLES.get(part, part),
+            weight_count(size["weights_by_part"][part]),
+            file_size(count),
+            ", ".join(size["dtypes_by_part"].get(part, [])),
+        ]
+        for part, count in size["bytes_by_part"].items()
+    ]
+    return aligned(["part", "weights", "size", "stored as"], rows)
+
+
+def speed_table(facts: Facts) -> str:
+    """Clip by clip and at the best batch size, of every system that was measured."""
+    costs = {name: other["cost"] for name, other in facts["others"].items() if other["cost"]}
+    costs[facts["system"]] = facts["cost"]
+    header = ["system", "in", "load", "batch", "s / audio s", "tokens / s", "peak memory"]
+    rows = []
+    for system, cost in costs.items():
+        for batch in cost["batches"]:
+            if batch["batch_size"] == 1 or batch["best"]:
+                rows.append(
+                    [
+                        _system(facts, system),
+                        cost["compute_dtype"],
+                        f"{cost['load_seconds']['median']:.1f} s",
+                        str(batch["batch_size"]),
+                        f"{batch['real_time_factor']['median']:.3f}",
+                        f"{batch['tokens_per_second']['median']:.1f}",
+                        file_size(batch["peak_memory_bytes"]),
+                    ]
+                )
+    return aligned(header, rows)
+
+
+def recipe_table(facts: Facts) -> str:
+    rows = recipe_steps(facts["recipe"], facts["teacher"], facts["size"])
+    return text_table(["step", "what"], rows)
+
+
+def recipe_steps(recipe: Facts, teacher: Facts, size: Facts) -> list[tuple[str, str]]:
+    """What was done to make a student, step by step: names and sentences.
+
+    recipe, teacher: of the config. size: size.json of the student.
+    """
+    steps = [("teacher", _teacher(teacher))]
+    if recipe["layers_removed"]:
+        places = {"middle": "from the middle of the stack", "last": "from its end"}
+        how = places.get(recipe["criterion"], f"by the criterion `{recipe['criterion']}`")
+        steps.append(("layers", f"{recipe['layers_removed']} of the decoder's removed, {how}"))
+    steps += [
+        (f"stage {number}, {stage['method']}", _stage(stage))
+        for number, stage in enumerate(recipe["stages"], start=1)
+    ]
+    return [*steps, ("packed", _packed(size))]
+
+
+def _packed(size: Facts) -> str:
+    four_bit = [
+        PART_TITLES.get(part, part)
+        for part, dtypes in size["dtypes_by_part"].items()
+        if "nf4" in dtypes
+    ]
+    if not four_bit:
+        return "bfloat16, not quantised"
+    return f"4-bit NF4, double quantisation: {', '.join(four_bit)}; the rest bfloat16"
+
+
+def _teacher(teacher: Mapping[str, Any]) -> str:
+    if teacher["model"]:
+        return "given; it was not trained here"
+    return "the base model, all weights trained on gold translations; " + _training(
+        teacher["training"]
+    )
+
+
+def _stage(stage: Mapping[str, Any]) -> str:
+    if stage["method"] == "prune":
+        return f"{stage['layers']} layers of the {stage['part']} removed"
+    data = [
+        (f"{factor} × " if factor > 1 else "") + DATA_TITLES[part]
+        for part, factor in stage["data"].items()
+        if factor and part in DATA_TITLES
+    ]
+    if stage["method"] == "full":
+        how = "all weights trained"
+    else:
+        lora = stage["lora"]
+        how = f"LoRA (r {lora['r']}, alpha {lora['alpha']}) on the 4-bit model, merged"
+    return f"{how}; on {', '.join(data)}; {_training(stage['training'])}"
+
+
+def _training(training: Mapping[str, Any]) -> str:
+    batch = training["batch_size"] * training["gradient_accumulation"]
+    epochs = f"{training['epochs']:g} epoch{'s' * (training['epochs'] != 1)}"
+    return (
+        f"{epochs}, batch {batch}, learning rate "
+        f"{training['learning_rate']:g}, {training['scheduler']} schedule"
+    )
+
+
+def corpora_table(corpora: Sequence[Mapping[str, Any]]) -> str:
+    roles = {"gold": "gold: trained and tested on", "out_of_domain": "out of domain"}
+    rows = [
+        [
+            corpus["name"],
+            roles.get(corpus["role"], corpus["role"]),
+            corpus["licence"] or "not known",
+            corpus["url"] or MISSING,
+        ]
+        for corpus in corpora
+    ]
+    return text_table(["corpus", "used as", "licence", "where"], rows)
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of text, which is not padded: its cells are too long for that."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(
+        "| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in line) + " |"
+        for line in lines
+    )
+
+
+def _system(facts: Facts, system: str) -> str:
+    return f"**this student ({system})**" if system == facts["system"] else system

@@ -1,0 +1,134 @@
+"""What a results folder tells of a model directory in it: its pair, its system, its story.
+
+The keys are those of slimspeech.json in a release (docs/outputs.md); what was not measured is None.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slimspeech.artifacts import read_json
+from slimspeech.release import metadata
+from slimspeech.systems import BASE, TEACHER
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the results a model directory is.
+
+    experiment: the folder with the experiment's config.json. system: as under evaluation/, or None
+    for what is never scored, such as the model of a stage.
+    """
+
+    experiment: Path
+    config: Mapping[str, Any]
+    pair: str
+    system: str | None
+
+    @property
+    def folder(self) -> Path:
+        return self.experiment / self.pair
+
+
+def locate(directory: str | Path) -> Place | None:
+    """Where a model directory is, by the nearest folder above with an experiment's config.json.
+
+    None outside of such a folder, and in it outside of a pair. Raises InputError if that
+    config.json is no JSON.
+    """
+    named, real = Path(os.path.abspath(directory)), Path(directory).resolve()
+    for path in dict.fromkeys([named, real]):  # a link may lead into the results, or out of them
+        for folder in path.parents:
+            config = _read(folder / "config.json")
+            if config is None or not {"experiment", "pairs", "prompt"} <= set(config):
+                continue
+            pair, *rest = path.relative_to(folder).parts
+            if pair in config["pairs"]:
+                return Place(folder, config, pair, _system("/".join(rest), config))
+    return None
+
+
+def _system(place: str, config: Mapping[str, Any]) -> str | None:
+    """By where a model lies in the pair's folder."""
+    if place == TEACHER:
+        return TEACHER
+    if found := re.fullmatch(r"students/(\w+)/(?:packed|release)", place):
+        return found[1]
+    if found := re.fullmatch(r"pruning/(\w+)/iter_(\d\d)/model", place):
+        criterion, number = found.groups()
+        plain = f"pruned-{number}"
+        # The systems of the default search may go by either name.
+        default = criterion == config["pruning"]["criterion"]
+        named = default and plain in config["evaluation"]["systems"]
+        return plain if named else f"pruned-{criterion}-{number}"
+    return None
+
+
+def facts(place: Place) -> dict[str, Any]:
+    """The keys of slimspeech.json, from the files that are there."""
+    config, system = place.config, place.system
+    comparison = _read(place.folder / "evaluation" / "comparison.json") or {}
+    measured = comparison.get("systems", {})
+    evaluation = place.folder / "evaluation" / (system or "")
+    named = config.get("release", {"base_model": None})  # an older config.json has none
+    base, revision = metadata.base_model(config["base"], named)
+    return {
+        "format": metadata.FORMAT,
+        "pair": place.pair,
+        "prompt": dict(config["prompt"]),
+        "languages": config["languages"],
+        "generation": {"max_new_tokens": config["generation"]["max_new_tokens"]},
+        "experiment": config["experiment"],
+        "system": system,
+        "base_model": base,
+        "base_revision": revision,
+        "layers": _layers(place),
+        "size": _read(evaluation / "size.json") if system else None,
+        "scores": {
+            name: {
+                metric: {key: found.get(key) for key in metadata.SCORE_KEYS}
+                for metric, found in measured[name].items()
+                if found
+            }
+            for name in dict.fromkeys([system, TEACHER, BASE])
+            if name in measured
+        },
+        "signatures": comparison.get("signatures", {}),
+        "cost": _read(evaluation / "cost.json") if system else None,
+        "recipe": config["students"].get(system),
+        "corpora": _read(place.experiment / "data" / "corpus.json"),
+        "software": None,
+    }
+
+
+def _layers(place: Place) -> dict[str, Any] | None:
+    """Kept and removed layers of the teacher, as far as searches have written them."""
+    if place.system is None:
+        return None
+    criterion, stages = place.config["pruning"]["criterion"], []
+    count = 0
+    if student := place.config["students"].get(place.system):
+        criterion, count = student["criterion"] or criterion, student["layers_removed"]
+        stages = student["stages"]
+    elif place.system.startswith("pruned-"):
+        *named, number = place.system.split("-")[1:]
+        criterion, count = (named or [criterion])[0], int(number)
+    folder = place.folder / "pruning"
+    folder = folder / "iter_00" if count == 0 else folder / criterion / f"iter_{count:02d}"
+    searched = _read(folder / "layers.json")
+    folder = place.folder / "students" / place.system
+    pruned = [
+        (stage["part"], _read(folder / f"{number}-prune" / "layers.json"))
+        for number, stage in enumerate(stages, start=1)
+        if stage["method"] == "prune"
+    ]
+    if searched is None or any(found is None for _, found in pruned):
+        return None
+    return metadata.compose_layers(searched, pruned)
+
+
+def _read(path: Path) -> Any:
+    return read_json(path) if path.is_file() else None

@@ -1,0 +1,198 @@
+"""Quality against size and against speed: one point a system, with the front of the best."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+
+from slimspeech.report import numbers
+from slimspeech.report.figures.style import ACCENT, INK, MUTED, Figure, color_scale, data
+from slimspeech.report.results import Interval, Pair, System, title
+
+WIDE, NARROW, HEIGHT = 520, 268, 300
+UNITS = {"GB": 1e9, "MB": 1e6, "kB": 1e3, "B": 1}
+
+
+@dataclass(frozen=True)
+class Point:
+    name: str
+    x: Interval
+    y: Interval
+    label: str
+    published: bool = False
+
+
+def quality(pair: Pair, system: System) -> tuple[Interval, str] | None:
+    """What stands for a system's quality in the charts of a pair: percent of the teacher's score
+    where there is a teacher, else the score; None where the pair's metric was not measured."""
+    if pair.metric not in system.scores:
+        return None
+    retention = pair.retention(system)
+    if retention is None:
+        return system.scores[pair.metric].score, title(pair.metric)
+    return retention, f"% of the teacher's {title(pair.metric)}"
+
+
+def front(points: Sequence[Point]) -> list[Point]:
+    """Those that no other beats in both: nothing left of them (smaller x) is as high."""
+    best: list[Point] = []
+    for point in sorted(points, key=lambda p: (p.x.value, -p.y.value)):
+        if not best or point.y.value > best[-1].y.value:
+            best.append(point)
+    return best
+
+
+def size_figure(pair: Pair, published: Sequence[Mapping[str, Any]] = ()) -> Figure | None:
+    """published: rows of name, gigabytes and percent, of that pair."""
+    largest = max((system.bytes or 0 for system in pair.scored), default=0)
+    unit = next((unit for unit, step in UNITS.items() if largest >= step), "B")
+    points = []
+    for system in pair.scored:
+        found = quality(pair, system)
+        if found and system.bytes:
+            label = f"{system.name}: {numbers.size(system.bytes)}, {_quality_text(*found)}"
+            points.append(Point(system.name, Interval(system.bytes / UNITS[unit]), found[0], label))
+    if pair.teacher:
+        for row in published:
+            text = f"{row['name']} (published): {row['gigabytes']} GB, {row['percent']} %"
+            x = Interval(row["gigabytes"] * 1e9 / UNITS[unit])
+            points.append(Point(row["name"], x, Interval(row["percent"]), text, published=True))
+    return _figure(pair, points, "quality_size", f"Size on disk ({unit})", "Quality against size")
+
+
+def speed_figure(pair: Pair) -> Figure | None:
+    points = []
+    for system in pair.scored:
+        found = quality(pair, system)
+        if found and system.cost:
+            timing = system.cost.best
+            speed = timing.seconds_per_audio_second
+            label = (
+                f"{system.name}: {numbers.ratio(speed.value)} s per second of audio at batch size "
+                f"{timing.batch_size}, {_quality_text(*found)}"
+            )
+            points.append(Point(system.name, speed, found[0], label))
+    axis = "Seconds of work per second of audio"
+    return _figure(pair, points, "quality_speed", axis, "Quality against speed")
+
+
+def _quality_text(value: Interval, axis: str) -> str:
+    text = numbers.spread(value, numbers.percent)
+    interval = f" (95 % interval {text})" if text else ""
+    return f"{value.value:.1f} {axis}{interval}"
+
+
+def _figure(
+    pair: Pair, points: Sequence[Point], name: str, x_title: str, heading: str
+) -> Figure | None:
+    if not points:
+        return None
+    ours = [point for point in points if not point.published]
+    drawn = {point.name for point in ours}
+    best = ", ".join(point.name for point in front(ours))
+    y_title = next(found[1] for system in pair.scored if (found := quality(pair, system)))
+    timed = "cost" if any(system.timed_alone for system in pair.scored) else "translation"
+    keys = ("scores", "size" if name == "quality_size" else timed)
+    order = [system.name for system in pair.systems]
+    return Figure(
+        name=f"{pair.code}.{name}",
+        title=f"{heading}, {pair.title}",
+        alt=f"{heading}, {pair.title}. On the front, which no other system beats in both: {best}.",
+        sources=pair.sources(*keys, systems=drawn) + pair.compared,
+        wide=_chart(points, order, x_title, y_title, WIDE),
+        narrow=_chart(points, order, x_title, y_title, NARROW),
+    )
+
+
+def _chart(
+    points: Sequence[Point], order: Sequence[str], x_title: str, y_title: str, width: int
+) -> alt.LayerChart:
+    ends = [v for p in points for v in (p.x.high, p.x.value) if v is not None]
+    x_scale = alt.Scale(domain=[0, 1.06 * max(ends)], nice=False)
+    heights = [v for p in points for v in (p.y.low, p.y.value, p.y.high) if v is not None]
+    low, high = min(heights), max(heights)
+    margin = 0.08 * (high - low) or 1
+    y_scale = alt.Scale(domain=[low - margin, high + margin], nice=False, zero=False)
+    ticks = alt.Axis(tickCount=width // 65)
+    x = alt.X("x:Q", title=x_title, scale=x_scale, axis=ticks)
+    y = alt.Y("y:Q", title=y_title, scale=y_scale)
+    rows = _rows(points, x_scale.domain, y_scale.domain, width)
+    ours = [row for row in rows if not row["published"]]
+    theirs = [row for row in rows if row["published"]]
+    known = alt.Chart(data([row for row in rows if row["low"] is not None]))
+    wide = alt.Chart(data([row for row in rows if row["left"] is not None]))
+    edge = front([point for point in points if not point.published])
+    steps = alt.Chart(data([{"x": p.x.value, "y": p.y.value} for p in edge]))
+    color = alt.Color("name:N", scale=color_scale(order), legend=None)
+    describe = alt.Description("label:N")
+    layers = [
+        steps.mark_line(
+            interpolate="step-after", color=MUTED, strokeDash=[2, 3], strokeWidth=1, aria=False
+        ).encode(x=x, y=y),
+        known.mark_rule(strokeWidth=2, opacity=0.55, aria=False).encode(
+            x=x, y=alt.Y("low:Q"), y2="high:Q", color=color
+        ),
+        wide.mark_rule(strokeWidth=2, opacity=0.55, aria=False).encode(
+            x=alt.X("left:Q"), x2="right:Q", y=y, color=color
+        ),
+        alt.Chart(data(ours))
+        .mark_point(filled=True, size=110, opacity=1)
+        .encode(x=x, y=y, color=color, description=describe),
+    ]
+    if theirs:
+        layers.append(
+            alt.Chart(data(theirs))
+            .mark_point(shape="diamond", size=100, stroke=ACCENT, strokeWidth=1.5, filled=False)
+            .encode(x=x, y=y, description=describe)
+        )
+    for align in ("left", "right"):
+        near = [row for row in rows if row["align"] == align]
+        layers.append(
+            alt.Chart(data(near))
+            .mark_text(align=align, dx=9 if align == "left" else -9, fontSize=12, color=INK)
+            .encode(x=x, y=alt.Y("text_y:Q"), text="text:N")
+        )
+    return alt.layer(*layers).properties(width=width, height=HEIGHT)
+
+
+def _rows(
+    points: Sequence[Point],
+    x_domain: Sequence[float],
+    y_domain: Sequence[float],
+    width: int,
+) -> list[dict[str, Any]]:
+    """Points with the place of their labels: towards the middle, and apart from one another."""
+    span = y_domain[1] - y_domain[0]
+    line = 15 / HEIGHT * span
+    placed: list[tuple[float, float, float]] = []  # left and right end, height
+    rows = []
+    for point in sorted(points, key=lambda p: -p.y.value):
+        text = f"{point.name} (published)" if point.published and width == WIDE else point.name
+        length = (7 * len(text) + 14) / width * (x_domain[1] - x_domain[0])
+        align = "right" if point.x.value + length > x_domain[1] else "left"
+        start = point.x.value - (length if align == "right" else 0)
+        y = min(point.y.value, y_domain[1] - line / 2)
+        while any(
+            start < right and left < start + length and abs(y - at) < line
+            for left, right, at in placed
+        ):
+            y -= line / 4
+        placed.append((start, start + length, y))
+        rows.append(
+            {
+                "name": point.name,
+                "text": text,
+                "x": point.x.value,
+                "left": point.x.low,
+                "right": point.x.high,
+                "y": point.y.value,
+                "low": point.y.low,
+                "high": point.y.high,
+                "text_y": y,
+                "align": align,
+                "label": point.label,
+                "published": point.published,
+            }
+        )
+    return rows

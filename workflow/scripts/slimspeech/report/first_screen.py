@@ -1,0 +1,66 @@
+"""The first screen: how small the students are and how much of the teacher they keep."""
+
+from dataclasses import dataclass
+
+from slimspeech.evaluation.score_table import BASE
+from slimspeech.report import numbers
+from slimspeech.report.results import Experiment, Interval, Pair, System, title
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A figure to be read first, and what it means."""
+
+    figure: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Card:
+    system: System
+    pair: Pair
+    facts: list[Fact]
+
+
+def cards(experiment: Experiment) -> list[Card]:
+    """One for each student that is to be scored, the smallest of a pair first, failed ones last."""
+    found = []
+    for pair in experiment.pairs:
+        students = [s for s in pair.systems if s.name in experiment.config["students"]]
+        for system in sorted(students, key=lambda s: (s.bytes is None, s.bytes)):
+            found.append(Card(system, pair, _facts(pair, system)))
+    return found
+
+
+def _facts(pair: Pair, system: System) -> list[Fact]:
+    if system not in pair.scored:
+        return []
+    facts = []
+    retention = pair.retention(system)
+    if retention:
+        metric = title(pair.metric)
+        interval = _interval(retention)
+        meaning = f"of the teacher’s {metric} on {len(pair.segments)} segments{interval}"
+        facts.append(Fact(f"{retention.value:.1f} %", meaning))
+    whole = pair.system(BASE) or pair.teacher
+    if system.bytes and whole and whole.bytes:
+        share = f"{100 * system.bytes / whole.bytes:.0f} % of the {whole.name}’s "
+        facts.append(Fact(numbers.size(system.bytes), share + numbers.size(whole.bytes)))
+    if system.cost and pair.teacher and pair.teacher.cost:
+        facts.append(_speed(system, pair.teacher))
+    return facts
+
+
+def _interval(interval: Interval) -> str:
+    if not interval.known:
+        return "; its interval was not computed"
+    return f" (95 % interval {interval.low:.1f} to {interval.high:.1f})"
+
+
+def _speed(system: System, teacher: System) -> Fact:
+    own, whole = (s.cost.best.seconds_per_audio_second.value for s in (system, teacher))
+    return Fact(
+        f"{whole / own:.2f}×",
+        f"the teacher’s speed: {numbers.ratio(own)} s of work for a second of audio, the teacher "
+        f"{numbers.ratio(whole)} s",
+    )

@@ -1,0 +1,1 @@
+"""Reads an experiment's results for the report."""

@@ -1,0 +1,111 @@
+"""Gather what lies under results/{experiment}. Every file may be absent: a report of a run that
+failed half-way is of use too. What is there has to be sound."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from slimspeech import languages
+from slimspeech.evaluation.metrics import search_metric
+from slimspeech.report.read.files import Reader, number
+from slimspeech.report.read.states import state_of
+from slimspeech.report.read.system import read_system
+from slimspeech.report.results import Curve, Experiment, Interval, Iteration, Pair, Search
+
+PARTS = ("train", "validation", "test", "out_of_domain")
+
+
+def read_experiment(config: Mapping[str, Any], root: str | Path = ".") -> Experiment:
+    """The experiment that a config names, its defaults filled in; paths are from `root`.
+
+    Raises InputError naming the file where one cannot be read, a score is no number, or the
+    hypotheses are not those of the test manifest.
+    """
+    reader = Reader(Path(root))
+    folder = f"results/{config['experiment']}"
+    return Experiment(
+        name=config["experiment"],
+        folder=folder,
+        config=config,
+        corpora=reader.json(f"{folder}/data/corpus.json") or [],
+        pairs=[_read_pair(reader, config, folder, code) for code in config["pairs"]],
+    )
+
+
+def _read_pair(reader: Reader, config: Mapping[str, Any], experiment: str, code: str) -> Pair:
+    folder = f"{experiment}/{code}"
+    source, target = (
+        (languages.NAMES | dict(config.get("languages", {}))).get(part, part)
+        for part in code.split("-", maxsplit=1)
+    )
+    manifests = {part: reader.jsonl(f"{folder}/data/{part}.jsonl") for part in PARTS}
+    segments = manifests["test"] or []
+    compared = f"{folder}/evaluation/comparison.json"
+    texts = config["evaluation"].get("texts", {})
+    comparison = reader.json(compared)
+    return Pair(
+        code=code,
+        title=f"{source} to {target}",
+        metric=search_metric(languages.target_code(code)),
+        segments=segments,
+        manifests={
+            part: {"segments": len(rows), "hours": sum(row["duration"] for row in rows) / 3600}
+            for part, rows in manifests.items()
+            if rows is not None
+        },
+        systems=[
+            read_system(reader, folder, name, segments, comparison, given=name in texts)
+            or state_of(reader, config, code, name)
+            for name in [*config["evaluation"]["systems"], *texts]
+        ],
+        searches=_read_searches(reader, config, folder),
+        curves=_read_curves(reader, config, folder),
+        distillation=reader.json(f"{folder}/distillation/summary.json"),
+        comparison=compared if comparison else None,
+    )
+
+
+def _read_curves(reader: Reader, config: Mapping[str, Any], folder: str) -> list[Curve]:
+    stages = {"teacher": f"{folder}/curves/teacher.jsonl"}
+    for student in config["students"]:
+        for path in reader.glob(f"{folder}/students/{student}/*/curve.jsonl"):
+            stages[f"{student} {path.split('/')[-2]}"] = path
+    curves = {stage: (reader.jsonl(path), path) for stage, path in stages.items()}
+    return [Curve(stage, rows, path) for stage, (rows, path) in curves.items() if rows]
+
+
+def _read_searches(reader: Reader, config: Mapping[str, Any], folder: str) -> list[Search]:
+    """Each criterion with a finished removal, that of the config first."""
+    found: dict[str, list[str]] = {}
+    for path in reader.glob(f"{folder}/pruning/*/iter_*/layers.json"):
+        found.setdefault(path.split("/")[-3], []).append(path)
+    first = config["pruning"]["criterion"]
+    start = reader.json(f"{folder}/pruning/iter_00/score.json") or {}
+    searches = []
+    for criterion in sorted(found, key=lambda name: (name != first, name)):
+        iterations = [_read_iteration(reader, path) for path in found[criterion]]
+        layers = len(iterations[0].kept) + iterations[0].number
+        place = f"{folder}/pruning/{criterion}"
+        unpruned = start["score"] if start.get("metric") == iterations[0].metric else None
+        searches.append(Search(criterion, iterations, layers, place, unpruned))
+    return searches
+
+
+def _read_iteration(reader: Reader, path: str) -> Iteration:
+    layers = reader.json(path)
+    table = path.replace("layers.json", "scores.csv")
+    rows = reader.csv(table) or []
+    low, high = layers.get("interval", (None, None))
+    return Iteration(
+        number=int(path.split("/")[-2].removeprefix("iter_")),
+        layer=layers["removed"][-1],
+        scores={
+            int(row["layer"]): number(row["score"], table, f"layer {row['layer']}") for row in rows
+        },
+        kept=layers["kept"],
+        metric=layers.get("metric"),
+        score=layers.get("score"),
+        runner_up=layers.get("runner_up"),
+        difference=Interval(layers["difference"], low, high) if "difference" in layers else None,
+        within_noise=layers.get("within_noise"),
+    )

@@ -1,0 +1,1 @@
+"""Distillation, the data mix, fine-tuning and its trainer."""

@@ -1,0 +1,221 @@
+"""Fine-tuning, full or with adapters on 4-bit weights. Teacher, students and mini base share it."""
+
+import logging
+import math
+import shutil
+import zlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from bitsandbytes.nn import Linear4bit
+from datasets import Dataset
+from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from peft.tuners.lora import LoraLayer
+from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from slimspeech.artifacts import Row, read_json, write_json
+from slimspeech.errors import InputError
+from slimspeech.models.collation import Collator, window_seconds
+from slimspeech.models.encoder import allow_short
+from slimspeech.models.prompts import Prompt
+from slimspeech.training.settings import LoraSettings, TrainingSettings
+from slimspeech.training.trainer import Parts, UpdateTrainer, without_compiler
+
+log = logging.getLogger(__name__)
+
+AUDIO_TOKENS_PER_SECOND = 25
+
+
+def add_adapter(model: PreTrainedModel, lora: LoraSettings, seed: int) -> PeftModel:
+    """A fresh adapter, in fp32, on a model whose linear layers are 4-bit."""
+    torch.manual_seed(seed)
+    for layer in model.modules():
+        if isinstance(layer, Linear4bit):
+            # On some CPUs the first evaluation would repack the weights into a form that can only
+            # be read, and training could not go on after it.
+            layer.support_avx512bf16_for_cpu = False
+    model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    return get_peft_model(
+        model,
+        LoraConfig(
+            r=lora.r,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            use_rslora=lora.rslora,
+            target_modules=lora.target_modules,
+            bias="none",
+            task_type="CAUSAL_LM",
+        ),
+    )
+
+
+def save_adapter(model: PeftModel, directory: str | Path) -> None:
+    """save_pretrained(), and the same bytes each time: peft holds the names of modules as a set.
+
+    A pattern becomes the names it stands for: no pattern is run of an adapter that is read.
+    """
+    model.save_pretrained(directory)
+    path = Path(directory, "adapter_config.json")
+    config = read_json(path)
+    modules = config["target_modules"]
+    if isinstance(modules, str):
+        inside = model.get_base_model().named_modules()
+        modules = [name for name, module in inside if isinstance(module, LoraLayer)]
+    write_json(path, config | {"target_modules": sorted(modules)})
+
+
+def fine_tune(
+    model: PreTrainedModel | PeftModel,
+    processor: ProcessorMixin,
+    rows: list[Row],
+    validation: list[Row],
+    prompt: Prompt,
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    workspace: str,
+    workers: int = 0,
+) -> list[dict[str, float]]:
+    """Train the model in place on gold or distilled rows; the loss is on the answers alone.
+
+    workspace: directory for checkpoints. One of the same model, rows, prompt, settings and seed is
+        resumed from, in the same data order; any other is thrown away. It is removed at the end.
+    Returns the curve: dicts with step, epoch and loss or eval_loss (on `validation`, each epoch).
+    If memory runs out, each update is computed in smaller micro-batches from there on.
+    Raises InputError if there is nothing to train on, a clip is longer than the model reads, the
+    precision is not one for this model, or one clip at a time is too much for the memory,
+    RuntimeError if the loss stops being a number.
+    """
+    if not rows:
+        raise InputError("no training rows; check the manifests and the data mix in config")
+    if settings.precision == "bf16_stochastic" and isinstance(model, PeftModel):
+        raise InputError("precision: bf16_stochastic trains all weights; give a qlora stage bf16")
+    window = window_seconds(processor)
+    for row in rows + validation:
+        if row["duration"] > window:
+            raise InputError(
+                f"segment {row['id']} lasts {row['duration']} s and the model reads {window:g} s; "
+                "its translation would not match the audio that is heard: leave it out of training"
+            )
+    checkpointing = settings.gradient_checkpointing
+    allow_short(model.get_base_model() if isinstance(model, PeftModel) else model)
+    if not torch.cuda.is_available():
+        # torch's fused attention is slow backwards on the CPU
+        model.set_attn_implementation("eager")
+    trainer = UpdateTrainer(
+        micro_batch=settings.batch_size,
+        model=model,
+        train_dataset=_dataset(rows),
+        eval_dataset=_dataset(validation) if validation else None,
+        data_collator=Parts(Collator(processor, prompt), settings.batch_size),
+        args=TrainingArguments(
+            output_dir=workspace,
+            num_train_epochs=settings.epochs,
+            learning_rate=settings.learning_rate,
+            # An update's clips at once; the trainer divides them, and averages their losses.
+            per_device_train_batch_size=settings.batch_size * settings.gradient_accumulation,
+            per_device_eval_batch_size=settings.batch_size,
+            lr_scheduler_type=settings.scheduler,
+            warmup_steps=settings.warmup_ratio,  # a fraction below 1 is a share of all steps
+            weight_decay=settings.weight_decay,
+            max_grad_norm=settings.max_grad_norm,
+            bf16=settings.precision == "bf16",
+            **_optimizer(settings.precision),
+            use_cpu=not torch.cuda.is_available(),
+            activation_checkpointing=checkpointing,
+            # The reentrant kind leaves the audio tower's adapters without gradient, silently.
+            activation_checkpointing_kwargs={"use_reentrant": False} if checkpointing else None,
+            remove_unused_columns=False,  # the collator reads manifest rows
+            dataloader_num_workers=workers,
+            eval_strategy="epoch" if validation else "no",
+            prediction_loss_only=True,
+            save_strategy="steps" if settings.checkpoint_steps else "no",
+            save_steps=settings.checkpoint_steps or 1,
+            save_total_limit=1,
+            logging_steps=10,
+            logging_nan_inf_filter=False,  # or a broken loss would be logged as the mean before it
+            report_to="none",
+            seed=seed,
+        ),
+    )
+    # Qwen2-Audio averages the loss over its own batch and ignores the token count the Trainer
+    # offers; left on, accumulation would add up the averages instead of averaging them.
+    trainer.model_accepts_loss_kwargs = False
+    key = _key(model, rows, prompt, settings, seed)
+    try:
+        with without_compiler():
+            result = trainer.train(resume_from_checkpoint=_checkpoint(workspace, key))
+    except torch.OutOfMemoryError as error:  # what a smaller micro-batch would not help
+        raise InputError(
+            f"out of memory in the update itself ({error}); for a full stage set precision: "
+            "bf16_stochastic, which holds weights and optimiser in fewer bytes"
+        ) from error
+    shutil.rmtree(workspace)
+    curve = [
+        {key: entry[key] for key in ("step", "epoch", "loss", "eval_loss") if key in entry}
+        for entry in trainer.state.log_history
+        if "loss" in entry or "eval_loss" in entry
+    ]
+    losses = [entry.get("loss", entry.get("eval_loss")) for entry in curve]
+    # The mean over all steps too: the last few may come after the last entry of the curve.
+    if not all(map(math.isfinite, [result.training_loss, *losses])):
+        raise RuntimeError("the loss is not a number; lower learning_rate or use precision: fp32")
+    return curve
+
+
+def _optimizer(precision: str) -> dict[str, Any]:
+    """Arguments of the Trainer that choose the optimiser."""
+    if precision != "bf16_stochastic":
+        return {}
+    return {"optim": "adamw_torch_8bit", "optim_args": "bf16_stochastic_round=True"}
+
+
+def _key(
+    model: PreTrainedModel | PeftModel,
+    rows: list[Row],
+    prompt: Prompt,
+    settings: TrainingSettings,
+    seed: int,
+) -> Row:
+    """What makes a training this very one. Of the weights, a few of each tensor tell."""
+    weights = 0
+    for name, weight in model.named_parameters():
+        plain = weight.detach().as_subclass(torch.Tensor).flatten()  # also of a 4-bit parameter
+        few = plain[:: max(1, len(plain) // 16)].float().tolist()
+        weights = zlib.crc32(f"{name} {tuple(weight.shape)} {few}".encode(), weights)
+    return {
+        "model": weights,
+        "rows": zlib.crc32(repr(rows).encode()),
+        "prompt": asdict(prompt),
+        "training": asdict(settings),
+        "seed": seed,
+    }
+
+
+def _checkpoint(workspace: str, key: Row) -> str | None:
+    """The newest whole checkpoint in the workspace if it is of this very training."""
+    mark = Path(workspace, "training.json")
+    if not mark.is_file() or read_json(mark) != key:
+        shutil.rmtree(workspace, ignore_errors=True)
+        write_json(mark, key)
+    for checkpoint in Path(workspace).glob("checkpoint-*"):
+        if not (checkpoint / "trainer_state.json").is_file():  # written last
+            shutil.rmtree(checkpoint)
+    if found := get_last_checkpoint(workspace):
+        log.info("going on from %s", found)
+    return found
+
+
+def _dataset(rows: list[Row]) -> Dataset:
+    """Rows with the length by which batches are grouped: what the decoder will see, in tokens."""
+    columns = ("id", "audio", "pair", "target")
+    return Dataset.from_list(
+        [
+            {key: row[key] for key in columns}
+            | {"length": int(row["duration"] * AUDIO_TOKENS_PER_SECOND) + len(row["target"])}
+            for row in rows
+        ]
+    )

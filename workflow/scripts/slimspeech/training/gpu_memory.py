@@ -1,0 +1,239 @@
+"""What GPU memory a training takes, estimated from the shape of the model before it is loaded.
+
+Weights, gradients and optimiser states are exact to a percent; activations are rough.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from slimspeech.artifacts import Row
+from slimspeech.errors import InputError
+from slimspeech.models.qwen2audio import read_config
+from slimspeech.models.shapes import skeleton
+from slimspeech.models.validation.directory import check_settings
+from slimspeech.training.settings import LoraSettings, TrainingSettings
+
+log = logging.getLogger(__name__)
+
+AUDIO_STATES_PER_SECOND = 50
+AUDIO_TOKENS_PER_SECOND = 25
+PROMPT_TOKENS = 40
+# NF4 with double quantisation: 4 bits, 8 for the scale of each 64 weights, 32 for each 256 scales.
+NF4_BYTES = 1 / 2 + 1 / 64 + 4 / (64 * 256)
+# AdamW's two states in 8 bits, each with an fp32 scale for every 256 weights.
+EIGHT_BIT_STATES = 2 * (1 + 4 / 256)
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The counts that memory depends on.
+
+    weights: all; linear: those of the layers that QLoRA holds in 4 bits; edges: the sum of inputs
+    and outputs of these layers, which a rank multiplies to the weights of an adapter.
+    """
+
+    weights: int
+    linear: int
+    edges: int
+    hidden: int
+    intermediate: int
+    layers: int
+    vocabulary: int
+    audio_hidden: int
+    audio_intermediate: int
+    audio_layers: int
+
+    @classmethod
+    def of(cls, model: PreTrainedModel) -> "ModelShape":
+        """Of a model, which may be on the meta device."""
+        head = model.get_output_embeddings()
+        linear = [m for m in model.modules() if isinstance(m, nn.Linear) and m is not head]
+        text, audio = model.config.text_config, model.config.audio_config
+        return cls(
+            weights=sum(weight.numel() for weight in model.parameters()),
+            linear=sum(layer.weight.numel() for layer in linear),
+            edges=sum(layer.in_features + layer.out_features for layer in linear),
+            hidden=text.hidden_size,
+            intermediate=text.intermediate_size,
+            layers=text.num_hidden_layers,
+            vocabulary=text.vocab_size,
+            audio_hidden=audio.d_model,
+            audio_intermediate=audio.encoder_ffn_dim,
+            audio_layers=audio.encoder_layers,
+        )
+
+    @classmethod
+    def read(cls, directory: str | Path) -> "ModelShape":
+        """Of a model directory, by its config.json; no weight is read."""
+        return cls.of(skeleton(read_config(directory, check_settings)))
+
+
+@dataclass(frozen=True)
+class TrainingMemory:
+    """Bytes on the GPU.
+
+    activations: what a micro-batch leaves for the way back, with the bf16 copies of fp32 weights
+    that autocast keeps meanwhile.
+    """
+
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+    accumulates: bool = False
+
+    @property
+    def total(self) -> int:
+        """The peak. Activations go as gradients come, unless gradients wait from another batch."""
+        working = (self.gradients, self.activations)
+        return self.weights + self.optimizer + (sum if self.accumulates else max)(working)
+
+
+def estimate_training(
+    shape: ModelShape,
+    training: TrainingSettings,
+    lora: LoraSettings | None,
+    *,
+    seconds: float,
+    answer_tokens: int = 60,
+) -> TrainingMemory:
+    """Memory of a training of all weights, or of an adapter on 4-bit weights if `lora` is given.
+
+    seconds: length of each clip of the micro-batch, the longest for a peak. The adapter is taken
+    to sit on every linear layer.
+    """
+    whole = training.precision == "fp32"
+    stochastic = training.precision == "bf16_stochastic"
+    if lora is None:
+        trained, own = shape.weights, 2 if stochastic else 4
+        weights = own * shape.weights
+        # Of autocast; the weights of checkpointed layers are copied again on the way back.
+        copies = 0 if whole or stochastic else 2 * shape.weights
+    else:
+        trained = lora.r * shape.edges
+        weights = NF4_BYTES * shape.linear + 4 * (shape.weights - shape.linear + trained)
+        copies = 0 if whole else 2 * (shape.vocabulary * shape.hidden + trained)
+    clip = _clip_activations(
+        shape,
+        4 if whole else 2,
+        seconds,
+        answer_tokens,
+        checkpointing=training.gradient_checkpointing,
+        adapters=lora is not None,
+    )
+    return TrainingMemory(
+        weights=round(weights),
+        gradients=trained * (2 if lora is None and stochastic else 4),
+        optimizer=round(trained * (EIGHT_BIT_STATES if stochastic else 8)),
+        activations=round(copies + training.batch_size * clip),
+        accumulates=training.gradient_accumulation > 1,
+    )
+
+
+def _clip_activations(
+    shape: ModelShape,
+    width: int,
+    seconds: float,
+    answer_tokens: int,
+    *,
+    checkpointing: bool,
+    adapters: bool,
+) -> float:
+    """Bytes that one clip leaves for the way back; width: bytes of a number.
+
+    A decoder layer keeps the inputs of its products (2 hidden for q, k, v and gate, up), q, k, v
+    and the attention's result twice, three inputs of its gated unit and one of the last product,
+    and its two norms keep theirs in fp32. An encoder layer is alike. An adapter keeps its own copy
+    of the input of every product. A checkpointed layer keeps its input, and one layer at a time
+    the rest. Of the logits, those of the answer are kept three times over.
+    """
+    tokens = PROMPT_TOKENS + answer_tokens + AUDIO_TOKENS_PER_SECOND * seconds
+    states = AUDIO_STATES_PER_SECOND * seconds
+    h, i = shape.hidden, shape.intermediate
+    layer = tokens * (width * (9 * h + 4 * i) + 8 * h)
+    d, f = shape.audio_hidden, shape.audio_intermediate
+    audio_layer = states * (width * (9 * d + 2 * f) + 8 * d)
+    if adapters:
+        layer += tokens * width * (6 * h + i)
+        audio_layer += states * width * (5 * d + f)
+    if checkpointing:
+        kept = shape.layers * tokens * 4 * h + shape.audio_layers * states * 4 * d
+        layers = kept + max(layer, audio_layer)
+    else:
+        layers = shape.layers * layer + shape.audio_layers * audio_layer
+    return layers + answer_tokens * shape.vocabulary * (width + 8)
+
+
+def require_gpu_memory(
+    model: str | Path,
+    rows: Sequence[Row],
+    training: TrainingSettings,
+    lora: LoraSettings | None = None,
+    *,
+    available: int | None = None,
+) -> None:
+    """Raise InputError if a training cannot fit the GPU even with one clip at a time.
+
+    What takes less at a smaller micro-batch is let through with a warning, since the training
+    halves its micro-batch when memory runs out. available: bytes; by default those of the GPU
+    present, and without a GPU nothing is checked.
+    """
+    if available is None:
+        if not torch.cuda.is_available():
+            return
+        available = torch.cuda.get_device_properties(0).total_memory
+    shape = ModelShape.read(model)
+    seconds = max((row["duration"] for row in rows), default=0.0)
+
+    def peak(settings: TrainingSettings, lora: LoraSettings | None) -> int:
+        return estimate_training(shape, settings, lora, seconds=seconds).total
+
+    method = "full" if lora is None else "qlora"
+    wanted = peak(training, lora)
+    if wanted <= available:
+        log.info("%s training is estimated at %.0f GB of GPU memory", method, wanted / 1e9)
+        return
+    lowest = peak(replace(training, batch_size=1, gradient_accumulation=1), lora)
+    if lowest <= available:
+        log.warning(
+            "%s training with %d clips at once may take %.0f GB and the GPU has %.0f GB; if that "
+            "runs out, fewer clips are computed at once and the updates stay the same",
+            *(method, training.batch_size, wanted / 1e9, available / 1e9),
+        )
+        return
+    takes = {way: peak(*chosen) for way, chosen in _ways(training, lora).items()}
+    fitting = [f"{way} ({peak / 1e9:.0f} GB)" for way, peak in takes.items() if peak <= available]
+    raise InputError(
+        f"{model}: {method} training with precision: {training.precision} takes about "
+        f"{lowest / 1e9:.0f} GB of GPU memory even with one clip of {seconds:.0f} s at a time, and "
+        f"the GPU has {available / 1e9:.0f} GB; "
+        + (f"what would fit: {'; '.join(fitting)}" if fitting else "nothing here fits this GPU")
+    )
+
+
+def _ways(
+    training: TrainingSettings, lora: LoraSettings | None
+) -> dict[str, tuple[TrainingSettings, LoraSettings | None]]:
+    """What else to set in config, the nearest to what was asked for first; a clip at a time."""
+    clips = training.batch_size * training.gradient_accumulation
+    saving = replace(
+        training, batch_size=1, gradient_accumulation=clips, gradient_checkpointing=True
+    )
+    checkpointed = "with gradient_checkpointing: true and batch_size: 1"
+    if lora is not None:
+        return {
+            f"this {checkpointed}": (saving, lora),
+            f"lora.r: 16 {checkpointed}": (saving, replace(lora, r=min(16, lora.r))),
+        }
+    stochastic = replace(saving, precision="bf16_stochastic")
+    return {
+        f"this {checkpointed}": (saving, None),
+        f"precision: bf16_stochastic {checkpointed}": (stochastic, None),
+        f"a qlora stage {checkpointed}": (replace(saving, precision="bf16"), LoraSettings()),
+    }
