@@ -4,14 +4,14 @@ import torch
 from tiny_model import make_row
 
 from slimspeech.data.audio import write_wav
-from slimspeech.generation import (
+from slimspeech.generation import translation
+from slimspeech.generation.embeddings import read_clips
+from slimspeech.generation.translation import (
     GenerationSettings,
     translate,
     translate_timed,
     translate_variants,
-    translation,
 )
-from slimspeech.generation.embeddings import read_clips
 from slimspeech.models.collation import extract_features
 
 

@@ -11,8 +11,9 @@ from slimspeech.data.audio import read_audio
 from slimspeech.errors import InputError
 from slimspeech.models.collation import IGNORED, Collator
 from slimspeech.models.encoder import allow_short
-from slimspeech.pruning import criteria, keep_layers
+from slimspeech.pruning import criteria
 from slimspeech.pruning.criteria import angular_distances, block_influence, removal_losses
+from slimspeech.pruning.layers import keep_layers
 from slimspeech_mini.model import build_model
 
 LAYERS = 8
