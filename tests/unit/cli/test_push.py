@@ -32,27 +32,27 @@ def slimspeech(*arguments: str, **environment: str) -> subprocess.CompletedProce
     )
 
 
-def test_a_release_is_pushed_and_where_it_is_said(release):
+def test_a_release_is_pushed_and_its_address_is_printed(release):
     with serve_store() as (url, store):
         arguments = ("push", str(release), "--repo", REPOSITORY, "--private")
-        done = slimspeech(*arguments, HF_ENDPOINT=url, HF_TOKEN=TOKEN)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout == f"{url}/{REPOSITORY} (commit {COMMIT})\n"
+        finished = slimspeech(*arguments, HF_ENDPOINT=url, HF_TOKEN=TOKEN)
+        assert finished.returncode == 0, finished.stderr
+        assert finished.stdout == f"{url}/{REPOSITORY} (commit {COMMIT})\n"
         assert store.private == {REPOSITORY: True}
         weights = (release / "model.safetensors").read_bytes()
         assert store.files[f"{REPOSITORY}@main"]["model.safetensors"] == weights
-        assert TOKEN not in done.stdout + done.stderr
+        assert TOKEN not in finished.stdout + finished.stderr
 
 
 def test_a_dry_run_needs_neither_token_nor_network(release):
-    done = slimspeech("push", str(release), "--repo", REPOSITORY, "--dry-run")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert f"To {REPOSITORY}, branch main; public if it is new:" in done.stdout
-    assert "12.80 kB  LFS" in done.stdout
-    assert done.stdout.endswith("Nothing was sent (--dry-run).\n")
+    finished = slimspeech("push", str(release), "--repo", REPOSITORY, "--dry-run")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert f"To {REPOSITORY}, branch main; public if it is new:" in finished.stdout
+    assert "12.80 kB  LFS" in finished.stdout
+    assert finished.stdout.endswith("Nothing was sent (--dry-run).\n")
 
 
-def test_what_goes_wrong_is_a_line(release, tmp_path):
+def test_an_error_is_one_line(release, tmp_path):
     with serve_store() as (url, store):
         store.refusals = {"/preupload/": 403}
         cases = {
@@ -63,14 +63,14 @@ def test_what_goes_wrong_is_a_line(release, tmp_path):
         }
         for message, arguments in cases.items():
             token = {"HF_TOKEN": TOKEN} if "write" in message else {}
-            done = slimspeech(*arguments, HF_ENDPOINT=url, **token)
-            assert (done.returncode, done.stdout) == (2, ""), message
-            [line] = [text for text in done.stderr.splitlines() if "B/s]" not in text]
+            finished = slimspeech(*arguments, HF_ENDPOINT=url, **token)
+            assert (finished.returncode, finished.stdout) == (2, ""), message
+            [line] = [text for text in finished.stderr.splitlines() if "B/s]" not in text]
             assert line.startswith("slimspeech: error: ") and message in line
-            assert TOKEN not in done.stderr
+            assert TOKEN not in finished.stderr
 
 
 def test_the_token_is_no_option():
-    done = slimspeech("push", "--help")
-    assert done.returncode == 0
-    assert "--token" not in done.stdout and "HF_TOKEN" in done.stdout
+    finished = slimspeech("push", "--help")
+    assert finished.returncode == 0
+    assert "--token" not in finished.stdout and "HF_TOKEN" in finished.stdout

@@ -60,13 +60,13 @@ def fetch(url: str, folder: Path, patterns=("*.parquet",)) -> str:
     return download_snapshot("some/corpus", COMMIT, folder, "dataset", patterns, endpoint=url)
 
 
-def test_the_files_asked_for_arrive(hub, tmp_path: Path):
+def test_matching_files_arrive(hub, tmp_path: Path):
     folder = tmp_path / "corpus"
     folder.mkdir()
     (folder / "old.parquet").write_bytes(b"of another revision")
     assert fetch(hub.url, folder) == COMMIT
-    found = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    assert found == {name: data for name, data in FILES.items() if name != "README.md"}
+    arrived = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    assert arrived == {name: data for name, data in FILES.items() if name != "README.md"}
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
 
 
@@ -80,7 +80,7 @@ def test_the_files_asked_for_arrive(hub, tmp_path: Path):
         ((418, "Teapot"), "some/corpus at .*; correct its name or try later"),
     ],
 )
-def test_refusals_are_told_apart(hub, tmp_path: Path, problem, message: str):
+def test_each_refusal_has_its_message(hub, tmp_path: Path, problem, message: str):
     hub.handler.problem = problem
     with pytest.raises(InputError, match=message) as error:
         fetch(hub.url, tmp_path / "corpus")
@@ -89,11 +89,11 @@ def test_refusals_are_told_apart(hub, tmp_path: Path, problem, message: str):
 
 
 def test_without_a_matching_file(hub, tmp_path: Path):
-    with pytest.raises(InputError, match=r"no file like \*\.arrow there"):
+    with pytest.raises(InputError, match=r"no file matches \*\.arrow"):
         fetch(hub.url, tmp_path / "corpus", ["*.arrow"])
 
 
-def test_the_disk_is_looked_at_before(hub, tmp_path: Path, monkeypatch):
+def test_the_disk_is_checked_first(hub, tmp_path: Path, monkeypatch):
     usage = SimpleNamespace(free=6_999)
     monkeypatch.setattr("slimspeech.disk.shutil.disk_usage", lambda _: usage)
     with pytest.raises(InputError, match="the disk has"):
@@ -102,12 +102,12 @@ def test_the_disk_is_looked_at_before(hub, tmp_path: Path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_hub_that_is_not_there(tmp_path: Path):
+def test_a_hub_that_cannot_be_reached(tmp_path: Path):
     with pytest.raises(InputError, match="the Hub cannot be reached"):
         fetch("http://127.0.0.1:9", tmp_path / "corpus")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_name_that_cannot_be(tmp_path: Path):
+def test_an_impossible_name(tmp_path: Path):
     with pytest.raises(InputError, match="correct its name"):
         download_snapshot("no/such/name", COMMIT, tmp_path / "corpus", "dataset", ["*"])

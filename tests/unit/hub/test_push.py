@@ -40,15 +40,15 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name[0] != "."}
 
 
-def test_what_arrives_is_what_was_there(hub, release):
-    done = push(plan(release, REPOSITORY), TOKEN, hub.url)
-    assert (done.url, done.commit) == (f"{hub.url}/{REPOSITORY}", COMMIT)
+def test_all_files_arrive_unchanged(hub, release):
+    published = push(plan(release, REPOSITORY), TOKEN, hub.url)
+    assert (published.url, published.commit) == (f"{hub.url}/{REPOSITORY}", COMMIT)
     arrived = dict(hub.store.files[f"{REPOSITORY}@main"])
     del arrived[".gitattributes"]
     assert arrived == contents(release)
     assert hub.store.large == ["model.safetensors"]
     assert hub.store.private == {REPOSITORY: False}
-    assert done.removed == []
+    assert published.removed == []
 
 
 def test_a_private_repository_and_a_branch(hub, release):
@@ -58,13 +58,13 @@ def test_a_private_repository_and_a_branch(hub, release):
     assert contents(release).items() <= hub.store.files[f"{REPOSITORY}@v2/try"].items()
 
 
-def test_pushed_again_weights_of_before_go_and_other_files_stay(hub, release):
+def test_a_second_push_deletes_old_weights_and_keeps_other_files(hub, release):
     push(plan(release, REPOSITORY), TOKEN, hub.url)
-    there = hub.store.files[f"{REPOSITORY}@main"]
+    stored = hub.store.files[f"{REPOSITORY}@main"]
     for name in ("model-00001-of-00002.safetensors", "model.safetensors.index.json", "photo.png"):
-        there[name] = b"of another time"
-    done = push(plan(release, REPOSITORY), TOKEN, hub.url)
-    assert done.removed == ["model-00001-of-00002.safetensors", "model.safetensors.index.json"]
+        stored[name] = b"old"
+    published = push(plan(release, REPOSITORY), TOKEN, hub.url)
+    assert published.removed == ["model-00001-of-00002.safetensors", "model.safetensors.index.json"]
     assert set(hub.store.files[f"{REPOSITORY}@main"]) == {
         *contents(release),
         ".gitattributes",
@@ -72,10 +72,10 @@ def test_pushed_again_weights_of_before_go_and_other_files_stay(hub, release):
     }
 
 
-def test_private_is_not_said_of_what_is_public(hub, release):
+def test_a_public_repository_is_not_taken_for_private(hub, release):
     push(plan(release, REPOSITORY), TOKEN, hub.url)
     asked = len(hub.store.asked)
-    with pytest.raises(InputError, match="there already and public"):
+    with pytest.raises(InputError, match="already and is public"):
         push(plan(release, REPOSITORY, private=True), TOKEN, hub.url)
     assert not any("preupload" in path for path in hub.store.asked[asked:])
 
@@ -106,7 +106,7 @@ def test_refusals_are_a_line_each(hub, release, caplog, capfd, piece, status, me
     assert TOKEN not in str(error.value) + caplog.text + "".join(capfd.readouterr())
 
 
-def test_a_token_that_is_none(hub, release):
+def test_a_wrong_token(hub, release):
     with pytest.raises(InputError, match="does not accept the token") as error:
         push(plan(release, REPOSITORY), "hf_another", hub.url)
     assert "hf_another" not in str(error.value)
@@ -122,12 +122,12 @@ def test_metadata_that_the_hub_finds_wrong(hub, release):
     assert not hub.store.blobs
 
 
-def test_a_hub_that_is_not_there(release):
+def test_a_hub_that_cannot_be_reached(release):
     with pytest.raises(InputError, match="the Hub cannot be reached"):
         push(plan(release, REPOSITORY), TOKEN, "http://127.0.0.1:9")
 
 
-def test_the_token_comes_from_the_environment_alone():
+def test_the_token_comes_only_from_the_environment():
     assert read_token({"HF_TOKEN": f" {TOKEN}\n"}) == TOKEN
     for environment in ({}, {"HF_TOKEN": " "}, {"HUGGING_FACE_HUB_TOKEN": TOKEN}):
         with pytest.raises(InputError, match="HF_TOKEN is not set"):
@@ -136,7 +136,7 @@ def test_the_token_comes_from_the_environment_alone():
 
 def test_a_plan_needs_no_network(release, monkeypatch):
     def connect(*_):
-        raise AssertionError("a dry run asks nobody")
+        raise AssertionError("a dry run uses no network")
 
     monkeypatch.setattr(socket.socket, "connect", connect)
     chosen = plan(release, REPOSITORY, private=True)
@@ -199,21 +199,21 @@ def change(name, data=b"changed"):
         (change("README.md", b"---\nx: 1\nmodel-index: 3\n---\n"), "its metadata cannot be read"),
     ],
 )
-def test_what_is_no_whole_release_is_refused(release, spoil, message):
+def test_an_incomplete_release_is_refused(release, spoil, message):
     spoil(release)
     with pytest.raises(InputError, match=message) as error:
         plan(release, REPOSITORY)
     assert "\n" not in str(error.value)
 
 
-def test_hidden_folders_are_neither_looked_at_nor_sent(release):
+def test_hidden_folders_are_neither_checked_nor_sent(release):
     (release / ".cache").mkdir()
     (release / ".cache" / "secret.bin").touch()
     names = {file.name for file in plan(release, REPOSITORY).files}
     assert names == set(contents(release))
 
 
-def test_an_edited_card_may_go(release):
+def test_an_edited_card_may_be_sent(release):
     card = release / "README.md"
     card.write_text(card.read_text(encoding="utf-8") + "\nThanks to all.\n", encoding="utf-8")
     assert plan(release, REPOSITORY)

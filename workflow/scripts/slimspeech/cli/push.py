@@ -8,10 +8,10 @@ from slimspeech.cli.options import add_console_options
 
 DESCRIPTION = """\
 Publish the release of a student on the Hugging Face Hub: its files, as one commit.
-The directory is the folder `release` of a student. It is looked at first: every file has to be
-as its hash says, and nothing else may lie there.
-The token is read from the environment variable HF_TOKEN, and from nowhere else; --dry-run needs
-none, and no network."""
+The directory is the folder `release` of a student. It is checked first: every file must match its
+hash, and no other file may be in it.
+The token is read only from the environment variable HF_TOKEN; --dry-run needs no token and no
+network."""
 
 
 def add_parser(subparsers) -> None:
@@ -31,23 +31,24 @@ def add_parser(subparsers) -> None:
         "--repo-id",
         required=True,
         metavar="OWNER/NAME",
-        help="where to; it is made if it is not there",
+        help="the repository; it is created if it does not exist",
     )
     parser.add_argument(
-        "--revision", default="main", metavar="BRANCH", help="made if not there (default: main)"
+        "--revision",
+        default="main",
+        metavar="BRANCH",
+        help="created if it does not exist (default: main)",
     )
+    parser.add_argument("--private", action="store_true", help="only you can see a new repository")
     parser.add_argument(
-        "--private", action="store_true", help="a new repository is seen by you alone"
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="say what would go, and send nothing"
+        "--dry-run", action="store_true", help="list what would be sent, and send nothing"
     )
     add_console_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 if all is there, or nothing was to be sent; what goes wrong is an InputError."""
+    """0 if the release is published or listed. Raises InputError as hub.push does."""
     from slimspeech.hub import push
 
     token = None if arguments.dry_run else push.read_token(os.environ)
@@ -61,8 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
         from huggingface_hub.utils import disable_progress_bars
 
         disable_progress_bars()
-    done = push.push(chosen, token)
-    for name in done.removed:
+    published = push.push(chosen, token)
+    for name in published.removed:
         print(f"removed: {name}, of an earlier push", file=sys.stderr)
-    print(f"{done.url} (commit {done.commit})")
+    print(f"{published.url} (commit {published.commit})")
     return 0

@@ -4,12 +4,12 @@ import logging
 import os
 import shutil
 from collections.abc import Sequence
-from fnmatch import fnmatch
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 import httpx2
 from huggingface_hub import HfApi, errors, snapshot_download
+from huggingface_hub.utils import filter_repo_objects
 
 from slimspeech.disk import require_space
 from slimspeech.errors import InputError
@@ -28,34 +28,27 @@ def download_snapshot(
 ) -> str:
     """Write the files that match `patterns` to `folder`; returns the revision's commit.
 
-    They gather in a hidden sibling, from which the next run goes on. `endpoint` is another Hub
-    than the public one. Raises InputError when the repository or the revision is not there, when
-    it is gated or private, when no file matches, and when the Hub cannot be reached or the disk is
-    too small, when a file would lie outside of the folder, and when a model has to be refused
-    (model_directory.check_directory); `folder` is then as it was before.
+    The files are collected in a hidden folder beside it; the next run continues from there.
+    endpoint: another Hub than the public one. Raises InputError when the repository or the
+    revision does not exist, when it is gated or private, when no file matches, when the Hub cannot
+    be reached, when the disk is too small, when a file would lie outside of the folder, and when a
+    model is refused (validation.directory.check_directory); `folder` is then as it was before.
     """
     folder = Path(folder)
     name = f"{repository} at {revision}"
     partial = folder.with_name(f".{folder.name}.partial")
     try:
+        # Asked first: snapshot_download takes what is on the disk when the Hub does not answer.
         info = HfApi(endpoint=endpoint).repo_info(
             repository, repo_type=kind, revision=revision, files_metadata=True
         )
-        files = [
-            file
-            for file in info.siblings
-            if any(fnmatch(file.rfilename, pattern) for pattern in patterns)
-        ]
-        for file in files:
-            place = PurePosixPath(file.rfilename)
-            if place.is_absolute() or ".." in place.parts:
-                raise InputError(
-                    f"{name}: {file.rfilename!r} would lie outside of the folder; correct its name"
-                )
-        if not files:
-            raise InputError(
-                f"{name}: no file like {' or '.join(patterns)} there; correct its name"
+        files = list(
+            filter_repo_objects(
+                info.siblings, allow_patterns=list(patterns), key=lambda file: file.rfilename
             )
+        )
+        if not files:
+            raise InputError(f"{name}: no file matches {' or '.join(patterns)}; correct its name")
         size = sum(file.size or 0 for file in files)
         require_space(folder.parent, size, f"{name} (its download)")
         logger.info("%s: commit %s, %d files, %.2f GB", name, info.sha, len(files), size / 1e9)
@@ -67,6 +60,8 @@ def download_snapshot(
             allow_patterns=list(patterns),
             endpoint=endpoint,
         )
+    except InputError:
+        raise
     except errors.GatedRepoError as error:
         raise InputError(
             f"{repository}: gated; accept its terms on its page, then log in with `hf auth login`"
@@ -80,7 +75,7 @@ def download_snapshot(
         raise InputError(
             f"{repository}: no revision {revision}; give a commit of its history"
         ) from error
-    except (errors.HFValidationError, errors.HfHubHTTPError) as error:
+    except (errors.HfHubHTTPError, ValueError) as error:
         raise InputError(f"{name}: {_first_line(error)}; correct its name or try later") from error
     except (
         httpx2.HTTPError,
@@ -90,11 +85,8 @@ def download_snapshot(
     ) as error:
         raise InputError(
             f"{name}: the Hub cannot be reached ({_first_line(error)}); run again when it can, "
-            "what has arrived is kept"
+            "the files fetched so far are kept"
         ) from error
-    for file in files:
-        if file.size is not None and (partial / file.rfilename).stat().st_size != file.size:
-            raise InputError(f"{name}: {file.rfilename} arrived incomplete; run again")
     shutil.rmtree(partial / ".cache", ignore_errors=True)
     if kind == "model":
         check_directory(partial, name)

@@ -1,19 +1,13 @@
-"""Put a release on the Hugging Face Hub: what would go, and the going."""
+"""Publish a release on the Hugging Face Hub: list what would be sent, then send it."""
 
-import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import httpx2
-from huggingface_hub import (
-    CommitOperationAdd,
-    CommitOperationDelete,
-    HfApi,
-    ModelCard,
-    errors,
-)
+from huggingface_hub import HfApi, ModelCard, errors
+from huggingface_hub.utils import filter_repo_objects
 
 from slimspeech.artifacts import read_json
 from slimspeech.checksums import file_sha256
@@ -21,18 +15,17 @@ from slimspeech.errors import InputError
 from slimspeech.release.metadata import CARD, FACTS, FORMAT, HASHES
 from slimspeech.units import file_size
 
-logger = logging.getLogger(__name__)
-
 TOKEN = "HF_TOKEN"
 MAIN = "main"
 NAME = re.compile(r"[\w.-]+/[\w.-]+")
 NEEDED = ("config.json", "processor_config.json", "tokenizer_config.json")
-WEIGHTS = (".safetensors", ".safetensors.index.json")
+WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
+HIDDEN = (".*", "*/.*")  # such as Snakemake's time stamps; neither checked nor sent
 # Formats of weights that run code when they are loaded.
 PICKLES = frozenset({".bin", ".ckpt", ".joblib", ".npy", ".pickle", ".pkl", ".pt", ".pth"})
-LFS_BYTES = 10**7  # from here up, and all safetensors, the Hub keeps files as large ones
-# What the Hub shows or filters by, and what is missed without it.
-WANTED = {
+LFS_BYTES = 10**7  # the Hub stores files of this size and all safetensors as large files
+# Keys of the card that the Hub shows or filters by, and what is lost without each.
+CARD_KEYS = {
     "license": "nobody knows what they may do with it; set release.license in the config",
     "base_model": "the Hub cannot link it to the model it comes from; set release.base_model",
     "datasets": "the Hub shows no training data; set release.datasets",
@@ -42,7 +35,7 @@ WANTED = {
 
 @dataclass(frozen=True)
 class File:
-    """name: path in the repository. large: whether the Hub is likely to keep it as LFS."""
+    """name: path in the repository. large: whether the Hub is likely to store it as LFS."""
 
     name: str
     bytes: int
@@ -51,7 +44,7 @@ class File:
 
 @dataclass(frozen=True)
 class Plan:
-    """What would go where. notes: what the card lacks, in sentences."""
+    """What would be sent where. notes: what the card lacks, in sentences."""
 
     directory: Path
     repository: str
@@ -75,7 +68,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Published:
-    """commit: its 40 digits. removed: weights of an earlier push that were in the way."""
+    """commit: its 40 digits. removed: weights of an earlier push that were deleted."""
 
     url: str
     commit: str
@@ -85,10 +78,10 @@ class Published:
 def plan(
     directory: str | Path, repository: str, revision: str = MAIN, private: bool = False
 ) -> Plan:
-    """Look whether a directory may be published, and list what would go. No network is used.
+    """Check that a directory may be published, and list what would be sent. Uses no network.
 
-    Raises InputError unless it is a whole release, every file as its hash says and no other there,
-    with a card that can be read.
+    Raises InputError unless it is a complete release: every file has its hash, there is no other
+    file, and the card can be read.
     """
     directory = Path(directory)
     if not NAME.fullmatch(repository):
@@ -116,12 +109,11 @@ def read_token(environment: Mapping[str, str]) -> str:
 
 
 def push(chosen: Plan, token: str, endpoint: str | None = None) -> Published:
-    """Send the files as one commit; the repository and the branch are made if they are not there.
+    """Send the files as one commit; a repository or branch that does not exist is created.
 
-    endpoint: of another Hub than the public one. Weights in the repository that the release does
-    not have are removed in the same commit: transformers might load them instead. Raises
-    InputError where the Hub refuses or cannot be reached; nothing is in the repository then but
-    what was before.
+    endpoint: another Hub than the public one. Weights in the repository that the release does not
+    have are deleted in the same commit: transformers might load them instead. Raises InputError
+    when the Hub refuses or cannot be reached; the repository then has what it had before.
     """
     hub = HfApi(endpoint=endpoint, token=token)
     repository = chosen.repository
@@ -129,34 +121,33 @@ def push(chosen: Plan, token: str, endpoint: str | None = None) -> Published:
         hub.create_repo(repository, private=chosen.private or None, exist_ok=True)
         if chosen.private and not hub.model_info(repository).private:
             raise InputError(
-                f"{repository}: it is there already and public; make it private in its settings, "
-                "or leave out --private"
+                f"{repository}: exists already and is public; make it private in its settings, or "
+                "leave out --private"
             )
         if chosen.revision != MAIN:
             hub.create_branch(repository, branch=chosen.revision, exist_ok=True)
-        ours = {file.name for file in chosen.files}
-        there = hub.list_repo_files(repository, revision=chosen.revision)
-        stale = sorted(name for name in there if name.endswith(WEIGHTS) and name not in ours)
-        done = hub.create_commit(
-            repository,
-            operations=[
-                *(CommitOperationAdd(name, chosen.directory / name) for name in sorted(ours)),
-                *(CommitOperationDelete(name) for name in stale),
-            ],
-            commit_message="Release of a compressed speech translation model",
+        published = hub.list_repo_files(repository, revision=chosen.revision)
+        commit = hub.upload_folder(
+            repo_id=repository,
+            folder_path=chosen.directory,
             revision=chosen.revision,
+            commit_message="Release of a compressed speech translation model",
+            ignore_patterns=list(HIDDEN),
+            delete_patterns=list(WEIGHTS),
         )
     except InputError:
         raise
     except (httpx2.HTTPError, errors.HfHubHTTPError, ValueError, RuntimeError, OSError) as error:
         raise InputError(_problem(error, repository).replace(token, "…")) from None
-    return Published(f"{hub.endpoint}/{repository}", done.oid, stale)
+    released = {file.name for file in chosen.files}
+    removed = set(filter_repo_objects(published, allow_patterns=list(WEIGHTS))) - released
+    return Published(f"{hub.endpoint}/{repository}", commit.oid, sorted(removed))
 
 
 def _problem(error: BaseException, repository: str) -> str:
-    """What went wrong and what to do, in a sentence."""
+    """The error and its fix, in a sentence."""
     while isinstance(error, RuntimeError) and error.__cause__ is not None:
-        error = error.__cause__  # the library's word for which file, around the reason
+        error = error.__cause__  # the library wraps the error in one that names the file
     status = getattr(getattr(error, "response", None), "status_code", None)
     known = {
         401: f"the Hub does not accept the token in {TOKEN}; make a new one in your settings there",
@@ -165,14 +156,14 @@ def _problem(error: BaseException, repository: str) -> str:
         404: f"not on the Hub, or hidden from the token in {TOKEN}; check the name",
         409: "somebody changed it at the same moment; push again",
         412: "somebody changed it at the same moment; push again",
-        429: "the Hub takes no more requests from you for now; push again later",
+        429: "the Hub accepts no more requests from you for now; push again later",
     }
     if status in known:
         return f"{repository}: {known[status]}"
     reason = " ".join(str(error).split()) or type(error).__name__
     if status is None and not isinstance(error, ValueError):
         return f"{repository}: the Hub cannot be reached ({reason}); push again when it can"
-    return f"{repository}: the Hub refused it ({reason}); mend that, or push again later"
+    return f"{repository}: the Hub refused it ({reason}); fix that, or push again later"
 
 
 def _check_files(directory: Path) -> set[str]:
@@ -185,55 +176,54 @@ def _check_files(directory: Path) -> set[str]:
     facts = read_json(directory / FACTS)
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise InputError(f"{directory / FACTS}: not of format {FORMAT}; make the release again")
-    there = set(_names(directory))
-    for name in sorted(there):
+    paths = (path for path in directory.rglob("*") if not path.is_dir())
+    names = set(
+        filter_repo_objects(
+            (path.relative_to(directory).as_posix() for path in paths), ignore_patterns=list(HIDDEN)
+        )
+    )
+    for name in sorted(names):
         if PurePosixPath(name).suffix in PICKLES:
             raise InputError(
                 f"{directory / name}: weights of this kind can carry code and are not published; "
                 "remove the file, the weights are in *.safetensors"
             )
-    hashes = dict(_hashes(directory / HASHES))
-    told = {*hashes, CARD, HASHES}
-    if missing := sorted((told | set(NEEDED)) - there):
+    hashes = _read_hashes(directory / HASHES)
+    expected = {*hashes, CARD, HASHES}
+    if missing := sorted((expected | set(NEEDED)) - names):
         raise InputError(f"{directory / missing[0]}: missing; make the release again")
     if not any(name.endswith(".safetensors") for name in hashes):
         raise InputError(f"{directory}: no weights (*.safetensors); make the release again")
-    if stray := sorted(there - told):
+    if stray := sorted(names - expected):
         raise InputError(
             f"{directory / stray[0]}: not part of the release; move it elsewhere and push again"
         )
-    for name, expected in hashes.items():
-        if file_sha256(directory / name) != expected:
+    for name, digest in hashes.items():
+        if file_sha256(directory / name) != digest:
             raise InputError(
                 f"{directory / name}: not what {HASHES} says, so it was changed or damaged; make "
                 "the release again"
             )
-    return there
+    return names
 
 
-def _names(directory: Path) -> Iterator[str]:
-    """Every file below, but for what is hidden, such as Snakemake's time stamps."""
-    for path in directory.rglob("*"):
-        name = path.relative_to(directory)
-        if not path.is_dir() and not any(part.startswith(".") for part in name.parts):
-            yield name.as_posix()
-
-
-def _hashes(path: Path) -> Iterator[tuple[str, str]]:
+def _read_hashes(path: Path) -> dict[str, str]:
+    """SHA-256 by the name of the file."""
     if not path.is_file():
         raise InputError(f"{path}: missing; make the release again")
-    for line in path.read_text(encoding="utf-8").splitlines():
-        digest, _, name = line.partition("  ")
+    lines = [line.partition("  ") for line in path.read_text(encoding="utf-8").splitlines()]
+    for digest, separator, name in lines:
         if not re.fullmatch(r"[0-9a-f]{64}", digest) or not name:
+            line = digest + separator + name
             raise InputError(f"{path}: {line!r} is no hash and name; make the release again")
-        yield name, digest
+    return {name: digest for digest, _, name in lines}
 
 
 def _check_card(path: Path) -> list[str]:
     """What the card lacks. Raises InputError if its metadata cannot be read."""
     try:
-        found = ModelCard(path.read_text(encoding="utf-8")).data.to_dict()
-    except Exception as error:  # the library lets through what YAML raises
+        metadata = ModelCard(path.read_text(encoding="utf-8")).data.to_dict()
+    except Exception as error:  # the library passes on what YAML raises
         reason = " ".join(str(error).split())
         raise InputError(
             f"{path}: its metadata cannot be read ({reason}); correct what is between the lines of "
@@ -241,8 +231,8 @@ def _check_card(path: Path) -> list[str]:
         ) from error
     return [
         f"{CARD} has no `{key}`: {consequence}"
-        for key, consequence in WANTED.items()
-        if not found.get(key)
+        for key, consequence in CARD_KEYS.items()
+        if not metadata.get(key)
     ]
 
 
