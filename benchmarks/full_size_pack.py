@@ -24,8 +24,7 @@ from peft import LoraConfig
 from safetensors.torch import save_file
 from tqdm import tqdm
 
-from slimspeech.artifacts import write_directory
-from slimspeech.disk import require_space
+from slimspeech.artifacts import require_space, write_directory
 from slimspeech.models import checkpoints, shapes
 from slimspeech.models.qwen2audio import load_for_inference, load_processor, read_config
 from slimspeech.models.size import measure_size

@@ -2,8 +2,8 @@ import hashlib
 
 import pytest
 
+from slimspeech.checksums import fingerprint, fingerprint_rows
 from slimspeech.errors import InputError
-from slimspeech.fingerprints import fingerprint, fingerprint_rows
 
 FILES = {"config.json": b"{}", "model-1.safetensors": b"one", "model-2.safetensors": b"two"}
 

@@ -177,7 +177,7 @@ def test_a_server_that_is_not_there(tmp_path: Path):
 
 def test_the_disk_is_looked_at_before(server, tmp_path: Path, monkeypatch):
     usage = SimpleNamespace(free=1_000_000)
-    monkeypatch.setattr("slimspeech.disk.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("slimspeech.artifacts.shutil.disk_usage", lambda _: usage)
     with pytest.raises(InputError, match=r"takes 0\.00 GB and the disk has 0\.00 GB free"):
         fetch(server, tmp_path / "acl.zip")
     assert server.ranges == []

@@ -135,7 +135,7 @@ def test_the_disk_is_looked_at_before(tmp_path: Path, corpus, monkeypatch, free,
     archive = corpus.pack("zip" if free == 1000 else "folder")
     before = sorted(tmp_path.rglob("*"))
     usage = SimpleNamespace(free=free)
-    monkeypatch.setattr("slimspeech.disk.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("slimspeech.artifacts.shutil.disk_usage", lambda _: usage)
     with pytest.raises(InputError, match=message):
         prepare_segments(archive, tmp_path / "audio", SETTINGS, LANGUAGES)
     assert sorted(tmp_path.rglob("*")) == before

@@ -2,7 +2,7 @@ import pytest
 
 from slimspeech.errors import InputError
 from slimspeech.evaluation.score_table import markdown, tabulate
-from slimspeech.units import decimal_units
+from slimspeech.formatting import decimal_units
 
 
 def scores(system, pair="en-de", chrf=40.0, chrfpp=38.0, segments=184):

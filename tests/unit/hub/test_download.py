@@ -95,7 +95,7 @@ def test_without_a_matching_file(hub, tmp_path: Path):
 
 def test_the_disk_is_checked_first(hub, tmp_path: Path, monkeypatch):
     usage = SimpleNamespace(free=6_999)
-    monkeypatch.setattr("slimspeech.disk.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("slimspeech.artifacts.shutil.disk_usage", lambda _: usage)
     with pytest.raises(InputError, match="the disk has"):
         fetch(hub.url, tmp_path / "corpus")
     assert not any("/resolve/" in path for path in hub.handler.asked)

@@ -80,3 +80,19 @@ def write_directory(directory: str | Path, write: Callable[[Path], None]) -> Non
         os.replace(partial, directory)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def require_space(folder: str | Path, needed: int, what: str) -> None:
+    """Raise InputError unless the disk of `folder` has `needed` bytes free for `what`.
+
+    The folder need not exist yet.
+    """
+    existing = Path(folder).absolute()
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise InputError(
+            f"{folder}: {what} takes {needed / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB "
+            "free; make room or run the project on another disk"
+        )

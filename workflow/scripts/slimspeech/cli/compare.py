@@ -21,7 +21,7 @@ from slimspeech.cli.options import (
     segmentation_of,
 )
 from slimspeech.errors import InputError
-from slimspeech.units import file_size, weight_count
+from slimspeech.formatting import file_size, weight_count
 
 if TYPE_CHECKING:
     from slimspeech.longform.segmentation import Segment, SegmentationSettings
@@ -280,7 +280,7 @@ def _json(outcomes: Sequence[Outcome]) -> str:
 
 
 def _table(outcomes: Sequence[Outcome]) -> str:
-    from slimspeech.evaluation.score_table import MISSING, aligned
+    from slimspeech.formatting import MISSING, aligned
 
     header = ["model", "layers", "weights", "size", "seconds", "s / audio s", "chrF"]
     rows = [

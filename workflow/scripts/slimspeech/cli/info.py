@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from slimspeech import languages
+from slimspeech.formatting import file_size, weight_count
 from slimspeech.release.deployment import FACTS, Deployment, read_deployment
-from slimspeech.units import file_size, weight_count
 
 
 def add_parser(subparsers) -> None:
@@ -113,7 +113,7 @@ def _speed(cost: Mapping[str, Any] | None) -> str | None:
 
 
 def _parts(size: Mapping[str, Any]) -> str:
-    from slimspeech.evaluation.score_table import aligned
+    from slimspeech.formatting import aligned
 
     rows = [
         [
@@ -130,7 +130,8 @@ def _parts(size: Mapping[str, Any]) -> str:
 
 def _scores(found: Mapping[str, Any]) -> str:
     """On the test set, each with its 95 % interval."""
-    from slimspeech.evaluation.score_table import TITLES, aligned
+    from slimspeech.evaluation.score_table import TITLES
+    from slimspeech.formatting import aligned
 
     metrics = list(dict.fromkeys(m for scores in found["scores"].values() for m in scores))
     header = ["test set"]

@@ -14,7 +14,7 @@ from slimspeech.cli.options import (
     segmentation_of,
 )
 from slimspeech.errors import InputError
-from slimspeech.units import file_size, weight_count
+from slimspeech.formatting import file_size, weight_count
 
 if TYPE_CHECKING:
     from slimspeech.longform.translator import Translator

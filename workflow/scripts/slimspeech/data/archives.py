@@ -18,7 +18,7 @@ from typing import IO
 
 from tqdm import tqdm
 
-from slimspeech.disk import require_space
+from slimspeech.artifacts import require_space
 from slimspeech.errors import InputError
 
 LARGEST_MEMBER = 2 * 2**30

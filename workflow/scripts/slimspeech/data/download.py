@@ -9,7 +9,7 @@ from pathlib import Path
 import requests
 from tqdm import tqdm
 
-from slimspeech.disk import require_space
+from slimspeech.artifacts import require_space
 from slimspeech.errors import InputError
 
 logger = logging.getLogger(__name__)

@@ -10,11 +10,10 @@ from typing import Literal
 
 from tqdm import tqdm
 
-from slimspeech.artifacts import Row
+from slimspeech.artifacts import Row, require_space
 from slimspeech.data.audio import SAMPLING_RATE, is_ready, read_audio, read_header, write_wav
 from slimspeech.data.raw_segments import RawSegment, raise_all
 from slimspeech.data.readers import raw_segments
-from slimspeech.disk import require_space
 from slimspeech.errors import InputError
 from slimspeech.languages import name as english_name
 

@@ -9,14 +9,13 @@ from slimspeech import languages
 from slimspeech.artifacts import Row
 from slimspeech.errors import InputError
 from slimspeech.evaluation.metrics import METRICS, search_metric
+from slimspeech.formatting import MISSING, aligned, file_size, weight_count
 from slimspeech.languages import target_code
 from slimspeech.systems import BASE, TEACHER
-from slimspeech.units import file_size, weight_count
 
 TITLES = {"bleu": "BLEU", "chrf": "chrF", "chrf++": "chrF++", "comet": "COMET"}
 SIGNATURE = "_signature"
 COMET_DIGITS = 4  # of scores from about 0 to 1; the others run to 100
-MISSING = "-"
 
 
 def tabulate(
@@ -187,18 +186,3 @@ def _with_interval(row: Mapping[str, Any]) -> str:
 
 def _fixed(number: float | None, digits: int) -> str:
     return MISSING if number is None else f"{number:.{digits}f}"
-
-
-def aligned(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    """First column to the left, the others, all numbers, to the right."""
-    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join(
-        "| "
-        + " | ".join(
-            cell.rjust(width) if column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        + " |"
-        for line in [header, rule, *cells]
-    )

@@ -18,9 +18,9 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, ProcessorMixin
 
 from slimspeech.artifacts import Row
+from slimspeech.checksums import fingerprint, fingerprint_rows
 from slimspeech.data.audio import chunks, read_audio
 from slimspeech.errors import InputError
-from slimspeech.fingerprints import fingerprint, fingerprint_rows
 from slimspeech.models.collation import extract_features, window_seconds
 from slimspeech.models.encoder import encode, token_counts
 

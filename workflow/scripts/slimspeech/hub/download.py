@@ -11,7 +11,7 @@ import httpx2
 from huggingface_hub import HfApi, errors, snapshot_download
 from huggingface_hub.utils import filter_repo_objects
 
-from slimspeech.disk import require_space
+from slimspeech.artifacts import require_space
 from slimspeech.errors import InputError
 from slimspeech.models.validation.directory import check_directory
 

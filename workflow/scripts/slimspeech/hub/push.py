@@ -12,8 +12,8 @@ from huggingface_hub.utils import filter_repo_objects
 from slimspeech.artifacts import read_json
 from slimspeech.checksums import file_sha256
 from slimspeech.errors import InputError
+from slimspeech.formatting import file_size
 from slimspeech.release.metadata import CARD, FACTS, FORMAT, HASHES
-from slimspeech.units import file_size
 
 TOKEN = "HF_TOKEN"
 MAIN = "main"

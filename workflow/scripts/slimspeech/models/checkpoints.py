@@ -20,8 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import BitsAndBytesConfig, PretrainedConfig
 
-from slimspeech.artifacts import write_directory, write_json
-from slimspeech.disk import require_space
+from slimspeech.artifacts import require_space, write_directory, write_json
 from slimspeech.errors import InputError
 from slimspeech.models import nf4_embedding, qwen2audio
 from slimspeech.models.generation_config import write_generation_config

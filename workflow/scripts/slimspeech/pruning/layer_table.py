@@ -6,7 +6,8 @@ from typing import Any
 
 from slimspeech import languages
 from slimspeech.artifacts import Row
-from slimspeech.evaluation.score_table import MISSING, TITLES, aligned
+from slimspeech.evaluation.score_table import TITLES
+from slimspeech.formatting import MISSING, aligned
 from slimspeech.pruning.selection import COMET
 
 NAMES = TITLES | {

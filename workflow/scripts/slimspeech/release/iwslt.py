@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from slimspeech.formatting import file_size, weight_count
 from slimspeech.release.card.tables import recipe_steps
 from slimspeech.release.metadata import BASE, used_corpora
-from slimspeech.units import file_size, weight_count
 
 TRACK_DATA = "ACL 60/60"
 TRACK_BASES = ("Qwen/Qwen2-Audio-7B", "Qwen/Qwen2-Audio-7B-Instruct")

@@ -1,9 +1,8 @@
 """Numbers as they are written in the report."""
 
 from slimspeech.evaluation.metrics import METRICS
-from slimspeech.evaluation.score_table import MISSING
+from slimspeech.formatting import MISSING, file_size, weight_count
 from slimspeech.report.results import Interval
-from slimspeech.units import file_size, weight_count
 
 
 def count(value: float | None) -> str:

@@ -10,11 +10,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from slimspeech import languages
 from slimspeech.evaluation.metrics import METRICS
+from slimspeech.formatting import file_size, weight_count
 from slimspeech.release.card import tables
 from slimspeech.release.card.snippet import REQUIREMENTS, needs_loader, snippet
 from slimspeech.release.card.tables import Facts, title
 from slimspeech.release.metadata import MINI_BASE, used_corpora
-from slimspeech.units import file_size, weight_count
 
 TEMPLATE = "card.md.j2"
 TASK = "audio-text-to-text"  # what the Hub has Qwen2-Audio under

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from slimspeech.evaluation.metrics import METRICS
-from slimspeech.evaluation.score_table import COMET_DIGITS, MISSING, TITLES, aligned
+from slimspeech.evaluation.score_table import COMET_DIGITS, TITLES
+from slimspeech.formatting import MISSING, aligned, file_size, text_table, weight_count
 from slimspeech.release.metadata import TEACHER
-from slimspeech.units import file_size, weight_count
 
 Facts = Mapping[str, Any]
 
@@ -190,15 +190,6 @@ def corpora_table(corpora: Sequence[Mapping[str, Any]]) -> str:
         for corpus in corpora
     ]
     return text_table(["corpus", "used as", "licence", "where"], rows)
-
-
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of text, which is not padded: its cells are too long for that."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(
-        "| " + " | ".join(" ".join(cell.replace("|", "\\|").split()) for cell in line) + " |"
-        for line in lines
-    )
 
 
 def _system(facts: Facts, system: str) -> str:
