@@ -1,9 +1,6 @@
 """Several jobs on a machine with made-up GPUs: which process sees which."""
 
-import ast
-import importlib.util
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -26,8 +23,9 @@ GPU 0: NVIDIA A100-SXM4-80GB (UUID: GPU-aa11)
 GPU 1: NVIDIA A100-SXM4-80GB (UUID: GPU-bb22)
 """
 # A job: it says what it sees, and works until it is told to end.
-JOB = "from slimspeech import one_gpu; import os; print(os.environ.get({!r})); input()".format(
-    "CUDA_VISIBLE_DEVICES"
+JOB = (
+    "import os; from slimspeech.gpu import take_one; take_one(os.environ);"
+    "print(os.environ.get('CUDA_VISIBLE_DEVICES')); input()"
 )
 
 
@@ -140,26 +138,3 @@ def test_a_folder_where_no_lock_can_be_set_changes_nothing(tmp_path, monkeypatch
 
 def test_no_gpu_is_none(tmp_path):
     assert take({}, tmp_path / "locks") is None
-
-
-def scripts_on_a_gpu() -> list[str]:
-    specification = importlib.util.spec_from_file_location("prove", REPOSITORY / "envs/prove.py")
-    prove = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(prove)
-    rules = "".join(file.read_text() for file in sorted((REPOSITORY / "workflow").rglob("*.smk")))
-    on_gpu = [rule for rule in prove.RULE.findall(rules) if re.search(r"^ +gpu=1,$", rule, re.M)]
-    return sorted({script for rule in on_gpu for script in prove.SCRIPT.findall(rule)})
-
-
-@pytest.mark.parametrize("script", scripts_on_a_gpu())
-def test_the_gpu_is_taken_before_anything_looks_for_one(script):
-    tree = ast.parse((SCRIPTS / script).read_text(encoding="utf-8"))
-    modules = [node.module for node in tree.body if isinstance(node, ast.ImportFrom)]
-    ours = [
-        node for node in tree.body if isinstance(node, ast.ImportFrom) and "slim" in node.module
-    ]
-    assert [alias.name for alias in ours[0].names] == ["one_gpu"]
-    # torch by itself does not look; what builds on it may.
-    before = modules[: modules.index("slimspeech")]
-    others = [a.name for node in tree.body if isinstance(node, ast.Import) for a in node.names]
-    assert {*before, *others} - set(sys.stdlib_module_names) <= {"torch"}

@@ -76,6 +76,8 @@ rule pretrain_mini_base:
     conda:
         "../../envs/qwen2audio.yaml"
     threads: 2
+    resources:
+        gpu=1,
     params:
         seed=1,
         archive_seed=0,
@@ -103,6 +105,8 @@ rule train_mini_base:
     conda:
         "../../envs/qwen2audio.yaml"
     threads: 2
+    resources:
+        gpu=1,
     params:
         mix={"gold": 1},
         prompt=MINI_PROMPT,

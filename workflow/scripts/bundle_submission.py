@@ -1,13 +1,14 @@
 """Put what the IWSLT compression track asks of a system into one archive."""
 
+from slimspeech.job import start
+
+start(snakemake)
+
 from pathlib import Path
 
 from slimspeech.artifacts import read_json
-from slimspeech.logs import log_to
 from slimspeech.release.iwslt import description, storage_bytes, write_bundle
 from slimspeech.release.metadata import base_model
-
-log_to(snakemake.log[0])
 
 files, given = snakemake.input, snakemake.params
 base, _ = base_model(given.base, given.release)

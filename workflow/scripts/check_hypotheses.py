@@ -1,10 +1,11 @@
 """List what is suspicious in a system's translations of the test set."""
 
+from slimspeech.job import start
+
+start(snakemake)
+
 from slimspeech.artifacts import read_jsonl, write_json
 from slimspeech.evaluation.hypothesis_checks import CheckSettings, check_hypotheses
-from slimspeech.logs import log_to
-
-log_to(snakemake.log[0])
 
 pair = snakemake.wildcards.pair
 found = check_hypotheses(

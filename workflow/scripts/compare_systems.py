@@ -1,10 +1,11 @@
 """Compare all systems of a pair with its teacher: differences, what is retained, how sure."""
 
+from slimspeech.job import start
+
+start(snakemake)
+
 from slimspeech.artifacts import read_jsonl, write_json
 from slimspeech.evaluation.comparison import compare_systems, read_segment_scores
-from slimspeech.logs import log_to
-
-log_to(snakemake.log[0])
 
 segments = read_jsonl(snakemake.input.test)
 comet = zip(snakemake.input.comet, snakemake.input.comet_summaries, strict=True)

@@ -1,9 +1,11 @@
 """Fetch the official archive of ACL 60/60."""
 
-from slimspeech.data.download import download
-from slimspeech.logs import log_to
+from slimspeech.job import start
 
-log_to(snakemake.log[0])
+start(snakemake)
+
+from slimspeech.data.download import download
+
 download(
     snakemake.params.url,
     snakemake.output.archive,

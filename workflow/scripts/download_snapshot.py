@@ -1,9 +1,11 @@
 """Fetch a repository of the Hugging Face Hub, at one revision."""
 
-from slimspeech.hub.download import download_snapshot
-from slimspeech.logs import log_to
+from slimspeech.job import start
 
-log_to(snakemake.log[0])
+start(snakemake)
+
+from slimspeech.hub.download import download_snapshot
+
 download_snapshot(
     snakemake.params.repository,
     snakemake.params.revision,

@@ -1,15 +1,12 @@
 """Compute the audio embeddings of the segments that the search translates."""
 
-import torch
+from slimspeech.job import start
 
-from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
+start(snakemake)
+
 from slimspeech.artifacts import read_jsonl
 from slimspeech.generation.embeddings import encode_clips, origin, read_clips, write_embeddings
-from slimspeech.logs import log_to
 from slimspeech.models.qwen2audio import load_for_inference, load_processor
-
-log_to(snakemake.log[0])
-torch.set_num_threads(snakemake.threads)
 
 precision = snakemake.params.precision
 segments = read_jsonl(snakemake.input.segments)[: snakemake.params.clips]

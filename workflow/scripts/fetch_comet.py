@@ -1,11 +1,8 @@
 """Find the checkpoint of a COMET metric, fetch it from the Hub if it is there, and check it."""
 
 import argparse
-from dataclasses import asdict
 
-from slimspeech.artifacts import write_json
-from slimspeech.evaluation.comet.checkpoints import Settings, find_checkpoint
-from slimspeech.logs import log_to
+from slimspeech.job import start_job
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--metric", required=True, help="its name in evaluation.comet")
@@ -15,7 +12,12 @@ parser.add_argument("--trusted", required=True, choices=["True", "False"])
 parser.add_argument("--output", required=True, help="comet/{metric}.json")
 parser.add_argument("--log", required=True)
 arguments = parser.parse_args()
-log_to(arguments.log)
+start_job(arguments.log)
+
+from dataclasses import asdict
+
+from slimspeech.artifacts import write_json
+from slimspeech.evaluation.comet.checkpoints import Settings, find_checkpoint
 
 settings = Settings(
     metric=arguments.metric,

@@ -1,11 +1,12 @@
 """Join the teacher's translations of its training audio to gold and drop what adds nothing."""
 
+from slimspeech.job import start
+
+start(snakemake)
+
 from slimspeech.artifacts import read_jsonl, write_json, write_jsonl
 from slimspeech.languages import target_code
-from slimspeech.logs import log_to
 from slimspeech.training.distillation import DistillationSettings, build
-
-log_to(snakemake.log[0])
 
 settings = DistillationSettings(
     length_ratio=snakemake.params.length_ratio,

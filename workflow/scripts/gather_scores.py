@@ -1,10 +1,11 @@
 """Put the shards of an iteration together."""
 
-from slimspeech.artifacts import read_json, write_csv, write_jsonl
-from slimspeech.logs import log_to
-from slimspeech.pruning.shards import gather
+from slimspeech.job import start
 
-log_to(snakemake.log[0])
+start(snakemake)
+
+from slimspeech.artifacts import read_json, write_csv, write_jsonl
+from slimspeech.pruning.shards import gather
 
 scores, hypotheses = gather([read_json(path) for path in snakemake.input.shards])
 write_jsonl(snakemake.output.hypotheses, hypotheses)

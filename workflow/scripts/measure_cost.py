@@ -1,13 +1,13 @@
 """Measure what a system costs to run: load, memory, and speed at several batch sizes."""
 
-from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
+from slimspeech.job import start
+
+start(snakemake)
+
 from slimspeech.artifacts import read_json, read_jsonl, write_json
 from slimspeech.evaluation.cost import CostSettings, measure_cost
 from slimspeech.generation.translation import GenerationSettings
-from slimspeech.logs import log_to
 from slimspeech.models.prompts import Prompt
-
-log_to(snakemake.log[0])
 
 cost = measure_cost(
     snakemake.input.model,

@@ -1,12 +1,10 @@
 """Quantise a trained student once and write the directory that is scored and downloaded."""
 
-import torch
+from slimspeech.job import start
 
-from slimspeech.logs import log_to
+start(snakemake)
+
 from slimspeech.quantization.pack import pack
-
-log_to(snakemake.log[0])
-torch.set_num_threads(snakemake.threads)
 
 pack(
     snakemake.input.model,

@@ -1,10 +1,12 @@
 """Draw the out-of-domain manifest of a pair."""
 
+from slimspeech.job import start
+
+start(snakemake)
+
 from slimspeech.artifacts import write_jsonl
 from slimspeech.data.covost import sample_covost
-from slimspeech.logs import log_to
 
-log_to(snakemake.log[0])
 rows = sample_covost(
     snakemake.input.folder,
     snakemake.wildcards.pair,

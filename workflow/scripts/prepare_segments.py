@@ -1,10 +1,12 @@
 """Check the raw archive and write its segments as 16 kHz clips."""
 
+from slimspeech.job import start
+
+start(snakemake)
+
 from slimspeech.artifacts import write_jsonl
 from slimspeech.data.segments import DataSettings, languages_of, prepare_segments
-from slimspeech.logs import log_to
 
-log_to(snakemake.log[0])
 rows = prepare_segments(
     snakemake.input.archive,
     snakemake.output.audio,

@@ -1,19 +1,16 @@
 """Make a mini Qwen2-Audio with random weights; teach its encoder to hear, its decoder to read."""
 
-import torch
+from slimspeech.job import start
 
-from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
+start(snakemake)
+
 from slimspeech.artifacts import read_jsonl, write_jsonl
-from slimspeech.logs import log_to
 from slimspeech.models.prompts import Prompt
 from slimspeech.models.qwen2audio import save_model
 from slimspeech_mini.corpora import reading_sentences
 from slimspeech_mini.grammar import sentences
 from slimspeech_mini.model import build_model, build_processor, tokenizer_texts
 from slimspeech_mini.pretraining import pretrain
-
-log_to(snakemake.log[0])
-torch.set_num_threads(snakemake.threads)
 
 seed, pairs = snakemake.params.seed, snakemake.params.pairs
 prompt = Prompt.of(snakemake.params.prompt, {})

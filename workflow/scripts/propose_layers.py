@@ -1,18 +1,15 @@
 """Measure every removal by a cheap criterion, from which a shortlist is made."""
 
-import torch
+from slimspeech.job import start
 
-from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
+start(snakemake)
+
 from slimspeech.artifacts import read_json, read_jsonl, write_csv
 from slimspeech.generation.translation import GenerationSettings
-from slimspeech.logs import log_to
 from slimspeech.models.prompts import Prompt
 from slimspeech.models.qwen2audio import load_for_inference, load_processor
 from slimspeech.pruning.search import SearchSettings, score_removals
 from slimspeech.pruning.selection import removable
-
-log_to(snakemake.log[0])
-torch.set_num_threads(snakemake.threads)
 
 generation = GenerationSettings(**snakemake.params.generation)
 settings = SearchSettings(**snakemake.params.search)

@@ -1,17 +1,16 @@
 """Prune a student between two trainings: search and removal in one."""
 
+from slimspeech.job import start
+
+start(snakemake)
+
 import torch
 
-from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
 from slimspeech.artifacts import read_jsonl, write_csv, write_json
 from slimspeech.generation.translation import GenerationSettings
-from slimspeech.logs import log_to
 from slimspeech.models.prompts import Prompt
 from slimspeech.models.qwen2audio import load_for_inference, load_processor, save_model
 from slimspeech.pruning.search import SearchSettings, prune
-
-log_to(snakemake.log[0])
-torch.set_num_threads(snakemake.threads)
 
 generation = GenerationSettings(**snakemake.params.generation)
 processor = load_processor(snakemake.input.model)

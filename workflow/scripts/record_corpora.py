@@ -1,10 +1,12 @@
 """Write down licence and citation of each corpus."""
 
+from slimspeech.job import start
+
+start(snakemake)
+
 from slimspeech.artifacts import read_jsonl, write_json
 from slimspeech.data.licences import describe_corpora
-from slimspeech.logs import log_to
 
-log_to(snakemake.log[0])
 records = describe_corpora(
     snakemake.input.archive,
     read_jsonl(snakemake.input.segments),

@@ -1,13 +1,14 @@
 """Put a student into the form it is given away in: its files, its story, a model card, hashes."""
 
+from slimspeech.job import start
+
+start(snakemake)
+
 from pathlib import Path
 
 from slimspeech.artifacts import read_json
-from slimspeech.logs import log_to
 from slimspeech.release.card.card import model_card
 from slimspeech.release.metadata import Measurements, compose_layers, describe, write_release
-
-log_to(snakemake.log[0])
 
 files, facts = snakemake.input, snakemake.params
 layers = [read_json(path) for path in files.layers]

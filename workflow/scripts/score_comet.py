@@ -2,13 +2,7 @@
 
 import argparse
 
-import torch
-
-from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
-from slimspeech.artifacts import read_json, read_jsonl, write_json, write_jsonl
-from slimspeech.evaluation.comet.checkpoints import Checkpoint
-from slimspeech.evaluation.comet.scores import score_segments, summarize
-from slimspeech.logs import log_to
+from slimspeech.job import start_job
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--checkpoint", required=True, help="comet/{metric}.json")
@@ -22,8 +16,11 @@ parser.add_argument("--segments", required=True, help="output: a row a segment")
 parser.add_argument("--score", required=True, help="output: the mean, and of each talk")
 parser.add_argument("--log", required=True)
 arguments = parser.parse_args()
-log_to(arguments.log)
-torch.set_num_threads(arguments.threads)
+start_job(arguments.log, threads=arguments.threads, gpu=True)
+
+from slimspeech.artifacts import read_json, read_jsonl, write_json, write_jsonl
+from slimspeech.evaluation.comet.checkpoints import Checkpoint
+from slimspeech.evaluation.comet.scores import score_segments, summarize
 
 checkpoint = Checkpoint(**read_json(arguments.checkpoint))
 segments = read_jsonl(arguments.test)

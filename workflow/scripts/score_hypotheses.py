@@ -1,11 +1,12 @@
 """Score one system's translations of the test set: as a whole, by talk and by segment."""
 
+from slimspeech.job import start
+
+start(snakemake)
+
 from slimspeech.artifacts import read_jsonl, write_csv, write_json
 from slimspeech.evaluation.metrics import align, score, score_talks, segment_rows
 from slimspeech.languages import target_code
-from slimspeech.logs import log_to
-
-log_to(snakemake.log[0])
 
 pair, metrics = snakemake.wildcards.pair, snakemake.params.metrics
 language = target_code(pair)

@@ -1,22 +1,19 @@
 """Measure what the removal of each layer of a shard costs."""
 
+from slimspeech.job import start
+
+start(snakemake)
+
 from dataclasses import asdict
 
-import torch
-
-from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
 from slimspeech.artifacts import read_csv, read_json, read_jsonl, write_json
 from slimspeech.generation.embeddings import origin, read_embeddings
 from slimspeech.generation.translation import GenerationSettings
-from slimspeech.logs import log_to
 from slimspeech.models.prompts import Prompt
 from slimspeech.models.qwen2audio import load_for_inference, load_processor
 from slimspeech.pruning.search import SearchSettings, score_removals
 from slimspeech.pruning.selection import candidates
 from slimspeech.pruning.shards import number_of, share
-
-log_to(snakemake.log[0])
-torch.set_num_threads(snakemake.threads)
 
 generation = GenerationSettings(**snakemake.params.generation)
 settings = SearchSettings(**snakemake.params.search)

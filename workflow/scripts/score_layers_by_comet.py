@@ -2,13 +2,7 @@
 
 import argparse
 
-import torch
-
-from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
-from slimspeech.artifacts import read_json, read_jsonl, write_csv
-from slimspeech.evaluation.comet.checkpoints import Checkpoint
-from slimspeech.evaluation.comet.scores import score_layers
-from slimspeech.logs import log_to
+from slimspeech.job import start_job
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--checkpoint", required=True, help="comet/{metric}.json")
@@ -20,8 +14,11 @@ parser.add_argument("--threads", required=True, type=int)
 parser.add_argument("--scores", required=True, help="output: a row a layer and segment")
 parser.add_argument("--log", required=True)
 arguments = parser.parse_args()
-log_to(arguments.log)
-torch.set_num_threads(arguments.threads)
+start_job(arguments.log, threads=arguments.threads, gpu=True)
+
+from slimspeech.artifacts import read_json, read_jsonl, write_csv
+from slimspeech.evaluation.comet.checkpoints import Checkpoint
+from slimspeech.evaluation.comet.scores import score_layers
 
 rows = score_layers(
     Checkpoint(**read_json(arguments.checkpoint)),

@@ -1,12 +1,13 @@
 """Cut the running text of each talk to the references, and score it as IWSLT does."""
 
+from slimspeech.job import start
+
+start(snakemake)
+
 from slimspeech.artifacts import read_jsonl, write_json, write_jsonl
 from slimspeech.evaluation.metrics import align, score, score_talks
 from slimspeech.evaluation.resegmentation import read_talks, resegment
 from slimspeech.languages import target_code
-from slimspeech.logs import log_to
-
-log_to(snakemake.log[0])
 
 pair, metrics = snakemake.wildcards.pair, snakemake.params.metrics
 language = target_code(pair)

@@ -1,18 +1,15 @@
 """Translate and score the clips of the search with every layer, which the search starts from."""
 
-import torch
+from slimspeech.job import start
 
-from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
+start(snakemake)
+
 from slimspeech.artifacts import read_jsonl, write_json, write_jsonl
 from slimspeech.generation.embeddings import origin, read_embeddings
 from slimspeech.generation.translation import GenerationSettings
-from slimspeech.logs import log_to
 from slimspeech.models.prompts import Prompt
 from slimspeech.models.qwen2audio import load_for_inference, load_processor
 from slimspeech.pruning.search import score_unpruned
-
-log_to(snakemake.log[0])
-torch.set_num_threads(snakemake.threads)
 
 generation = GenerationSettings(**snakemake.params.generation)
 segments = read_jsonl(snakemake.input.segments)[: snakemake.params.clips]

@@ -1,10 +1,11 @@
 """Drop the layer whose removal costs least."""
 
-from slimspeech.artifacts import read_csv, read_json, read_jsonl, write_json
-from slimspeech.logs import log_to
-from slimspeech.pruning.selection import candidates, drop_least_important
+from slimspeech.job import start
 
-log_to(snakemake.log[0])
+start(snakemake)
+
+from slimspeech.artifacts import read_csv, read_json, read_jsonl, write_json
+from slimspeech.pruning.selection import candidates, drop_least_important
 
 layers = read_json(snakemake.input.layers)
 proposal = [row for path in snakemake.input.proposal for row in read_csv(path)]

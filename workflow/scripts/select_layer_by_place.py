@@ -1,10 +1,11 @@
 """Drop a layer by its place in the stack or on a list, without measuring."""
 
-from slimspeech.artifacts import read_json, write_json
-from slimspeech.logs import log_to
-from slimspeech.pruning.selection import drop_by_place
+from slimspeech.job import start
 
-log_to(snakemake.log[0])
+start(snakemake)
+
+from slimspeech.artifacts import read_json, write_json
+from slimspeech.pruning.selection import drop_by_place
 
 layers = read_json(snakemake.input.layers)
 criterion = snakemake.wildcards.criterion

@@ -1,10 +1,11 @@
 """Put the removals of every pair and search into one table."""
 
-from slimspeech.artifacts import read_json, write_csv, write_text
-from slimspeech.logs import log_to
-from slimspeech.pruning.layer_table import layers_markdown, tabulate_layers
+from slimspeech.job import start
 
-log_to(snakemake.log[0])
+start(snakemake)
+
+from slimspeech.artifacts import read_json, write_csv, write_text
+from slimspeech.pruning.layer_table import layers_markdown, tabulate_layers
 
 results = [read_json(path) for path in snakemake.input.layers]
 rows = tabulate_layers(snakemake.params.removals, results)

@@ -1,10 +1,11 @@
 """Put the scores, sizes and speeds of every pair and system into one table."""
 
+from slimspeech.job import start
+
+start(snakemake)
+
 from slimspeech.artifacts import read_json, write_csv, write_text
 from slimspeech.evaluation.score_table import markdown, tabulate
-from slimspeech.logs import log_to
-
-log_to(snakemake.log[0])
 
 rows = tabulate(
     scores=[read_json(path) for path in snakemake.input.scores],

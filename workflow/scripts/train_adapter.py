@@ -1,12 +1,14 @@
 """Train an adapter on the 4-bit form of a model (QLoRA)."""
 
+from slimspeech.job import start
+
+start(snakemake)
+
 from functools import partial
 
 import torch
 
-from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
 from slimspeech.artifacts import read_jsonl, write_directory, write_jsonl
-from slimspeech.logs import log_to
 from slimspeech.models.prompts import Prompt
 from slimspeech.models.qwen2audio import load_model, load_processor
 from slimspeech.quantization.nf4 import nf4
@@ -19,9 +21,6 @@ from slimspeech.training.fine_tuning import (
     save_adapter,
 )
 from slimspeech.training.gpu_memory import require_gpu_memory
-
-log_to(snakemake.log[0])
-torch.set_num_threads(snakemake.threads)
 
 settings = TrainingSettings(**snakemake.params.training)
 lora = LoraSettings(**snakemake.params.lora)

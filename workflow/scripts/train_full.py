@@ -1,18 +1,17 @@
 """Train all weights of a model on a mix of manifests: the teacher, or a student's stage."""
 
+from slimspeech.job import start
+
+start(snakemake)
+
 import torch
 
-from slimspeech import one_gpu  # noqa: F401 (first of all: it chooses what the rest will see)
 from slimspeech.artifacts import read_jsonl, write_jsonl
-from slimspeech.logs import log_to
 from slimspeech.models.prompts import Prompt
 from slimspeech.models.qwen2audio import load_model, load_processor, save_model
 from slimspeech.training.distillation import read_mix
 from slimspeech.training.fine_tuning import TrainingSettings, fine_tune
 from slimspeech.training.gpu_memory import require_gpu_memory
-
-log_to(snakemake.log[0])
-torch.set_num_threads(snakemake.threads)
 
 settings = TrainingSettings(**snakemake.params.training)
 rows = read_mix(snakemake.input, snakemake.params.mix)

@@ -1,8 +1,9 @@
 """Put the config of the experiment, with all defaults filled in, beside its results."""
 
-from slimspeech.artifacts import write_json
-from slimspeech.logs import log_to
+from slimspeech.job import start
 
-log_to(snakemake.log[0])
+start(snakemake)
+
+from slimspeech.artifacts import write_json
 
 write_json(snakemake.output[0], snakemake.params.config)

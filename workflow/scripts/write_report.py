@@ -1,8 +1,9 @@
 """Write the report of an experiment, of whatever it has so far."""
 
-from slimspeech.logs import log_to
-from slimspeech.report.report import write_report
+from slimspeech.job import start
 
-log_to(snakemake.log[0])
+start(snakemake)
+
+from slimspeech.report.report import write_report
 
 write_report(snakemake.params.config, snakemake.input.published)

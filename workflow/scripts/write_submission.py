@@ -1,10 +1,11 @@
 """Write a system's translations of the test set as IWSLT takes them, and what is to be declared."""
 
+from slimspeech.job import start
+
+start(snakemake)
+
 from slimspeech.artifacts import read_json, read_jsonl, write_json
 from slimspeech.evaluation.resegmentation import declaration, plain_lines, write_lines
-from slimspeech.logs import log_to
-
-log_to(snakemake.log[0])
 
 pair, system = snakemake.wildcards.pair, snakemake.wildcards.system
 lines = plain_lines(read_jsonl(snakemake.input.hypotheses), read_jsonl(snakemake.input.test))

@@ -1,15 +1,13 @@
 """Why a system has no scores: failed, by the log that one of its steps left, or not run."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from slimspeech.logs import last_error
 from slimspeech.report.read.files import Reader
 from slimspeech.report.results import FAILED, NOT_RUN, System
 from slimspeech.systems import BASE, TEACHER
 
-# What logs.log_to writes before the last error of a job.
-ERROR = re.compile(r"^\S+ \S+ CRITICAL \S+: (.*)$")
 STOPPED = "left neither a result nor an error; it was stopped, or is still running"
 
 
@@ -117,10 +115,4 @@ def _search_steps(
 
 def _last_error(reader: Reader, log: str) -> str | None:
     """What a log ends with, if that is an error."""
-    text = (reader.root / log).read_text(encoding="utf-8", errors="replace")
-    lines = [line for line in text.splitlines() if line.strip()]
-    errors = [found[1] for line in lines if (found := ERROR.match(line))]
-    if not errors:
-        return None
-    # After "failed" a traceback follows, which ends with the error itself.
-    return lines[-1].strip() if errors[-1] == "failed" else errors[-1]
+    return last_error((reader.root / log).read_text(encoding="utf-8", errors="replace"))
