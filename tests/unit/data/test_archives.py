@@ -48,6 +48,32 @@ def tar_with(path: Path, name: str, kind: bytes = tarfile.REGTYPE) -> Path:
     return path
 
 
+def files_below(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("../escape.txt", tarfile.REGTYPE),
+        ("link.txt", tarfile.SYMTYPE),
+        ("hard.txt", tarfile.LNKTYPE),
+        ("device.txt", tarfile.CHRTYPE),
+        ("pipe.txt", tarfile.FIFOTYPE),
+    ],
+)
+def test_unsafe_members_are_named(tmp_path: Path, name: str, kind: bytes):
+    (tmp_path / "in").mkdir()
+    archive = tar_with(tmp_path / "in" / "bad.tar", name, kind)
+    with (
+        pytest.raises(InputError) as error,
+        unpacked(archive, everything, tmp_path / "in" / "out"),
+    ):
+        pass
+    assert repr(name) in str(error.value) and str(archive) in str(error.value)
+    assert files_below(tmp_path) == [archive]
+
+
 @pytest.mark.parametrize(
     ("pack", "name", "kind"),
     [
@@ -58,24 +84,16 @@ def tar_with(path: Path, name: str, kind: bytes = tarfile.REGTYPE) -> Path:
         (zip_with, "C:\\absolute.txt", stat.S_IFREG),
         (zip_with, "link.txt", stat.S_IFLNK),
         (zip_with, "device.txt", stat.S_IFCHR),
-        (tar_with, "../escape.txt", tarfile.REGTYPE),
         (tar_with, "/absolute.txt", tarfile.REGTYPE),
-        (tar_with, "link.txt", tarfile.SYMTYPE),
-        (tar_with, "hard.txt", tarfile.LNKTYPE),
-        (tar_with, "device.txt", tarfile.CHRTYPE),
-        (tar_with, "pipe.txt", tarfile.FIFOTYPE),
     ],
 )
-def test_unsafe_members_are_named(tmp_path: Path, pack, name: str, kind):
+def test_members_stay_files_of_the_folder(tmp_path: Path, pack, name: str, kind):
     (tmp_path / "in").mkdir()
-    archive = pack(tmp_path / "in" / "bad.archive", name, kind)
-    with (
-        pytest.raises(InputError) as error,
-        unpacked(archive, everything, tmp_path / "in" / "out"),
-    ):
-        pass
-    assert repr(name) in str(error.value) and str(archive) in str(error.value)
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path != archive]
+    archive = pack(tmp_path / "in" / "odd.archive", name, kind)
+    with unpacked(archive, everything, tmp_path / "in" / "out") as root:
+        [unpacked_file] = files_below(root)
+        assert unpacked_file.read_bytes() == b"content" and not unpacked_file.is_symlink()
+    assert set(files_below(tmp_path)) == {archive, unpacked_file}
 
 
 @pytest.mark.parametrize("limit", ["LARGEST_MEMBER", "LARGEST_TOTAL"])
@@ -89,7 +107,7 @@ def test_bombs_are_refused_by_what_they_declare(
         unpacked(corpus.pack(kind), everything, tmp_path / "out"),
     ):
         pass
-    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert files_below(tmp_path / "out") == []
 
 
 def test_a_member_larger_than_declared_is_refused(tmp_path: Path):
@@ -102,15 +120,6 @@ def test_a_member_larger_than_declared_is_refused(tmp_path: Path):
     with pytest.raises(InputError, match=r"bomb\.zip"), unpacked(archive, everything, tmp_path):
         pass
     assert not (tmp_path / "zeros.txt").exists() or (tmp_path / "zeros.txt").stat().st_size <= 7
-
-
-def test_twice_the_same_member_is_refused(tmp_path: Path):
-    archive = tmp_path / "twice.tar"
-    with tarfile.open(archive, "w") as file:
-        for name in ("a.txt", "./a.txt"):
-            file.addfile(tarfile.TarInfo(name))
-    with pytest.raises(InputError, match="twice"), unpacked(archive, everything, tmp_path / "out"):
-        pass
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.xz"])
@@ -140,7 +149,7 @@ def test_flipped_bytes_are_noticed(tmp_path: Path, corpus):
     ("content", "message"),
     [(None, "no such archive"), (b"", "0 bytes"), (b"<html>404</html>", "neither zip nor tar")],
 )
-def test_what_is_no_archive_is_named(tmp_path: Path, content: bytes | None, message: str):
+def test_a_file_that_is_no_archive_is_named(tmp_path: Path, content: bytes | None, message: str):
     archive = tmp_path / "acl.zip"
     if content is not None:
         archive.write_bytes(content)
