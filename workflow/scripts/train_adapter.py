@@ -20,12 +20,12 @@ from slimspeech.training.fine_tuning import (
     fine_tune,
     save_adapter,
 )
-from slimspeech.training.gpu_memory import require_gpu_memory
+from slimspeech.training.gpu_memory import warn_about_memory
 
 settings = TrainingSettings(**snakemake.params.training)
 lora = LoraSettings(**snakemake.params.lora)
 rows = read_mix(snakemake.input, snakemake.params.mix)
-require_gpu_memory(snakemake.input.model, rows, settings, lora)
+warn_about_memory(snakemake.input.model, rows, settings, lora)
 processor = load_processor(snakemake.input.model)
 model = load_model(snakemake.input.model, torch.bfloat16, quantization=nf4())
 model = add_adapter(model, lora, seed=snakemake.params.seed)

@@ -11,11 +11,11 @@ from slimspeech.models.prompts import Prompt
 from slimspeech.models.qwen2audio import load_model, load_processor, save_model
 from slimspeech.training.distillation import read_mix
 from slimspeech.training.fine_tuning import TrainingSettings, fine_tune
-from slimspeech.training.gpu_memory import require_gpu_memory
+from slimspeech.training.gpu_memory import warn_about_memory
 
 settings = TrainingSettings(**snakemake.params.training)
 rows = read_mix(snakemake.input, snakemake.params.mix)
-require_gpu_memory(snakemake.input.model, rows, settings)
+warn_about_memory(snakemake.input.model, rows, settings)
 processor = load_processor(snakemake.input.model)
 model = load_model(snakemake.input.model, settings.weights)
 curve = fine_tune(

@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny_model import logits
+from transformers import Qwen2AudioForConditionalGeneration
 
 from slimspeech.artifacts import write_directory
 from slimspeech.errors import InputError
@@ -36,6 +37,15 @@ def test_saved_and_loaded_is_identical(saved, model, features, processor, prompt
 def test_precision_is_what_is_asked_for(saved):
     assert load_for_inference(str(saved), "fp32").dtype == torch.float32
     assert load_for_inference(str(saved), "bf16").dtype == torch.bfloat16
+
+
+def test_a_model_larger_than_the_gpu_is_one_sentence(saved, monkeypatch):
+    def run_out(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(Qwen2AudioForConditionalGeneration, "from_pretrained", run_out)
+    with pytest.raises(InputError, match="does not fit the memory of the GPU"):
+        load_model(saved, torch.float32)
 
 
 def test_model_that_cannot_be_tried_is_not_saved(model, processor, tmp_path, monkeypatch):

@@ -68,7 +68,7 @@ def test_a_file_arrives_whole(server, tmp_path: Path):
     assert [path.name for path in (tmp_path / "corpora").iterdir()] == ["acl.zip"]
 
 
-def test_a_cut_connection_goes_on_where_it_was_cut(server, tmp_path: Path):
+def test_a_cut_connection_is_resumed(server, tmp_path: Path):
     def cut_twice(handler, start):
         send(handler, start, upto=start + 5 * BLOCK if len(server.ranges) < 3 else None)
 
@@ -78,7 +78,7 @@ def test_a_cut_connection_goes_on_where_it_was_cut(server, tmp_path: Path):
     assert server.ranges == [0, 5 * BLOCK, 10 * BLOCK]
 
 
-def test_another_run_goes_on_from_what_the_first_left(server, tmp_path: Path):
+def test_another_run_resumes_the_first(server, tmp_path: Path):
     (tmp_path / ".acl.zip.partial").write_bytes(CONTENT[:400_000])
     fetch(server, tmp_path / "acl.zip")
     assert server.ranges == [400_000]
@@ -93,7 +93,7 @@ def test_a_server_without_ranges_starts_over(server, tmp_path: Path):
 
 
 @pytest.mark.parametrize("left", [b"x" * 400_000, b"x" * len(CONTENT), b"x" * 2_000_000])
-def test_what_does_not_fit_is_fetched_anew(server, tmp_path: Path, left: bytes):
+def test_a_part_of_another_file_is_fetched_again(server, tmp_path: Path, left: bytes):
     (tmp_path / ".acl.zip.partial").write_bytes(left)
     fetch(server, tmp_path / "acl.zip")
     assert (tmp_path / "acl.zip").read_bytes() == CONTENT
@@ -139,7 +139,7 @@ WRONG = CONTENT[:-1] + b"!"
         ),
     ],
 )
-def test_what_is_wrong_is_told_and_nothing_is_in_place(
+def test_an_error_names_the_address_and_leaves_no_file(
     server, tmp_path: Path, behaviour, message: str, kept: int
 ):
     server.behaviour = behaviour
@@ -160,7 +160,7 @@ def test_a_server_without_ranges_that_always_breaks_is_given_up(server, tmp_path
     assert len(server.ranges) == 4
 
 
-def test_a_shorter_file_there_than_begun_here(server, tmp_path: Path):
+def test_a_part_longer_than_the_servers_file(server, tmp_path: Path):
     (tmp_path / ".acl.zip.partial").write_bytes(CONTENT[:400_000])
     server.behaviour = lambda handler, _: handler.send_error(416)
     with pytest.raises(InputError, match="answered 416"):
@@ -168,14 +168,14 @@ def test_a_shorter_file_there_than_begun_here(server, tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_server_that_is_not_there(tmp_path: Path):
+def test_a_server_that_cannot_be_reached(tmp_path: Path):
     server = SimpleNamespace(url="http://127.0.0.1:9/acl.zip")
     with pytest.raises(InputError, match="0 of 1024000 bytes arrived, then 3 tries"):
         fetch(server, tmp_path / "acl.zip")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_disk_is_looked_at_before(server, tmp_path: Path, monkeypatch):
+def test_the_disk_is_checked_first(server, tmp_path: Path, monkeypatch):
     usage = SimpleNamespace(free=1_000_000)
     monkeypatch.setattr("slimspeech.artifacts.shutil.disk_usage", lambda _: usage)
     with pytest.raises(InputError, match=r"takes 0\.00 GB and the disk has 0\.00 GB free"):

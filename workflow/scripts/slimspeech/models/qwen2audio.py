@@ -155,6 +155,11 @@ def _readable(directory: str | Path, what: str) -> Iterator[None]:
         yield
     except (InputError, MemoryError, ImportError):
         raise
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"{directory}: {what} does not fit the memory of the GPU; use a larger GPU or a lower "
+            "precision"
+        ) from error
     except Exception as error:
         if isinstance(error, RuntimeError) and not isinstance(error, RecursionError):
             raise

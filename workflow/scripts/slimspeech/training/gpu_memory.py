@@ -1,6 +1,7 @@
-"""What GPU memory a training takes, estimated from the shape of the model before it is loaded.
+"""The GPU memory that a training needs, estimated from the shape of the model before it is loaded.
 
-Weights, gradients and optimiser states are exact to a percent; activations are rough.
+Weights, gradients and optimiser states are counted; activations are rough. No GPU has confirmed the
+estimate yet (benchmarks/training_memory.py), so it warns and refuses nothing.
 """
 
 import logging
@@ -13,7 +14,6 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from slimspeech.artifacts import Row
-from slimspeech.errors import InputError
 from slimspeech.models.qwen2audio import read_config
 from slimspeech.models.shapes import skeleton
 from slimspeech.models.validation.directory import check_settings
@@ -78,8 +78,8 @@ class ModelShape:
 class TrainingMemory:
     """Bytes on the GPU.
 
-    activations: what a micro-batch leaves for the way back, with the bf16 copies of fp32 weights
-    that autocast keeps meanwhile.
+    activations: what a micro-batch keeps for the backward pass, with the bf16 copies of fp32
+    weights that autocast keeps meanwhile.
     """
 
     weights: int
@@ -90,7 +90,7 @@ class TrainingMemory:
 
     @property
     def total(self) -> int:
-        """The peak. Activations go as gradients come, unless gradients wait from another batch."""
+        """The peak. Gradients replace activations, unless an earlier batch has left gradients."""
         working = (self.gradients, self.activations)
         return self.weights + self.optimizer + (sum if self.accumulates else max)(working)
 
@@ -105,15 +105,15 @@ def estimate_training(
 ) -> TrainingMemory:
     """Memory of a training of all weights, or of an adapter on 4-bit weights if `lora` is given.
 
-    seconds: length of each clip of the micro-batch, the longest for a peak. The adapter is taken
-    to sit on every linear layer.
+    seconds: length of each clip of the micro-batch, the longest for a peak. The adapter is assumed
+    to be on every linear layer.
     """
     whole = training.precision == "fp32"
     stochastic = training.precision == "bf16_stochastic"
     if lora is None:
         trained, own = shape.weights, 2 if stochastic else 4
         weights = own * shape.weights
-        # Of autocast; the weights of checkpointed layers are copied again on the way back.
+        # Of autocast; the weights of checkpointed layers are copied again in the backward pass.
         copies = 0 if whole or stochastic else 2 * shape.weights
     else:
         trained = lora.r * shape.edges
@@ -145,7 +145,7 @@ def _clip_activations(
     checkpointing: bool,
     adapters: bool,
 ) -> float:
-    """Bytes that one clip leaves for the way back; width: bytes of a number.
+    """Bytes that one clip keeps for the backward pass; width: bytes of a number.
 
     A decoder layer keeps the inputs of its products (2 hidden for q, k, v and gate, up), q, k, v
     and the attention's result twice, three inputs of its gated unit and one of the last product,
@@ -170,7 +170,7 @@ def _clip_activations(
     return layers + answer_tokens * shape.vocabulary * (width + 8)
 
 
-def require_gpu_memory(
+def warn_about_memory(
     model: str | Path,
     rows: Sequence[Row],
     training: TrainingSettings,
@@ -178,11 +178,9 @@ def require_gpu_memory(
     *,
     available: int | None = None,
 ) -> None:
-    """Raise InputError if a training cannot fit the GPU even with one clip at a time.
+    """Log the estimate of a training, as a warning with advice if the GPU has less memory.
 
-    What takes less at a smaller micro-batch is let through with a warning, since the training
-    halves its micro-batch when memory runs out. available: bytes; by default those of the GPU
-    present, and without a GPU nothing is checked.
+    available: bytes; by default those of the GPU present, and without a GPU nothing is estimated.
     """
     if available is None:
         if not torch.cuda.is_available():
@@ -195,32 +193,33 @@ def require_gpu_memory(
         return estimate_training(shape, settings, lora, seconds=seconds).total
 
     method = "full" if lora is None else "qlora"
-    wanted = peak(training, lora)
-    if wanted <= available:
-        log.info("%s training is estimated at %.0f GB of GPU memory", method, wanted / 1e9)
+    expected = peak(training, lora)
+    if expected <= available:
+        log.info("%s training is estimated at %.0f GB of GPU memory", method, expected / 1e9)
         return
     lowest = peak(replace(training, batch_size=1, gradient_accumulation=1), lora)
     if lowest <= available:
         log.warning(
-            "%s training with %d clips at once may take %.0f GB and the GPU has %.0f GB; if that "
+            "%s training with %d clips at once may need %.0f GB and the GPU has %.0f GB; if that "
             "runs out, fewer clips are computed at once and the updates stay the same",
-            *(method, training.batch_size, wanted / 1e9, available / 1e9),
+            *(method, training.batch_size, expected / 1e9, available / 1e9),
         )
         return
-    takes = {way: peak(*chosen) for way, chosen in _ways(training, lora).items()}
-    fitting = [f"{way} ({peak / 1e9:.0f} GB)" for way, peak in takes.items() if peak <= available]
-    raise InputError(
-        f"{model}: {method} training with precision: {training.precision} takes about "
-        f"{lowest / 1e9:.0f} GB of GPU memory even with one clip of {seconds:.0f} s at a time, and "
-        f"the GPU has {available / 1e9:.0f} GB; "
-        + (f"what would fit: {'; '.join(fitting)}" if fitting else "nothing here fits this GPU")
+    peaks = {name: peak(*settings) for name, settings in _alternatives(training, lora).items()}
+    fitting = [f"{name} ({peak / 1e9:.0f} GB)" for name, peak in peaks.items() if peak <= available]
+    log.warning(
+        "%s: %s training with precision: %s is estimated at %.0f GB of GPU memory even with one "
+        "clip of %.0f s at a time, and the GPU has %.0f GB; %s. No GPU has confirmed the estimate, "
+        "so the training starts all the same",
+        *(model, method, training.precision, lowest / 1e9, seconds, available / 1e9),
+        f"what should fit: {'; '.join(fitting)}" if fitting else "no settings fit this GPU",
     )
 
 
-def _ways(
+def _alternatives(
     training: TrainingSettings, lora: LoraSettings | None
 ) -> dict[str, tuple[TrainingSettings, LoraSettings | None]]:
-    """What else to set in config, the nearest to what was asked for first; a clip at a time."""
+    """Other settings for the config, one clip at a time; those nearest to `training` first."""
     clips = training.batch_size * training.gradient_accumulation
     saving = replace(
         training, batch_size=1, gradient_accumulation=clips, gradient_checkpointing=True
