@@ -1,11 +1,12 @@
 # make run    the main job of config/config.yaml, then its score table
 # make report the report of what CONFIG has so far, after a run that failed
-# make test   lint and all tests
+# make test   lint, and the tests that take ten minutes together
+# make test-all  the slow tests, which `make test` leaves out: half an hour
+# make faults the tests of faults with thirty kills, and their table (docs/reliability.md)
 # make docs   the documentation as a site, site/index.html
-# make faults the whole fault suite, ten minutes or more, and its table (docs/reliability.md)
 # make pictures  docs/rulegraph.svg anew, by Graphviz (apt-get install graphviz)
 # All first make .venv from envs/venv.lock. Variables: PYTHON, PIP_FLAGS, CONFIG, CORES.
-# COMET has an environment of its own, .venv-comet, made by `make test` and by a run that asks for
+# COMET has an environment of its own, .venv-comet, made by `make test-all` and by a run that asks for
 # COMET; `make .venv-comet/installed` makes it before.
 
 PYTHON ?= python3
@@ -14,10 +15,12 @@ PIP_FLAGS ?=
 CONFIG ?= config/config.yaml
 CORES ?= all
 BIN := .venv/bin
+# Files in the order of tests/conftest.py, each by one worker.
+PYTEST = $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # One job at a time on each GPU; without a GPU nothing is limited by it.
 LIMITS = $(if $(shell command -v nvidia-smi),--resources gpu=$(shell $(PYTHON) workflow/scripts/slimspeech/gpu.py))
 
-.PHONY: run report test lint unit docs faults pictures lock
+.PHONY: run report test test-all lint unit docs faults pictures lock
 
 run: .venv/installed
 	$(BIN)/snakemake --cores $(CORES) $(LIMITS) --configfile $(CONFIG)
@@ -34,13 +37,17 @@ lint: .venv/installed
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 
-unit: .venv/installed .venv-comet/installed
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+unit: .venv/installed
+	$(PYTEST)
+
+test-all: .venv/installed .venv-comet/installed
+	$(PYTEST) -m slow
 
 docs: .venv/installed
 	$(BIN)/sphinx-build -q -W --keep-going -c docs -d .venv/doctrees . site
 
 faults: export FAULTS_RECORD := $(CURDIR)/.venv/faults.jsonl
+faults: export KILLS := 30
 faults: .venv/installed
 	@rm -f $(FAULTS_RECORD)
 	$(BIN)/pytest -m "" tests/faults

@@ -1,5 +1,7 @@
-"""A tiny corpus in the layout of ACL 60/60, what it is packed into, and a browser."""
+"""A tiny corpus in the layout of ACL 60/60, what it is packed into, a browser, the smoke run, and
+the order of files."""
 
+import json
 import shutil
 import tarfile
 import zipfile
@@ -9,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from project import Project
+from smoke_project import finished_smoke_project
 
 TEXTS = {
     "en": ["Hello there.", "This is um a model.", "It is small.", "Thank you."],
@@ -18,6 +22,19 @@ TEXTS = {
 
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+
+
+# The longest files. Each is the work of one process, so they begin first and all end together.
+FIRST = (
+    "test_full_size.py",
+    "test_smoke.py",
+    "test_slurm.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 def tone(seconds: float, rate: int = 16_000, channels: int = 1) -> np.ndarray:
@@ -105,3 +122,15 @@ def browser():
         browser = running.chromium.launch(executable_path=CHROMIUM, args=options)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The experiment of tests/config/smoke.yaml, which has run to its end."""
+    return finished_smoke_project(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def smoke_hashes(smoke: Project) -> dict[str, str]:
+    """The hashes of its results, as the run left them."""
+    return json.loads((smoke.root / "hashes.json").read_text(encoding="utf-8"))

@@ -1,11 +1,13 @@
 """A copy of the workflow in a temporary folder, and Snakemake run in it as a user would."""
 
+import functools
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,35 @@ from typing import Any
 import yaml
 
 REPOSITORY = Path(__file__).parents[1]
+BASE = REPOSITORY / "resources" / "mini" / "base"
 TEACHER_LAYERS = 12
+
+
+@functools.cache
+def server() -> subprocess.Popen:
+    """The process of snakemake_server.py, for as long as this one lives."""
+    return subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("snakemake_server.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run_in_server(
+    arguments: tuple[str, ...], folder: Path, environment: dict[str, str]
+) -> subprocess.CompletedProcess:
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as output:
+        request = {
+            "arguments": [str(argument) for argument in arguments],
+            "folder": str(folder),
+            "environment": environment,
+            "output": output.name,
+        }
+        server().stdin.write(json.dumps(request) + "\n")
+        server().stdin.flush()
+        status = int(server().stdout.readline())
+        return subprocess.CompletedProcess(arguments, status, output.read())
 
 
 @dataclass(frozen=True)
@@ -23,10 +53,14 @@ class Project:
     def snakemake(
         self, *arguments: str, python: tuple[str, ...] = ()
     ) -> subprocess.CompletedProcess:
+        """Run Snakemake here. python: options of Python itself, which cost a process of its own."""
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
+        if not python:
+            return run_in_server(arguments, self.root, environment)
         return subprocess.run(
             [sys.executable, *python, "-m", "snakemake", *arguments],
             cwd=self.root,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"},
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 from fault_record import counted
-from project import REPOSITORY, Project
+from project import Project
 from smoke_project import RUN, hashes, smoke_project
 
-BASE = REPOSITORY / "resources" / "mini" / "base"
+pytestmark = pytest.mark.slow
+
 SHORT = "results/smoke/en-de/distillation/summary.json"
 KINDS = ("job", "driver", "node")
 SCRIPT = ".snakemake/scripts"
@@ -111,28 +112,21 @@ def disturb(
     return killed
 
 
-@pytest.mark.workflow
-def test_a_few_kills_leave_what_an_undisturbed_run_makes(tmp_path):
-    calm = smoke_project(tmp_path / "calm", BASE)
-    calm.succeed(SHORT, *RUN)
-    disturbed = smoke_project(tmp_path / "disturbed", BASE)
-    assert disturb(disturbed, hashes(calm), 3, 3, SHORT)
-    assert hashes(disturbed) == hashes(calm)
-
-
-@pytest.mark.faults
-def test_thirty_kills_leave_what_an_undisturbed_run_makes(tmp_path):
-    calm = smoke_project(tmp_path / "calm", BASE)
-    calm.succeed(*RUN)
-    whole = hashes(calm)
-    kinds: list[str] = []
+def test_kills_leave_what_an_undisturbed_run_makes(tmp_path, smoke_hashes):
+    """A kill in each way on the way to the pseudo-labels, or $KILLS of them up to the report."""
+    if "KILLS" in os.environ:
+        number, longest, targets = int(os.environ["KILLS"]), 14, ()
+    else:
+        number, longest, targets = len(KINDS), 3, (SHORT,)
+    killed: list[str] = []
     with contextlib.ExitStack() as counts:
         for name in ("a job", "Snakemake", "both at once"):
-            counts.enter_context(counted(f"kill -9 of {name}", 10))
-        for number in range(4):
-            disturbed = smoke_project(tmp_path / f"disturbed{number}", BASE)
-            kinds += disturb(disturbed, whole, 30 - len(kinds), 14)
-            assert hashes(disturbed) == whole
-            if len(kinds) == 30:
+            counts.enter_context(counted(f"kill -9 of {name}", number // len(KINDS)))
+        for attempt in range(4):
+            project = smoke_project(tmp_path / f"disturbed{attempt}")
+            killed += disturb(project, smoke_hashes, number - len(killed), longest, *targets)
+            results = hashes(project)
+            assert results == {name: smoke_hashes[name] for name in results}
+            if len(killed) == number:
                 break
-        assert len(kinds) == 30
+        assert len(killed) == number

@@ -20,7 +20,7 @@ from fault_record import counted
 from hostile_models import ADAPTERS, CONFIGS, FILES, PACKED, PICKLE, TEMPLATES, WEIGHTS, Evil
 from hostile_models import file as added
 from peft import LoraConfig, get_peft_model
-from test_kills import BASE
+from project import BASE
 from transformers import BitsAndBytesConfig
 
 from slimspeech.evaluation.comet.checkpoints import Settings, find_checkpoint

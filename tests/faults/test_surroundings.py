@@ -13,25 +13,17 @@ import pytest
 from fault_record import counted
 from project import Project
 from smoke_project import RUN, hashes, smoke_project
-from test_kills import BASE, members, start
+from test_kills import members, start
 
-pytestmark = pytest.mark.workflow
+pytestmark = pytest.mark.slow
 
 MANIFEST = "results/smoke/en-de/data/test.jsonl"
 TEACHER = "results/smoke/en-de/teacher"
 
 
-@pytest.fixture(scope="module")
-def calm(tmp_path_factory) -> dict[str, str]:
-    """The hashes of an undisturbed data stage and teacher."""
-    project = smoke_project(tmp_path_factory.mktemp("calm") / "project", BASE)
-    project.succeed(MANIFEST, TEACHER, *RUN)
-    return hashes(project)
-
-
 @pytest.fixture
 def project(tmp_path) -> Project:
-    return smoke_project(tmp_path / "project", BASE)
+    return smoke_project(tmp_path / "project")
 
 
 @pytest.fixture
@@ -50,10 +42,10 @@ def mount(*arguments: str | Path) -> subprocess.CompletedProcess:
     return subprocess.run(["mount", *arguments], capture_output=True, text=True)
 
 
-def finishes(project: Project, calm: dict[str, str], *targets: str) -> None:
+def finishes(project: Project, smoke_hashes: dict[str, str], *targets: str) -> None:
     project.succeed(*(targets or (MANIFEST, TEACHER)), *RUN)
     found = hashes(project)
-    assert found == {name: calm[name] for name in found}
+    assert found == {name: smoke_hashes[name] for name in found}
     assert list((project.root / "results").rglob("*.partial")) == []
 
 
@@ -64,7 +56,7 @@ def fails(project: Project, *targets: str) -> str:
 
 
 @counted("full disk", 2)
-def test_a_full_disk_is_named_and_the_next_run_goes_on(project, calm, small_disk):
+def test_a_full_disk_is_named_and_the_next_run_goes_on(project, smoke_hashes, small_disk):
     assert "make room or run the project on another disk" in fails(project, MANIFEST)
     # Enough for the data, but not for a model beside it.
     assert mount("-o", "remount,size=9m", small_disk).returncode == 0
@@ -72,27 +64,27 @@ def test_a_full_disk_is_named_and_the_next_run_goes_on(project, calm, small_disk
     assert "No space left on device" in said or "os error 28" in said
     assert not (project.root / TEACHER).exists()
     assert mount("-o", "remount,size=200m", small_disk).returncode == 0
-    finishes(project, calm)
+    finishes(project, smoke_hashes)
 
 
 @counted("folder that cannot be written")
-def test_a_disk_that_cannot_be_written_is_named(project, calm, small_disk):
+def test_a_disk_that_cannot_be_written_is_named(project, smoke_hashes, small_disk):
     assert mount("-o", "remount,ro,size=200m", small_disk).returncode == 0
     assert "Read-only file system" in fails(project, MANIFEST)
     assert mount("-o", "remount,rw,size=200m", small_disk).returncode == 0
-    finishes(project, calm, MANIFEST)
+    finishes(project, smoke_hashes, MANIFEST)
 
 
 @counted("output removed after it was made", 2)
-def test_an_output_that_vanished_is_made_again(project, calm):
-    finishes(project, calm)
+def test_an_output_that_vanished_is_made_again(project, smoke_hashes):
+    finishes(project, smoke_hashes)
     (project.root / MANIFEST).unlink()
     shutil.rmtree(project.root / "results/smoke/data/audio")
-    finishes(project, calm)
+    finishes(project, smoke_hashes)
 
 
 @counted("input removed under the run")
-def test_an_input_that_vanishes_under_the_run_is_named(project, calm):
+def test_an_input_that_vanishes_under_the_run_is_named(project, smoke_hashes):
     """The clips, while the teacher is being trained on them."""
     project.succeed(MANIFEST, *RUN)
     audio = project.root / "results/smoke/data/audio"
@@ -108,34 +100,34 @@ def test_an_input_that_vanishes_under_the_run_is_named(project, calm):
     assert ".wav" in (project.root / "snakemake.log").read_text()
     for clip in clips:
         clip.with_suffix(".gone").rename(clip)
-    finishes(project, calm)
+    finishes(project, smoke_hashes)
 
 
 @counted("clock skew of an input", 2)
-def test_an_archive_from_the_future_is_named_and_an_old_one_changes_nothing(project, calm):
+def test_an_archive_from_the_future_is_named_and_an_old_one_changes_nothing(project, smoke_hashes):
     """Clocks of file servers and nodes differ."""
     archive = project.root / "smoke" / "acl6060.zip"
     os.utime(archive, (time.time() + 3600, time.time() + 3600))
     assert "could indicate a clock skew problem" in fails(project, MANIFEST)
     os.utime(archive, (10**9, 10**9))
-    finishes(project, calm)
+    finishes(project, smoke_hashes)
     os.utime(archive, (10**8, 10**8))
     assert "Nothing to be done" in project.succeed(MANIFEST, TEACHER, *RUN)
 
 
 @counted("second Snakemake at once")
-def test_a_second_snakemake_is_refused_and_the_first_finishes(project, calm):
+def test_a_second_snakemake_is_refused_and_the_first_finishes(project, smoke_hashes):
     first = start(project, MANIFEST, TEACHER)
     while not list((project.root / ".snakemake" / "locks").glob("*")):
         assert first.poll() is None
         time.sleep(0.05)
     assert "Directory cannot be locked" in fails(project, MANIFEST)
     assert first.wait() == 0
-    finishes(project, calm)
+    finishes(project, smoke_hashes)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_leaves_no_process_and_no_lock(project, calm, number):
+def test_a_stopped_run_leaves_no_process_and_no_lock(project, smoke_hashes, number):
     with counted(f"{signal.Signals(number).name} during training"):
         process = start(project, MANIFEST, TEACHER)
         while not list((project.root / "logs").rglob("train_teacher.log")):
@@ -153,4 +145,4 @@ def test_a_stopped_run_leaves_no_process_and_no_lock(project, calm, number):
                 break
             time.sleep(0.1)
         assert members(process.pid) == {}
-        finishes(project, calm)
+        finishes(project, smoke_hashes)

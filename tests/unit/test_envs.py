@@ -98,7 +98,7 @@ def test_the_environment_of_the_command_line_lists_every_direct_import(command):
     assert {INSTALLED_AS.get(package, package) for package in found} <= names
 
 
-@pytest.mark.workflow
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["download", "scoring"])
 def test_an_environment_made_of_its_pins_alone_runs_the_imports(name, tmp_path):
     scripts = prove.scripts_by_environment()[name]

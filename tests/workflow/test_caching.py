@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 from fake_hub import COMMIT, serve_model
-from project import REPOSITORY, make_project
+from project import BASE, REPOSITORY, make_project
 
 pytestmark = pytest.mark.workflow
 
@@ -43,9 +43,9 @@ def test_two_experiments_share_no_file_but_the_corpora(finished):
     assert finished.plan() == {}
 
 
-def test_a_second_checkout_takes_the_base_model_from_the_cache(tmp_path, base_model, monkeypatch):
+def test_a_second_checkout_takes_the_base_model_from_the_cache(tmp_path, monkeypatch):
     """As docs/caching.md has it. The second one could not fetch anything."""
-    files = {path.name: path.read_bytes() for path in base_model.iterdir()}
+    files = {path.name: path.read_bytes() for path in BASE.iterdir()}
     target = "results/mini/en-de/pruning/iter_00/layers.json"
     cache = tmp_path / "cache"
     cache.mkdir()

@@ -24,7 +24,7 @@ SAMPLES = [{"src": source, "mt": mt, "ref": ref} for _, _, source, mt, ref in SE
 FOLDER = Path("results", "mini", "en-de")
 
 pytestmark = [
-    pytest.mark.workflow,
+    pytest.mark.slow,
     pytest.mark.skipif(
         not (REPOSITORY / ".venv-comet" / "installed").is_file(),
         reason="COMET is not installed: `make .venv-comet/installed`",

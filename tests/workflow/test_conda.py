@@ -20,7 +20,7 @@ from conda_channel import write_channel  # noqa: E402
 from conda_command import CONDA_FORGE, write_commands  # noqa: E402
 
 pytestmark = [
-    pytest.mark.workflow,
+    pytest.mark.slow,
     pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the environments want Python 3.11"),
 ]
 
@@ -49,9 +49,9 @@ MODULES = {
 
 
 @pytest.fixture
-def project(tmp_path: Path, base_model: Path) -> Project:
+def project(tmp_path: Path) -> Project:
     """With the translation of a talk by somebody else, which is scored without any model."""
-    project = smoke_project(tmp_path / "project", base_model)
+    project = smoke_project(tmp_path / "project")
     talks = project.root / "smoke" / "talks"
     talks.mkdir()
     (talks / file_name("mini.talk.201")).write_text("Das ist ein Satz.\n", encoding="utf-8")

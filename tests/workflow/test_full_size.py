@@ -3,12 +3,11 @@
 import csv
 import json
 import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from project import REPOSITORY, Project, make_project
+from project import BASE, REPOSITORY, Project, make_project
 
 from slimspeech_mini.corpora import write_archive, write_covost
 
@@ -117,9 +116,9 @@ def shrink(config: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory, base_model: Path) -> Project:
+def small(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = make_project(tmp_path_factory.mktemp("small") / "project")
-    shutil.copytree(base_model, project.root / "small" / "base")
+    shutil.copytree(BASE, project.root / "small" / "base")
     write_archive(project.root / "small" / "acl6060.zip", 0, {"dev": (10,), "eval": (6,)})
     write_covost(project.root / "small" / "covost2", 0, size=12)
     for name in (*CONFIGS, COMPACT[1]):

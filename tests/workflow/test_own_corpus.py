@@ -3,11 +3,10 @@
 import json
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 import yaml
-from project import REPOSITORY, Project, make_project
+from project import BASE, REPOSITORY, Project, make_project
 
 pytestmark = pytest.mark.workflow
 
@@ -16,11 +15,11 @@ EXAMPLE = REPOSITORY / "examples" / "own-corpus"
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory, base_model: Path) -> Project:
+def example(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = make_project(tmp_path_factory.mktemp("own") / "project")
     shutil.copytree(EXAMPLE, project.root / "examples" / "own-corpus")
     shutil.rmtree(project.root / "resources" / "mini" / "base")
-    shutil.copytree(base_model, project.root / "resources" / "mini" / "base")
+    shutil.copytree(BASE, project.root / "resources" / "mini" / "base")
     commands = re.findall(r"^\.venv/bin/snakemake (.+)$", PAGE, re.M)
     assert len(commands) == 2
     for command in commands:

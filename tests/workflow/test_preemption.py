@@ -14,7 +14,7 @@ from project import Project
 from slurm_cluster import BY_SLURM, Cluster
 from smoke_project import RUN, smoke_project
 
-pytestmark = pytest.mark.workflow
+pytestmark = pytest.mark.slow
 
 TEACHER = "results/smoke/en-de/teacher"
 CURVE = "results/smoke/en-de/curves/teacher.jsonl"
@@ -23,9 +23,9 @@ TRAINING = {"epochs": 8, "batch_size": 4, "precision": "fp32", "checkpoint_steps
 
 
 @pytest.fixture
-def project(tmp_path: Path, base_model: Path) -> Project:
+def project(tmp_path: Path) -> Project:
     """Checkpoints fall between two entries of the log, which are 10 steps apart."""
-    project = smoke_project(tmp_path / "project", base_model)
+    project = smoke_project(tmp_path / "project")
     file = project.root / "smoke.yaml"
     config = yaml.safe_load(file.read_text(encoding="utf-8"))
     config["teacher"]["training"] = TRAINING

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from project import REPOSITORY, Project, make_project
+from project import BASE, REPOSITORY, Project, make_project
 
 SLICE = Path(
     os.environ.get("SLIMSPEECH_ACL_SLICE", REPOSITORY.parent / "shared" / "data" / "acl6060-slice")
@@ -19,7 +19,7 @@ SLICE = Path(
 WINDOW = 6.0  # seconds; what the mini model hears at once
 
 pytestmark = [
-    pytest.mark.workflow,
+    pytest.mark.slow,
     pytest.mark.skipif(
         not SLICE.is_dir(), reason="set SLIMSPEECH_ACL_SLICE to a part of ACL 60/60"
     ),
@@ -27,10 +27,10 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def finished_slice(tmp_path_factory: pytest.TempPathFactory, base_model: Path) -> Project:
+def finished_slice(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = make_project(tmp_path_factory.mktemp("slice") / "project")
     shutil.copy(REPOSITORY / "tests" / "config" / "slice.yaml", project.root)
-    shutil.copytree(base_model, project.root / "slice" / "base")
+    shutil.copytree(BASE, project.root / "slice" / "base")
     (project.root / "slice" / "archive").symlink_to(SLICE.resolve())
     project.succeed("--cores", "2", "--configfile", "slice.yaml")
     return project

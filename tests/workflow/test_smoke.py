@@ -1,7 +1,5 @@
-"""The whole workflow for real, on a corpus of seconds: every script, every file, once; and the same
-again as jobs of a real Slurm."""
+"""The whole workflow on a corpus of seconds: every script and every file once."""
 
-import base64
 import csv
 import json
 import re
@@ -10,7 +8,6 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,49 +16,11 @@ import yaml
 from huggingface_hub import ModelCard
 from project import Project
 from sacrebleu.metrics import CHRF
-from slurm_cluster import BY_SLURM
-from smoke_project import RUN, hashes, smoke_project
+from smoke_project import RUN, leaks
 
 from slimspeech.hub.push import plan
 
 pytestmark = pytest.mark.workflow
-
-
-CANARY = "canary4secrets"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def secrets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tokens in the environment and in the Hub's own file, as a user has them who is logged in."""
-    home = tmp_path_factory.mktemp("hub")
-    (home / "token").write_text(f"hf_file_{CANARY}")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("HF_HOME", str(home))
-        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY", "COMET_API_KEY"):
-            patched.setenv(name, f"{name}_{CANARY}")
-        patched.setenv("HTTPS_PROXY", f"http://me:{CANARY}@127.0.0.1:9")
-        yield
-
-
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory: pytest.TempPathFactory, base_model: Path) -> Project:
-    project = smoke_project(tmp_path_factory.mktemp("smoke") / "project", base_model)
-    (project.root / "printed.txt").write_text(project.succeed(*RUN), encoding="utf-8")
-    return project
-
-
-def leaks(project: Project) -> list[Path]:
-    """Files of a project, and of .snakemake, in whose names or contents a secret is."""
-    files = [path for path in project.root.rglob("*") if path.is_file()]
-    assert any(".snakemake/metadata" in str(path) for path in files)
-    return [
-        path for path in files if CANARY in path.name or CANARY.encode() in path.read_bytes()
-    ] + [path for path in project.root.rglob(f"*{encoded(CANARY)}*")]
-
-
-def encoded(text: str) -> str:
-    """As names of files in .snakemake/metadata are, but for the ends."""
-    return base64.b64encode(text.encode()).decode()[2:-4]
 
 
 def test_no_secret_is_written_or_printed(smoke):
@@ -370,40 +329,6 @@ def test_show_results_prints_the_table_and_the_students(smoke):
     )
     assert "| pruned-01 |" in done.stdout
     assert "results/smoke/en-de/students/B/packed" in done.stdout
-
-
-@pytest.fixture(scope="module")
-def on_slurm(tmp_path_factory, cluster, base_model) -> Project:
-    """The same experiment by `--profile profiles/slurm`, shards as arrays."""
-    project = smoke_project(tmp_path_factory.mktemp("on_slurm") / "project", base_model)
-    arrays = ("--slurm-array-jobs", "score_layers", "--slurm-keep-successful-logs")
-    with cluster.in_use():
-        printed = project.succeed(*RUN[2:], *BY_SLURM, *arrays)
-    (project.root / "printed.txt").write_text(printed, encoding="utf-8")
-    return project
-
-
-def test_no_secret_is_written_or_printed_on_a_cluster(on_slurm):
-    assert leaks(on_slurm) == []
-
-
-def test_jobs_go_through_slurm_each_with_what_its_rule_asks_for(on_slurm, cluster):
-    jobs = cluster.completed()
-    assert len(jobs) > 30
-    assert all("JobState=COMPLETED" in job for job in jobs)
-    logs = on_slurm.root / ".snakemake" / "slurm_logs"
-    found = {
-        path.name.removeprefix("rule_"): len(list(path.rglob("*.log"))) for path in logs.iterdir()
-    }
-    assert found["score_layers"] == 4  # two searches in two shards each
-    tasks = [path.stem.split("_")[1:] for path in (logs / "rule_score_layers").rglob("*.log")]
-    assert sorted(tasks) == [["1"], ["1"], ["2"], ["2"]], "each search is an array"
-    assert (found["train_teacher"], found["train_adapter"], found["translate_test"]) == (1, 2, 5)
-    assert "tabulate_scores" not in found, "a job of a second need not wait in the queue"
-
-
-def test_slurm_gives_the_results_of_a_local_run(smoke, on_slurm):
-    assert hashes(on_slurm) == hashes(smoke)
 
 
 def read_json(path: Path) -> Any:
