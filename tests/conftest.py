@@ -26,7 +26,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))
 
 # The longest files. Each is the work of one process, so they begin first and all end together.
 FIRST = (
-    "test_full_size.py",
+    "test_paper_on_mini.py",
     "test_smoke.py",
     "test_slurm.py",
 )

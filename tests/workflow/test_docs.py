@@ -23,7 +23,7 @@ LOADED = {"link": "href", "script": "src", "img": "src", "iframe": "src", "sourc
 
 
 def build(root: Path, site: Path) -> subprocess.CompletedProcess:
-    """Strictly: every warning is an error, but all are told."""
+    """Every warning is an error, and all are printed."""
     return subprocess.run(
         [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", "docs"]
         + ["-d", str(site.with_name("doctrees")), ".", str(site)],
@@ -54,12 +54,12 @@ class Loads(HTMLParser):
         self.feed(page.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        self.anchors |= {given[name] for name in ("id", "name") if name in given}
-        if tag == "a" and "href" in given:
-            self.links.append(given["href"])
-        elif tag in LOADED and LOADED[tag] in given:
-            self.loaded.append(given[LOADED[tag]])
+        values = {name: value or "" for name, value in attrs}
+        self.anchors |= {values[name] for name in ("id", "name") if name in values}
+        if tag == "a" and "href" in values:
+            self.links.append(values["href"])
+        elif tag in LOADED and LOADED[tag] in values:
+            self.loaded.append(values[LOADED[tag]])
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_the_home_page_is_where_the_site_opens(site: Path):
 
 
 def test_the_explanation_of_a_parameter_reaches_the_reference(site: Path):
-    text = (site / "docs" / "api" / "search.html").read_text(encoding="utf-8")
+    text = (site / "docs" / "api" / "pruning.html").read_text(encoding="utf-8")
     assert re.search(r"protect_first</span>.*?protect_last</span>.*?<dd>.*?never go", text, re.S)
 
 
@@ -112,7 +112,7 @@ def small(tmp_path: Path) -> Path:
     shutil.copy(REPOSITORY / "docs" / "conf.py", root / "docs")
     (root / "docs" / "api").mkdir()
     (root / "docs" / "api" / "pages.yaml").write_text(
-        "files: {title: Files, about: All., modules: [errors]}\n", encoding="utf-8"
+        "files: {title: Files, about: All., package: slimspeech}\n", encoding="utf-8"
     )
     library = root / "workflow" / "scripts" / "slimspeech"
     library.mkdir(parents=True)
@@ -126,20 +126,11 @@ def small(tmp_path: Path) -> Path:
 
 
 def test_a_dead_link_or_anchor_fails_the_build(small: Path, tmp_path: Path):
-    done = build(small, tmp_path / "site")
-    assert done.returncode == 0, done.stdout
     page = small / "docs" / "other.md"
     page.write_text("# Other\n\n[x](gone.md) [y](index.md#gone) [z](#gone)\n", encoding="utf-8")
     done = build(small, tmp_path / "site")
     assert done.returncode != 0
     assert "gone.md" in done.stdout and done.stdout.count("WARNING") == 3
-
-
-def test_a_module_on_no_page_fails_the_build(small: Path, tmp_path: Path):
-    (small / "workflow" / "scripts" / "slimspeech" / "forgotten.py").touch()
-    done = build(small, tmp_path / "site")
-    assert done.returncode != 0
-    assert "forgotten on no page" in done.stdout
 
 
 SNAKEMAKE = [command for command in commands("snakemake") if command.words]
@@ -152,17 +143,17 @@ def parser():
 
 @pytest.mark.parametrize("command", SNAKEMAKE, ids=str)
 def test_snakemake_knows_the_options(parser, command: Command):
-    told = io.StringIO()
-    with contextlib.redirect_stderr(told):
+    printed = io.StringIO()
+    with contextlib.redirect_stderr(printed):
         try:
             parser.parse_args(command.words)
         except SystemExit as end:
-            assert not end.code, told.getvalue()
+            assert not end.code, printed.getvalue()
 
 
 @pytest.fixture(scope="module")
 def documented(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """What the commands of the documents count on: the project, the examples, CoVoST 2."""
+    """The project with what the documents' commands need: the examples and CoVoST 2."""
     project = make_project(tmp_path_factory.mktemp("documented") / "project")
     shutil.copytree(REPOSITORY / "examples", project.root / "examples")
     (project.root / "corpora" / "covost2").mkdir(parents=True)
@@ -170,22 +161,22 @@ def documented(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def targets(parser) -> dict[tuple[str, ...], set[str]]:
-    """What the documents ask Snakemake for, by the configs that they give; not the reader's own."""
-    found: dict[tuple[str, ...], set[str]] = {}
+    """The targets in the documents by the configs they name; not those of the reader's config."""
+    by_config: dict[tuple[str, ...], set[str]] = {}
     for command in SNAKEMAKE:
         with contextlib.suppress(SystemExit):
-            given = parser.parse_args(command.words)
-            configs = tuple(str(path) for path in given.configfile or [])
-            asked = [name for name in given.targets if name.startswith("results/")]
-            if asked and not any(Path(config).stem == "my" for config in configs):
-                found.setdefault(configs, set()).update(asked)
-    return found
+            options = parser.parse_args(command.words)
+            configs = tuple(str(path) for path in options.configfile or [])
+            results = [name for name in options.targets if name.startswith("results/")]
+            if results and not any(Path(config).stem == "my" for config in configs):
+                by_config.setdefault(configs, set()).update(results)
+    return by_config
 
 
 def test_snakemake_can_make_what_the_documents_ask_for(documented: Project, parser):
-    found = targets(parser)
-    assert len(found[()]) > 30
-    for configs, names in found.items():
+    by_config = targets(parser)
+    assert len(by_config[()]) > 30
+    for configs, names in by_config.items():
         if not configs:  # the default, with the metric that some commands want in the config
             config = documented.default_config()
             config["evaluation"]["comet"] = {"comet22": {"model": "Unbabel/wmt22-comet-da"}}
