@@ -12,8 +12,7 @@ import os
 import sys
 import traceback
 
-import jsonschema  # noqa: F401 (as are the plugins below: imported by every run)
-import snakemake.storage  # noqa: F401
+import jsonschema  # noqa: F401 (every run imports it)
 from snakemake.cli import get_argument_parser, main
 
 
