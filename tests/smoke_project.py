@@ -2,6 +2,7 @@
 share, and the hashes of its results."""
 
 import base64
+import csv
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -90,3 +92,17 @@ def leaks(project: Project) -> list[Path]:
         for path in files
         if CANARY in path.name or encoded in path.name or CANARY.encode() in path.read_bytes()
     ]
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_scores(path: Path) -> dict[int, float]:
+    with open(path, encoding="utf-8") as file:
+        return {int(row["layer"]): float(row["score"]) for row in csv.DictReader(file)}
+
+
+def read_layer_count(project: Project) -> int:
+    config = read_json(project.root / "smoke" / "base" / "config.json")
+    return config["text_config"]["num_hidden_layers"]

@@ -2,21 +2,15 @@
 
 import csv
 import json
-import re
-import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from huggingface_hub import ModelCard
-from project import Project
 from sacrebleu.metrics import CHRF
-from smoke_project import RUN, leaks
+from smoke_project import RUN, leaks, read_json, read_layer_count, read_scores
 
 from slimspeech.hub.push import plan
 
@@ -133,120 +127,6 @@ def test_the_searches_are_laid_side_by_side(smoke):
     ]
 
 
-@pytest.fixture(scope="module")
-def search(smoke: Project) -> Project:
-    """The same project with another experiment in it: searches for the teacher of the first."""
-    config = yaml.safe_load((smoke.root / "smoke.yaml").read_text(encoding="utf-8"))
-    config["experiment"] = "search"
-    config["teacher"] = {"model": "results/smoke/en-de/teacher"}
-    config["pruning"] |= {"iterations": 2, "shards": 1}
-    config |= {"students": {}, "evaluation": {"systems": ["teacher"]}}
-    (smoke.root / "search.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    return smoke
-
-
-SEARCH = ("--cores", "2", "--configfile", "search.yaml")
-IN_TWO = (*SEARCH, "--set-scatter", "layers=2")
-FOLDER = "results/search/en-de/pruning"
-
-
-def test_two_shards_find_what_one_job_finds(search):
-    search.succeed(f"{FOLDER}/chrf/iter_01/layers.json", *SEARCH)
-    results = search.root / "results"
-    for experiment, shards in {
-        "smoke": ["1-of-2.json", "2-of-2.json"],
-        "search": ["1-of-1.json"],
-    }.items():
-        folder = results / experiment / "en-de" / "pruning" / "chrf" / "iter_01" / "shards"
-        assert sorted(path.name for path in folder.iterdir()) == shards
-    for name in ("scores.csv", "hypotheses.jsonl", "layers.json"):
-        place = Path("en-de", "pruning", "chrf", "iter_01", name)
-        whole = (results / "search" / place).read_bytes()
-        assert whole == (results / "smoke" / place).read_bytes()
-        assert whole
-
-
-def test_the_middle_goes_unmeasured(search):
-    count = read_layer_count(search)
-    search.succeed(f"{FOLDER}/middle/iter_02/layers.json", *SEARCH)
-    removed = [count // 2, count // 2 - 1]
-    assert read_json(search.root / FOLDER / "middle" / "iter_02" / "layers.json") == {
-        "kept": [layer for layer in range(count) if layer not in removed],
-        "removed": removed,
-    }
-
-
-def test_one_pass_is_never_split(search):
-    folder = search.root / FOLDER / "angular" / "iter_01"
-    search.succeed(f"{FOLDER}/angular/iter_01/layers.json", *IN_TWO)
-    assert [path.name for path in (folder / "shards").iterdir()] == ["1-of-1.json"]
-    assert (folder / "hypotheses.jsonl").read_text(encoding="utf-8") == ""
-    scores = read_scores(folder / "scores.csv")
-    assert list(scores) == list(range(read_layer_count(search)))[1:-1]
-    least = min(scores.values())
-    # The two layers of the best block tie, and of equals the deepest goes.
-    block = [layer for layer, score in scores.items() if score == least]
-    assert block == [block[0], block[0] + 1]
-    layers = read_json(folder / "layers.json")
-    assert (layers["removed"], layers["metric"]) == ([block[1]], "angular")
-
-
-@pytest.fixture(scope="module")
-def crashed(search: Project) -> Project:
-    """A search in two shards, of which the second could not be written: something is in the way."""
-    obstacle = search.root / FOLDER / "loss" / "iter_01" / "shards" / ".2-of-2.json.partial"
-    obstacle.mkdir(parents=True)
-    done = search.snakemake(f"{FOLDER}/loss/iter_01/layers.json", *IN_TWO, "--keep-going")
-    obstacle.rmdir()
-    assert done.returncode != 0
-    assert "Is a directory" in done.stdout
-    return search
-
-
-def test_a_finished_shard_survives_the_crash_of_another(crashed):
-    folder = crashed.root / FOLDER / "loss" / "iter_01"
-    assert [path.name for path in folder.rglob("*.*")] == ["1-of-2.json"]
-    finished = (folder / "shards" / "1-of-2.json").stat().st_mtime_ns
-
-    text = crashed.succeed(f"{FOLDER}/loss/iter_01/layers.json", *IN_TWO)
-    assert re.findall(r"^(?:local)?rule (\w+):", text, re.M) == [
-        "score_layers",
-        "gather_scores",
-        "select_layer",
-    ]
-    assert (folder / "shards" / "1-of-2.json").stat().st_mtime_ns == finished
-    scores = read_scores(folder / "scores.csv")
-    assert list(scores) == list(range(read_layer_count(crashed)))[1:-1]
-
-
-def test_shards_that_do_not_belong_together_are_no_search(crashed):
-    crashed.succeed(f"{FOLDER}/loss/iter_01/layers.json", *IN_TWO)
-    first, second = (crashed.root / FOLDER / "loss" / f"iter_0{k}" for k in (1, 2))
-
-    # The second shard of the first iteration is copied to the second.
-    stray = second / "shards" / "2-of-2.json"
-    stray.parent.mkdir(parents=True)
-    shutil.copyfile(first / "shards" / "2-of-2.json", stray)
-    done = crashed.snakemake(f"{FOLDER}/loss/iter_02/layers.json", *IN_TWO)
-    assert done.returncode != 0
-    assert (
-        "shards 1-of-2 and 2-of-2 are not of one search: `iteration` is 2 in one and 1 in the other"
-    ) in done.stdout
-    assert "Traceback" not in done.stdout
-    assert not (second / "scores.csv").exists()
-    assert not (second / "layers.json").exists()
-
-    # And to its own place, with another model's name in it.
-    own = first / "shards" / "2-of-2.json"
-    shard = read_json(own)
-    own.write_text(json.dumps(shard | {"model": "0" * 64}), encoding="utf-8")
-    done = crashed.snakemake(f"{FOLDER}/loss/iter_01/scores.csv", *IN_TWO)
-    assert done.returncode != 0
-    assert f'`model` is "{shard["model"][:20]}' in done.stdout
-    assert 'in one and "0000000000' in done.stdout
-    assert not (first / "scores.csv").exists()
-
-
 @pytest.mark.parametrize("student", ["A", "B"])
 def test_a_packed_student_loads_with_plain_transformers(smoke, student):
     import torch
@@ -329,17 +209,3 @@ def test_show_results_prints_the_table_and_the_students(smoke):
     )
     assert "| pruned-01 |" in done.stdout
     assert "results/smoke/en-de/students/B/packed" in done.stdout
-
-
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def read_scores(path: Path) -> dict[int, float]:
-    with open(path, encoding="utf-8") as file:
-        return {int(row["layer"]): float(row["score"]) for row in csv.DictReader(file)}
-
-
-def read_layer_count(project: Project) -> int:
-    config = read_json(project.root / "smoke" / "base" / "config.json")
-    return config["text_config"]["num_hidden_layers"]
