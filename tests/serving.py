@@ -1,4 +1,4 @@
-"""Models that translate without weights, to serve in tests."""
+"""Models without weights, which tests serve."""
 
 import io
 import threading
@@ -13,7 +13,7 @@ from slimspeech.web.models import ServedModel
 
 
 @dataclass(frozen=True)
-class Said:
+class Utterance:
     start: float
     end: float
     text: str
@@ -21,14 +21,15 @@ class Said:
 
 @dataclass
 class FakeModels:
-    """Translates a file into two segments that tell its length in samples and the model.
+    """Translates a file into two segments, with its length in samples and the model's id.
 
-    Waits before the second segment until `go` is set; raises `errors` of a model in its place.
+    Waits for `go` before the second segment; raises a model's error of `errors` in its place.
+    requests: (model, file name).
     """
 
     errors: dict[str, Exception] = field(default_factory=dict)
     go: threading.Event = field(default_factory=threading.Event)
-    asked: list[tuple[str, str]] = field(default_factory=list)
+    requests: list[tuple[str, str]] = field(default_factory=list)
     loaded: set[str] = field(default_factory=set)
 
     def is_loaded(self, model: str) -> bool:
@@ -44,24 +45,24 @@ class FakeModel:
     models: FakeModels
     id: str
 
-    def translate(self, path: Path, name: str) -> Iterator[Said]:
-        self.models.asked.append((self.id, name))
+    def translate(self, path: Path, name: str) -> Iterator[Utterance]:
+        self.models.requests.append((self.id, name))
         samples, rate = soundfile.read(path)
         half = len(samples) / rate / 2
-        yield Said(0.0, half, f"{self.id} heard {len(samples)}")
+        yield Utterance(0.0, half, f"{self.id} heard {len(samples)}")
         assert self.models.go.wait(10)
         if self.id in self.models.errors:
             raise self.models.errors[self.id]
-        yield Said(half, 2 * half, f"and {name}")
+        yield Utterance(half, 2 * half, f"and {name}")
 
 
 def served(*identities: str) -> list[ServedModel]:
     """Models by their ids, such as "en-de-A"."""
     titles = {"de": "English to German", "zh": "English to Chinese"}
-    found = []
+    models = []
     for identity in identities:
         source, target, name = identity.split("-")
-        found.append(
+        models.append(
             ServedModel(
                 directory=Path("/secret") / identity,
                 id=identity,
@@ -76,7 +77,7 @@ def served(*identities: str) -> list[ServedModel]:
                 quantization="none",
             )
         )
-    return found
+    return models
 
 
 def wav_bytes(samples: int) -> bytes:

@@ -65,8 +65,8 @@ def column(page, table: str, number: int) -> list[str]:
 def test_it_asks_for_nothing_and_complains_of_nothing(page):
     page.wait_for_selector(".utterance")
     page.mouse.move(640, 500)
-    assert [url for url in page.asked if not url.startswith("data:")] == [page.url]
-    assert page.said == []
+    assert [url for url in page.urls if not url.startswith("data:")] == [page.url]
+    assert page.messages == []
 
 
 def test_tables_sort_by_mouse_and_by_keyboard(page):

@@ -1,4 +1,4 @@
-"""The page in a real browser, on models that need no weights."""
+"""The page in a real browser, with models without weights."""
 
 import re
 import threading
@@ -77,21 +77,21 @@ def texts(page, column: int) -> list[str]:
     return page.locator(f"#segments tbody td:nth-child({column})").all_inner_texts()
 
 
-def test_it_asks_for_nothing_elsewhere_and_complains_of_nothing(page, models, url):
+def test_the_page_sends_no_other_requests_and_logs_no_errors(page, models, url):
     models.go.set()
     translate(page)
-    assert all(asked.startswith((url, "data:", "blob:")) for asked in page.asked)
-    assert page.said == []
+    assert all(address.startswith((url, "data:", "blob:")) for address in page.urls)
+    assert page.messages == []
 
 
-def test_translations_come_side_by_side_as_they_are_made(page, models):
+def test_translations_appear_side_by_side_while_they_are_made(page, models):
     assert page.locator("#models input:checked").count() == 2  # those of the first pair
     page.check("[value=en-zh-C]")
     choose(page)
     page.click("#translate")
     wait_for(page, lambda: texts(page, 2) == ["en-de-A heard 64000"])
     assert texts(page, 3) == ["…"]
-    assert status(page) == "A, de translates …"
+    assert status(page) == "Translating with A, de …"
     models.go.set()
     wait_for(page, lambda: status(page) == "Done.")
     heads = page.locator("#segments th").all_inner_texts()
@@ -116,7 +116,7 @@ def test_differences_are_marked_within_a_language(page, models):
     assert page.locator("#segments mark").count() == 0
 
 
-def test_a_translation_is_shown_and_never_run(page, models):
+def test_a_translation_is_displayed_and_never_executed(page, models):
     models.go.set()
     evil = '<img src=x onerror="window.ran = 1">.wav'
     translate(page, WAV | {"name": evil})
@@ -125,7 +125,7 @@ def test_a_translation_is_shown_and_never_run(page, models):
     assert page.evaluate("window.ran") is None
 
 
-def test_a_segment_is_played_and_followed(page, models):
+def test_a_segment_is_played_and_highlighted(page, models):
     models.go.set()
     translate(page)
     buttons = page.locator("#segments button")
@@ -139,7 +139,7 @@ def test_a_segment_is_played_and_followed(page, models):
     page.keyboard.press("Enter")
     wait_for(page, lambda: playing.count() == 0)
     assert page.evaluate("audio.paused")
-    # A segment ends where the next begins; the player's own button plays on.
+    # A segment ends where the next begins; the player's button continues.
     buttons.nth(0).click()
     wait_for(page, lambda: page.evaluate("audio.paused") and playing.count() == 0)
     assert page.evaluate("audio.currentTime") == pytest.approx(2, abs=0.25)
@@ -147,7 +147,7 @@ def test_a_segment_is_played_and_followed(page, models):
     wait_for(page, lambda: playing.count() == 1 and "0:02.0" in playing.inner_text())
 
 
-def test_segments_play_what_was_translated_whatever_is_chosen_since(page, models):
+def test_segments_play_the_translated_file_after_another_was_chosen(page, models):
     models.go.set()
     translate(page)
     translated = page.evaluate("audio.src")
@@ -170,29 +170,29 @@ def test_a_file_that_is_no_audio_gets_a_message(page, models):
     page.click("#translate")
     error = page.locator("#error")
     error.wait_for()
-    assert error.inner_text().startswith("notes.wav: no audio that soundfile can read")
+    assert error.inner_text().startswith("notes.wav: no audio")
     assert error.get_attribute("role") == "alert"
-    translate(page)  # and all goes on
+    translate(page)  # the next job works
     assert not error.is_visible()
 
 
 def test_a_file_over_the_limit_is_not_sent(page, url):
     page.set_input_files("#file", WAV | {"buffer": wav_bytes(300_000)})
     page.locator("#error").wait_for()
-    assert page.inner_text("#error") == "talk.wav: 600 kB is more than 500 kB, the limit here."
+    assert "talk.wav: 600 kB" in page.inner_text("#error")
     assert page.locator("#translate").is_disabled()
-    assert f"{url}api/jobs" not in page.asked
+    assert f"{url}api/jobs" not in page.urls
 
 
-def test_a_file_over_the_limit_that_is_sent_all_the_same_is_refused(page):
+def test_the_server_refuses_a_file_over_the_limit(page):
     page.evaluate("limits.bytes = 1e12")
     choose(page, WAV | {"buffer": wav_bytes(1_000_000)})
     page.click("#translate")
     page.locator("#error").wait_for()
-    assert page.inner_text("#error") == "The file is larger than 0.5 MB, the limit here"
+    assert "limit, 0.5 MB" in page.inner_text("#error")
 
 
-def test_a_model_that_fails_says_why_and_the_others_go_on(page, models):
+def test_a_model_that_fails_shows_its_error_and_the_others_continue(page, models):
     models.errors = {"en-de-A": InputError("talk.wav: damaged")}
     models.go.set()
     translate(page)
@@ -201,7 +201,7 @@ def test_a_model_that_fails_says_why_and_the_others_go_on(page, models):
     assert texts(page, 2) == ["en-de-A heard 64000", ""]
 
 
-def test_pages_wait_for_each_other_and_can_leave_the_queue(open_page, models):
+def test_jobs_of_several_pages_wait_and_can_be_cancelled(open_page, models):
     first, second, third, late = (open_page() for _ in range(4))
     for page in (first, second, third):
         choose(page)
@@ -221,12 +221,12 @@ def test_pages_wait_for_each_other_and_can_leave_the_queue(open_page, models):
     assert texts(third, 2)[0] == "en-de-A heard 64000"
 
 
-def test_a_stopped_server_is_told(page, models):
+def test_a_stopped_server_is_reported(page, models):
     page.route("**/api/jobs", lambda route: route.abort())
     choose(page)
     page.click("#translate")
     page.locator("#error").wait_for()
-    assert "is it still running" in page.inner_text("#error")
+    assert "still running" in page.inner_text("#error")
 
 
 def test_the_microphone_is_recorded_and_sent_as_wav(page, models):
@@ -238,9 +238,9 @@ def test_the_microphone_is_recorded_and_sent_as_wav(page, models):
     assert re.search(r"recording, .* decoded to .* of WAV", page.inner_text("#chosen"))
     page.click("#translate")
     wait_for(page, lambda: status(page) == "Done.")
-    heard = int(texts(page, 2)[0].removeprefix("en-de-A heard "))
-    assert 1.0 < heard / 16_000 < 4
-    assert models.asked[0] == ("en-de-A", "recording.wav")
+    samples = int(texts(page, 2)[0].removeprefix("en-de-A heard "))
+    assert 1.0 < samples / 16_000 < 4
+    assert models.requests[0] == ("en-de-A", "recording.wav")
     page.locator("#segments button").first.click()
     wait_for(page, lambda: page.evaluate("audio.currentTime") > 0.1)
 
@@ -260,7 +260,7 @@ def test_a_file_is_dropped(page):
     wait_for(page, lambda: "dropped.wav" in page.inner_text("#chosen"))
 
 
-def test_the_keyboard_reaches_everything(page, models):
+def test_the_keyboard_reaches_every_control(page, models):
     models.go.set()
     translate(page)
     page.evaluate("document.body.tabIndex = -1; document.body.focus()")
@@ -271,19 +271,19 @@ def test_the_keyboard_reaches_everything(page, models):
             page.evaluate("document.activeElement.id || document.activeElement.className")
         )
     order = ["skip", "theme", "file", "record", "translate", "compare", "play", "audio"]
-    places = [reached.index(name) for name in order]
-    assert places == sorted(places)
+    positions = [reached.index(name) for name in order]
+    assert positions == sorted(positions)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 768, 1920])
-def test_it_fits_every_window(open_page, models, width, scheme):
+def test_the_page_fits_every_window(open_page, models, width, scheme):
     models.go.set()
     page = open_page(color_scheme=scheme)
     translate(page, WAV | {"name": "a_long_name_without_any_spaces" * 3 + ".wav"})
     page.set_viewport_size({"width": width, "height": 900})
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    if width == 320:  # rows instead of columns, each text under its model's name
+    if width == 320:  # rows instead of columns, each text below its model's name
         cell = page.locator("#segments td").nth(1)
         assert cell.evaluate("e => getComputedStyle(e, '::before').content") == '"A"'
         assert cell.bounding_box()["width"] > 250

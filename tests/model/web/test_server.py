@@ -1,4 +1,4 @@
-"""`slimspeech serve` as it is started, with real models, and its page in a real browser."""
+"""`slimspeech serve` as a process, with real models, and its page in a real browser."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def clips(tmp_path_factory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def talk(clips, tmp_path_factory) -> Path:
-    """Three sentences with pauses so long that each is a segment."""
+    """Three sentences with long pauses, so that each is a segment."""
     import soundfile
 
     pause = np.zeros(3 * 16_000, dtype=np.float32)
@@ -72,12 +72,12 @@ def start(*arguments: str | Path, folder: Path | None = None) -> tuple[subproces
         stderr=subprocess.STDOUT,
         text=True,
     )
-    said = []
+    lines = []
     for line in server.stdout:
-        said.append(line)
-        if found := re.match(r"Open (http://127\.0\.0\.1:\d+/) in a browser", line):
-            return server, found[1]
-    raise AssertionError("".join(said))
+        lines.append(line)
+        if match := re.match(r"Open (http://127\.0\.0\.1:\d+/) in a browser", line):
+            return server, match[1]
+    raise AssertionError("".join(lines))
 
 
 @pytest.fixture(scope="module")
@@ -98,20 +98,19 @@ def translated(url: str, clip: Path, name: str) -> dict:
         job = f"api/jobs/{answer.json()['id']}"
         with client.stream("GET", f"{job}/events") as events:
             streamed = [json.loads(line[6:]) for line in events.iter_lines() if line[:5] == "data:"]
-        found = client.get(job).json()
-    found["streamed"] = [event for event in streamed if "text" in event]
-    return found
+        finished = client.get(job).json()
+    return finished | {"streamed": [event for event in streamed if "text" in event]}
 
 
-def test_fifty_requests_in_ten_streams_lose_nothing(url, small, clips):
+def test_fifty_requests_in_ten_streams_are_all_answered(url, small, clips):
     translator = Translator.load(small, "de")
-    expected = {clip: [asdict(said) for said in translator.translate(clip)] for clip in clips}
-    assert len({said["text"] for [said] in expected.values()}) == len(clips)
-    asked = [(clips[n % len(clips)], f"{n}.wav") for n in range(50)]
+    expected = {clip: [asdict(part) for part in translator.translate(clip)] for clip in clips}
+    assert len({part["text"] for [part] in expected.values()}) == len(clips)
+    requests = [(clips[n % len(clips)], f"{n}.wav") for n in range(50)]
     with ThreadPoolExecutor(10) as streams:
-        answers = list(streams.map(lambda one: translated(url, *one), asked))
+        answers = list(streams.map(lambda request: translated(url, *request), requests))
     assert len({answer["id"] for answer in answers}) == 50
-    for (clip, name), answer in zip(asked, answers, strict=True):
+    for (clip, name), answer in zip(requests, answers, strict=True):
         [model] = answer["models"]
         assert (answer["name"], answer["state"]) == (name, "done")
         assert model["segments"] == expected[clip]
@@ -127,11 +126,11 @@ def test_two_models_are_compared_in_a_browser(browser, url, talk, small):
     page.click("#translate")
     wait_for(page, lambda: page.inner_text("#status") == "Done.", seconds=200)
     columns = {
-        name: page.locator(f"#segments td:nth-child({place})").all_inner_texts()
-        for place, name in ((2, "base"), (3, "small"))
+        name: page.locator(f"#segments td:nth-child({number})").all_inner_texts()
+        for number, name in ((2, "base"), (3, "small"))
     }
     for name, directory in (("base", BASE), ("small", small)):
-        expected = [said.text for said in Translator.load(directory, "de").translate(talk)]
+        expected = [part.text for part in Translator.load(directory, "de").translate(talk)]
         assert len(expected) == 3
         assert columns[name] == expected
     assert page.locator("#segments mark").count() > 0
@@ -148,11 +147,11 @@ def test_two_models_are_compared_in_a_browser(browser, url, talk, small):
     cues = [cue.split("\n", 2) for cue in subtitles.strip().split("\n\n")]
     assert re.fullmatch(r"00:00:0\d,\d{3} --> 00:00:0\d,\d{3}", cues[0][1])
     assert " ".join(cue[2].replace("\n", " ") for cue in cues) == " ".join(columns["base"])
-    assert page.said == []
+    assert page.messages == []
     page.close()
 
 
-def test_ctrl_c_stops_it_cleanly_in_the_middle_of_work(small, talk, tmp_path):
+def test_ctrl_c_stops_the_server_cleanly_during_work(small, talk, tmp_path):
     server, url = start(small, "--to", "de", folder=tmp_path)
     with httpx2.Client(base_url=url, timeout=300) as client:
         with talk.open("rb") as file:
@@ -165,9 +164,9 @@ def test_ctrl_c_stops_it_cleanly_in_the_middle_of_work(small, talk, tmp_path):
             server.send_signal(signal.SIGINT)
             rest = list(lines)
     assert "event: end" in rest
-    said, _ = server.communicate(timeout=120)
+    output, _ = server.communicate(timeout=120)
     assert server.returncode == 0
-    assert "Traceback" not in said
+    assert "Traceback" not in output
     assert not list(tmp_path.glob("slimspeech-serve-*"))
 
 
@@ -175,15 +174,15 @@ def test_ctrl_c_stops_it_cleanly_in_the_middle_of_work(small, talk, tmp_path):
     "arguments, message",
     [
         (["nowhere"], "nowhere: no such directory"),
-        ([str(BASE)], "give --to, such as --to de"),
-        ([str(BASE), str(BASE), "--to", "de"], "given 2 times; give each model once"),
+        ([str(BASE)], "give --to"),
+        ([str(BASE), str(BASE), "--to", "de"], "given 2 times"),
         ([str(BASE), "--to", "de", "--host", "192.0.2.1"], "192.0.2.1, port 0: cannot listen"),
         ([str(BASE), "--to", "de", "--max-minutes", "0"], "0 is not above 0"),
     ],
 )
-def test_what_cannot_be_served_is_told_in_a_line(arguments, message, capsys):
+def test_a_model_that_cannot_be_served_gets_a_message(arguments, message, capsys):
     from slimspeech.cli import main
 
     assert main(["serve", *arguments, "--port", "0"]) == 2
-    said = capsys.readouterr().err
-    assert message in said and "Traceback" not in said
+    err = capsys.readouterr().err
+    assert message in err and "Traceback" not in err

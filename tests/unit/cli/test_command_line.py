@@ -1,4 +1,4 @@
-"""What the command line does before a model is needed: options, inputs, errors, manners."""
+"""The command line before it needs a model: options, inputs, errors, logging."""
 
 import logging
 import os
@@ -18,14 +18,13 @@ from slimspeech.errors import InputError
 LIBRARY = Path(slimspeech.__file__).parents[1]
 
 
-def python(code: str, **options) -> subprocess.CompletedProcess:
+def python(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, *arguments],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": str(LIBRARY)},
         check=False,
-        **options,
     )
 
 
@@ -58,24 +57,18 @@ def test_help_imports_nothing_slow(command):
         "slow = {'torch', 'transformers', 'soundfile', 'sacrebleu', 'fastapi'} & set(sys.modules)\n"
         "sys.exit(f'{status} {slow}' if status or slow else 0)"
     )
-    done = python(code)
-    assert done.returncode == 0, done.stderr
-    assert "usage: slimspeech" in done.stdout
+    process = python("-c", code)
+    assert process.returncode == 0, process.stderr
+    assert "usage: slimspeech" in process.stdout
 
 
-def test_it_is_a_module_too():
-    done = subprocess.run(
-        [sys.executable, "-m", "slimspeech", "--version"],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(LIBRARY)},
-        check=True,
-    )
-    assert done.stdout == f"slimspeech {slimspeech.__version__}\n"
+def test_the_package_runs_as_a_module():
+    process = python("-m", "slimspeech", "--version")
+    assert process.stdout == f"slimspeech {slimspeech.__version__}\n"
 
 
 def fails(capsys, *arguments: str) -> tuple[int, str]:
-    """The exit code and what is on stderr; nothing is on stdout."""
+    """The exit code and stderr; stdout must be empty."""
     code = main(arguments)
     out, err = capsys.readouterr()
     assert out == "" and "Traceback" not in err
@@ -93,16 +86,16 @@ def fails(capsys, *arguments: str) -> tuple[int, str]:
             ["translate", "a.wav", "-m", "m", "--batch-size", "many"],
             "many is neither a number nor auto",
         ),
-        (["translate", "a.wav", "-m", "m", "--min-silence", "-1"], "-1 is below 0"),
-        (["translate", "a.wav", "-m", "m", "--vad_threshold", "3"], "between 0 and 1, not 3"),
+        (["translate", "a.wav", "-m", "m", "--min-silence", "-1"], "min_silence -1"),
+        (["translate", "a.wav", "-m", "m", "--vad_threshold", "3"], "VAD threshold 3"),
         (["translate", "a.wav", "-m", "m", "-q", "-v"], "not allowed with"),
-        (["translate", "a.wav", "-m", "m", "-o", "talk.srt"], "a folder is meant"),
-        (["translate", "-", "-", "-m", "m"], "can be read once"),
+        (["translate", "a.wav", "-m", "m", "-o", "talk.srt"], "must be a folder"),
+        (["translate", "-", "-", "-m", "m"], "only once"),
         (["info", "nowhere"], "nowhere: no such directory"),
         (["compare", "model", "a.wav"], "model: no such directory"),
     ],
 )
-def test_wrong_options_are_said_in_a_line(arguments, message, capsys):
+def test_a_wrong_option_is_reported_in_one_line(arguments, message, capsys):
     code, err = fails(capsys, *arguments)
     assert code == 2
     assert message in err.splitlines()[-1]
@@ -111,11 +104,11 @@ def test_wrong_options_are_said_in_a_line(arguments, message, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--to", "zh"], "teacher: made for en-de, not for zh; give a model"),
-        (["--from", "fr"], "teacher: made for en-de, not for fr"),
+        (["--to", "zh"], "made for en-de, not for zh"),
+        (["--from", "fr"], "made for en-de, not for fr"),
     ],
 )
-def test_a_language_that_the_model_is_not_for(options, message, wav, model, capsys):
+def test_a_language_that_the_model_does_not_translate(options, message, wav, model, capsys):
     code, err = fails(capsys, "translate", wav, "--model", model, *options)
     assert code == 2 and message in err and err.count("\n") == 1
 
@@ -125,7 +118,7 @@ def test_a_directory_without_a_model(wav, tmp_path, capsys):
     assert code == 2 and "no model there" in err and err.count("\n") == 1
 
 
-def test_files_that_cannot_be_read_are_all_named_before_a_model_is_loaded(tmp_path, model, capsys):
+def test_all_unreadable_files_are_named_before_a_model_is_loaded(tmp_path, model, capsys):
     (tmp_path / "text.wav").write_text("no audio")
     code, err = fails(
         capsys, "translate", str(tmp_path / "text.wav"), str(tmp_path / "no.wav"), "-m", model
@@ -136,15 +129,14 @@ def test_files_that_cannot_be_read_are_all_named_before_a_model_is_loaded(tmp_pa
     assert second.startswith(f"slimspeech: error: {tmp_path / 'no.wav'}: no such audio file")
 
 
-def test_logging_is_as_it_was_before(wav, model, capsys, tmp_path):
-    ours = logging.getLogger("slimspeech")
-    before = (list(ours.handlers), ours.level, ours.propagate, logging.getLogger().level)
+def test_logging_is_restored(wav, model, capsys, tmp_path):
+    logger = logging.getLogger("slimspeech")
+    before = (list(logger.handlers), logger.level, logger.propagate)
     main(["translate", str(tmp_path / "no.wav"), "--model", model, "-v"])
-    after = (list(ours.handlers), ours.level, ours.propagate, logging.getLogger().level)
-    assert after == before
+    assert (list(logger.handlers), logger.level, logger.propagate) == before
 
 
-def test_ctrl_c_ends_it_without_a_trace(wav, model, capsys, monkeypatch):
+def test_ctrl_c_ends_a_command_without_a_traceback(wav, model, capsys, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
@@ -153,8 +145,8 @@ def test_ctrl_c_ends_it_without_a_trace(wav, model, capsys, monkeypatch):
     assert (code, err) == (130, "slimspeech: interrupted\n")
 
 
-def places(found):
-    return [talk.place.as_posix() for talk in found]
+def outputs(talks):
+    return [talk.output.as_posix() for talk in talks]
 
 
 def test_folders_are_searched_at_any_depth(tmp_path):
@@ -162,17 +154,17 @@ def test_folders_are_searched_at_any_depth(tmp_path):
         path = tmp_path / "talks" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    found = find_talks([str(tmp_path / "talks"), "single.ogg", "-"])
-    assert places(found) == ["a", "b", "deep/er/c", "single", "stdin"]
-    assert found[-1].name == "standard input"
+    talks = find_talks([str(tmp_path / "talks"), "single.ogg", "-"])
+    assert outputs(talks) == ["a", "b", "deep/er/c", "single", "stdin"]
+    assert talks[-1].name == "standard input"
 
 
-def test_names_that_are_alike_keep_their_ending(tmp_path):
-    assert places(find_talks(["x/a.wav", "x/a.mp3", "b.1.wav"])) == ["a.wav", "a.mp3", "b.1"]
+def test_equal_names_keep_their_suffix(tmp_path):
+    assert outputs(find_talks(["x/a.wav", "x/a.mp3", "b.1.wav"])) == ["a.wav", "a.mp3", "b.1"]
 
 
 def test_files_that_would_overwrite_each_other_are_refused():
-    with pytest.raises(InputError, match="x/a.wav: another of the files is called a.wav too"):
+    with pytest.raises(InputError, match="x/a.wav: .*same output"):
         find_talks(["x/a.wav", "y/a.wav"])
 
 

@@ -1,4 +1,4 @@
-"""The API of the web page, on models that need no weights."""
+"""The API of the web page, with models without weights."""
 
 import asyncio
 import json
@@ -22,9 +22,9 @@ OWN = "http://localhost:7860"
 
 @pytest.fixture
 def models() -> FakeModels:
-    found = FakeModels()
-    found.go.set()
-    return found
+    models = FakeModels()
+    models.go.set()
+    return models
 
 
 @pytest.fixture
@@ -43,14 +43,14 @@ def post(client, content=None, name="talk.wav", models=("en-de-A",), **options) 
 
 
 def finished(client, answer: httpx2.Response) -> dict:
-    """The job after its last event."""
+    """The finished job."""
     assert answer.status_code == 202, answer.text
     job = f"/api/jobs/{answer.json()['id']}"
     client.get(f"{job}/events")
     return client.get(job).json()
 
 
-def test_a_file_is_translated_by_the_models_asked_for(client, models):
+def test_a_file_is_translated_by_the_requested_models(client, models):
     answer = post(client, models=["en-zh-B", "en-de-A", "en-de-A"])
     assert answer.headers["location"] == f"api/jobs/{answer.json()['id']}"
     job = finished(client, answer)
@@ -66,7 +66,7 @@ def test_a_file_is_translated_by_the_models_asked_for(client, models):
     assert list(client.app.state.folder.iterdir()) == []
 
 
-def test_events_are_numbered_and_taken_up_again(client):
+def test_events_are_numbered_and_can_be_resumed(client):
     answer = post(client)
     url = f"/api/jobs/{answer.json()['id']}/events"
     stream = client.get(url)
@@ -109,7 +109,7 @@ def test_an_unfinished_translation_is_not_downloaded(client, models):
 @pytest.mark.parametrize(
     "content, name, message",
     [
-        (b"no audio at all", "notes.wav", "notes.wav: no audio that soundfile can read"),
+        (b"no audio at all", "notes.wav", "notes.wav: no audio"),
         (b"", "empty.wav", "empty.wav: the file has 0 bytes"),
         (wav_bytes(16_000)[:9000], "half.wav", "half.wav: cut short"),
         (b"text", "../../etc/passwd", "passwd: no audio that"),
@@ -117,7 +117,7 @@ def test_an_unfinished_translation_is_not_downloaded(client, models):
         (b"text", "n" * 300, "n" * 100 + ": no audio that"),
     ],
 )
-def test_what_is_no_audio_is_told_in_a_line(client, content, name, message):
+def test_a_file_that_is_not_audio_gets_a_message(client, content, name, message):
     answer = post(client, content, name)
     assert answer.status_code == 422
     assert answer.json()["detail"].startswith(message)
@@ -128,7 +128,7 @@ def test_what_is_no_audio_is_told_in_a_line(client, content, name, message):
 @pytest.mark.parametrize(
     "form", [("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III"), ("AIFF", "PCM_16")]
 )
-def test_what_is_audio_is_told_by_its_content(client, form, tmp_path):
+def test_audio_is_recognised_by_its_content(client, form, tmp_path):
     path = tmp_path / "file"
     noise = np.random.default_rng(0).normal(size=16_000) / 10
     soundfile.write(path, noise, 16_000, format=form[0], subtype=form[1])
@@ -136,28 +136,25 @@ def test_what_is_audio_is_told_by_its_content(client, form, tmp_path):
     assert job["state"] == "done" and job["seconds"] == pytest.approx(1, abs=0.1)
 
 
-def test_too_much_is_refused(client):
+def test_an_upload_over_a_limit_is_refused(client):
     large = post(client, b"x" * (LIMITS.bytes + 1))
-    assert (large.status_code, large.json()["detail"]) == (
-        413,
-        "The file is larger than 0.5 MB, the limit here",
-    )
+    assert large.status_code == 413 and "0.5 MB" in large.json()["detail"]
     announced = client.post("/api/jobs", content=b"", headers={"Content-Length": "10000000"})
     assert announced.status_code == 413
     long = post(client, wav_bytes(16_000 * 11))
     assert long.status_code == 413
-    assert "talk.wav: lasts 0.2 min, more than 0.167 min" in long.json()["detail"]
+    assert "talk.wav: 0.2 min" in long.json()["detail"]
     assert list(client.app.state.folder.iterdir()) == []
 
 
 def request_of(chunks, wait: float = 0) -> tuple[Request, list[int]]:
-    """A request that sends a form in pieces, and which of them were taken."""
-    taken = []
+    """A request that sends a form in chunks, and the numbers of the chunks that were received."""
+    received = []
 
     async def receive():
         await asyncio.sleep(wait)
-        number = len(taken)
-        taken.append(number)
+        number = len(received)
+        received.append(number)
         return {
             "type": "http.request",
             "body": chunks[number],
@@ -165,22 +162,22 @@ def request_of(chunks, wait: float = 0) -> tuple[Request, list[int]]:
         }
 
     headers = [(b"content-type", b"multipart/form-data; boundary=b")]
-    return Request({"type": "http", "method": "POST", "headers": headers}, receive), taken
+    return Request({"type": "http", "method": "POST", "headers": headers}, receive), received
 
 
 HEAD = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
 
 
-def test_an_upload_is_stopped_while_it_comes(tmp_path):
-    request, taken = request_of([HEAD] + [b"x" * 100_000] * 1000)
+def test_an_upload_is_stopped_while_it_arrives(tmp_path):
+    request, received = request_of([HEAD] + [b"x" * 100_000] * 1000)
     with pytest.raises(HTTPException) as refused:
         asyncio.run(receive_upload(request, tmp_path / "a", LIMITS))
     assert refused.value.status_code == 413
-    assert len(taken) == 7
+    assert len(received) == 7
     assert not (tmp_path / "a").exists()
 
 
-def test_an_upload_that_stalls_is_broken_off(tmp_path, monkeypatch):
+def test_an_upload_that_stalls_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(uploads, "STALLED_SECONDS", 0.01)
     request, _ = request_of([HEAD] * 2, wait=5)
     with pytest.raises(HTTPException) as refused:
@@ -188,16 +185,14 @@ def test_an_upload_that_stalls_is_broken_off(tmp_path, monkeypatch):
     assert refused.value.status_code == 408
 
 
-def test_a_form_has_to_be_whole(client):
-    assert post(client, models=[]).json()["detail"] == (
-        "Name models to translate with: en-de-A, en-zh-B"
-    )
+def test_an_incomplete_form_is_refused(client):
+    assert "en-de-A, en-zh-B" in post(client, models=[]).json()["detail"]
     unknown = post(client, models=["en-de-A", "../secret"])
     assert unknown.status_code == 422
-    assert unknown.json()["detail"] == "'../secret' is not served; models: en-de-A, en-zh-B"
+    assert "'../secret' is not served" in unknown.json()["detail"]
     assert client.post("/api/jobs", data={"models": "en-de-A"}).status_code == 400
     text = client.post("/api/jobs", data={"models": "en-de-A", "file": "/etc/passwd"})
-    assert text.json()["detail"] == "The form has no audio file in its field `file`"
+    assert "no audio file" in text.json()["detail"]
     files = [("file", ("a.wav", wav_bytes(16))), ("file", ("b.wav", wav_bytes(16)))]
     two = client.post("/api/jobs", data={"models": "en-de-A"}, files=files)
     assert two.status_code == 400
@@ -208,7 +203,7 @@ def test_a_form_has_to_be_whole(client):
     assert list(client.app.state.folder.iterdir()) == []
 
 
-def test_a_full_queue_says_so_and_an_ended_job_makes_room(client, models):
+def test_a_full_queue_refuses_jobs_until_one_ends(client, models):
     models.go.clear()
     jobs = [post(client).json()]
     while client.get(f"/api/jobs/{jobs[0]['id']}").json()["state"] != "running":
@@ -234,14 +229,14 @@ def test_an_unknown_job_is_not_found(client):
         assert "no such job" in answer.json()["detail"]
 
 
-def test_models_are_told_without_where_they_lie(client):
+def test_models_are_listed_without_their_directories(client):
     answer = client.get("/api/models")
     assert [model["id"] for model in answer.json()["models"]] == ["en-de-A", "en-zh-B"]
     assert answer.json()["limits"] == {"bytes": 500_000, "seconds": 10}
     assert "/secret" not in answer.text
 
 
-def test_only_the_pages_own_files_are_given(client):
+def test_only_the_files_of_the_page_are_served(client):
     index = client.get("/").text
     for name in web_app.FILES:
         assert f"page/{name}" in index
@@ -251,7 +246,7 @@ def test_only_the_pages_own_files_are_given(client):
     assert client.get("/openapi.json").status_code == 404
 
 
-def test_every_answer_carries_the_policy(client):
+def test_every_answer_has_the_security_headers(client):
     for path in ("/", "/page/job.js", "/api/models", "/api/jobs/x", "/nowhere"):
         headers = client.get(path).headers
         assert "default-src 'none'" in headers["content-security-policy"]
@@ -274,7 +269,7 @@ def test_every_answer_carries_the_policy(client):
         ("", 403),
     ],
 )
-def test_names_of_other_sites_are_refused(client, host, status):
+def test_host_names_of_other_sites_are_refused(client, host, status):
     assert client.get("/api/models", headers={"Host": host}).status_code == status
 
 

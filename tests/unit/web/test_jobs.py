@@ -6,7 +6,7 @@ import pytest
 from serving import FakeModels, wav_bytes
 
 from slimspeech.errors import InputError
-from slimspeech.web.jobs import UNEXPECTED, Job, JobQueue, QueueFull, summary
+from slimspeech.web.jobs import STOPPING, UNEXPECTED, Job, JobQueue, QueueFull, summary
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def make_job(tmp_path):
 
 
 def put(queue: JobQueue, job: Job) -> Job:
-    with queue.place() as add:
+    with queue.reserve() as add:
         add(job)
     return job
 
@@ -51,14 +51,14 @@ def test_a_job_is_followed_from_the_queue_to_its_end(models, make_job):
             )
             states = [e.data["state"] for e in events if e.kind == "model"]
             assert states == ["loading", "translating", "done"] * 2
-            found = summary(job, 0)
-            assert [m["segments"][0]["text"] for m in found["models"]] == [
+            models_summary = summary(job, 0)["models"]
+            assert [m["segments"][0]["text"] for m in models_summary] == [
                 "en-de-A heard 16000",
                 "en-de-B heard 16000",
             ]
-            for model in found["models"]:
+            for model in models_summary:
                 assert model["real_time_factor"] == model["seconds"] / 1.0
-            # What was seen is not sent again, and a loaded model is not loaded again.
+            # A client can skip events, and a loaded model is not loaded again.
             assert await kinds(queue, job, start=9) == ["model", "end"]
             again = put(queue, make_job("b"))
             assert [e.data.get("state") async for _, e in queue.follow(again)].count("loading") == 0
@@ -66,7 +66,7 @@ def test_a_job_is_followed_from_the_queue_to_its_end(models, make_job):
     asyncio.run(run())
 
 
-def test_jobs_run_in_the_order_they_came_and_know_their_place(models, make_job, tmp_path):
+def test_jobs_run_in_order_and_know_their_position(models, make_job, tmp_path):
     async def run():
         async with JobQueue(models) as queue:
             jobs = [put(queue, make_job(name)) for name in "abc"]
@@ -78,13 +78,13 @@ def test_jobs_run_in_the_order_they_came_and_know_their_place(models, make_job, 
             models.go.set()
             assert (await kinds(queue, jobs[2]))[-1] == "end"
         assert [job.state for job in jobs] == ["done", "cancelled", "done"]
-        assert models.asked == [("en-de-A", "a"), ("en-de-A", "c")]
+        assert models.requests == [("en-de-A", "a"), ("en-de-A", "c")]
         assert list(tmp_path.iterdir()) == []
 
     asyncio.run(run())
 
 
-def test_a_running_job_that_is_cancelled_makes_room(models, make_job):
+def test_the_next_job_runs_after_a_running_job_is_cancelled(models, make_job):
     async def run():
         async with JobQueue(models) as queue:
             first, second = (put(queue, make_job(name, ["en-de-A", "en-de-B"])) for name in "ab")
@@ -93,28 +93,28 @@ def test_a_running_job_that_is_cancelled_makes_room(models, make_job):
             models.go.set()
             await kinds(queue, second)
         assert (first.state, second.state) == ("cancelled", "done")
-        assert [name for _, name in models.asked] == ["a", "b", "b"]
+        assert [name for _, name in models.requests] == ["a", "b", "b"]
         assert summary(first, 0)["error"] == "Cancelled"
 
     asyncio.run(run())
 
 
-def test_no_more_wait_than_may_uploads_included(models, make_job):
+def test_the_queue_has_a_capacity_which_includes_uploads(models, make_job):
     async def run():
         async with JobQueue(models, capacity=2) as queue:
             running = put(queue, make_job("a"))
             await until(lambda: running.state == "running")
             put(queue, make_job("b"))
-            with queue.place(), pytest.raises(QueueFull), queue.place():
+            with queue.reserve(), pytest.raises(QueueFull), queue.reserve():
                 pass
-            with queue.place():  # the upload that failed gave its place back
+            with queue.reserve():  # the failed upload released its place
                 pass
             models.go.set()
 
     asyncio.run(run())
 
 
-def test_a_job_whose_page_was_closed_is_dropped(models, make_job):
+def test_a_job_is_cancelled_after_its_page_was_closed(models, make_job):
     async def run():
         async with JobQueue(models, patience=0.05) as queue:
             running, left, polled = (put(queue, make_job(name)) for name in "abc")
@@ -123,7 +123,7 @@ def test_a_job_whose_page_was_closed_is_dropped(models, make_job):
                 stream = queue.follow(job)
                 assert (await anext(stream))[1].kind == "queue"
                 await stream.aclose()
-            assert queue.find(polled.id) is polled  # a sign of life
+            assert queue.find(polled.id) is polled  # counts as a contact
             await until(lambda: left.over)
             await asyncio.sleep(0.1)
             assert (left.state, polled.state) == ("cancelled", "waiting")
@@ -132,7 +132,7 @@ def test_a_job_whose_page_was_closed_is_dropped(models, make_job):
     asyncio.run(run())
 
 
-def test_a_page_that_comes_back_in_time_keeps_its_job(models, make_job):
+def test_a_page_that_reconnects_in_time_keeps_its_job(models, make_job):
     async def run():
         async with JobQueue(models, patience=0.05) as queue:
             job = put(queue, make_job("a"))
@@ -148,7 +148,7 @@ def test_a_page_that_comes_back_in_time_keeps_its_job(models, make_job):
     asyncio.run(run())
 
 
-def test_a_model_that_fails_does_not_take_the_others_with_it(models, make_job, caplog):
+def test_a_model_that_fails_does_not_stop_the_others(models, make_job, caplog):
     models.errors = {
         "en-de-A": InputError("talk.wav: damaged"),
         "en-de-B": RuntimeError("secret of the server"),
@@ -186,7 +186,7 @@ def test_finished_jobs_are_forgotten(models, make_job):
     asyncio.run(run())
 
 
-def test_the_end_of_the_server_ends_every_stream(models, make_job):
+def test_stopping_the_server_ends_every_stream(models, make_job):
     async def run():
         async with JobQueue(models) as queue:
             jobs = [put(queue, make_job(name)) for name in "ab"]
@@ -194,9 +194,9 @@ def test_the_end_of_the_server_ends_every_stream(models, make_job):
             await until(lambda: jobs[0].state == "running")
             queue.close()
             assert [(await stream)[-1] for stream in streams] == ["end", "end"]
-            with pytest.raises(QueueFull), queue.place():
+            with pytest.raises(QueueFull), queue.reserve():
                 pass
             models.go.set()
-        assert {summary(job, 0)["error"] for job in jobs} == {"The server is stopping"}
+        assert {summary(job, 0)["error"] for job in jobs} == {STOPPING}
 
     asyncio.run(run())

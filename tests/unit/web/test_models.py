@@ -1,4 +1,4 @@
-"""What is said of served models before they are loaded, and where the server listens."""
+"""The description of served models, and the address of the server."""
 
 import json
 import socket
@@ -21,10 +21,10 @@ CONFIG = {
 
 @pytest.fixture
 def make_model(tmp_path):
-    """A directory with two decoder layers of 6 weights each, and what tells its pair if given."""
+    """A directory with two decoder layers of 6 weights each; with a pair, also slimspeech.json."""
 
-    def make(place: str, pair: str | None = None, system: str | None = None) -> str:
-        directory = tmp_path / place
+    def make(path: str, pair: str | None = None, system: str | None = None) -> str:
+        directory = tmp_path / path
         directory.mkdir(parents=True)
         (directory / "config.json").write_text(json.dumps(CONFIG))
         tensors = {
@@ -40,7 +40,7 @@ def make_model(tmp_path):
     return make
 
 
-def test_models_are_named_as_short_as_tells_them_apart(make_model, tmp_path):
+def test_models_have_short_distinct_names(make_model, tmp_path):
     directories = [
         make_model("x/A", "en-de", "A"),
         make_model("y/A", "en-zh", "A"),
@@ -61,30 +61,30 @@ def test_models_are_named_as_short_as_tells_them_apart(make_model, tmp_path):
     assert len(set(identities)) == 5
     assert not any("/" in identity for identity in identities)
     assert (models[0].layers, models[0].weights, models[0].quantization) == (2, 12, "none")
-    assert "directory" not in models[0].shown()
+    assert "directory" not in models[0].public()
 
 
-def test_names_that_become_the_same_id_are_numbered(make_model):
+def test_equal_ids_are_numbered(make_model):
     models = describe([make_model("my model"), make_model("my+model")], "de")
     assert [model.id for model in models] == ["en-de-my-model", "en-de-my-model-2"]
 
 
-def test_a_model_of_no_known_language_needs_one(make_model):
+def test_a_model_without_languages_needs_an_option(make_model):
     with pytest.raises(InputError, match="give --to"):
         describe([make_model("m")])
 
 
-def test_a_free_port_is_taken_and_a_taken_one_refused():
+def test_a_free_port_is_bound_and_a_used_port_refused():
     with closing(server.bind("127.0.0.1", 0)) as bound:
         bound.listen()
         port = bound.getsockname()[1]
         assert server.address(bound) == f"http://127.0.0.1:{port}/"
         assert server.is_loopback(bound)
-        with pytest.raises(InputError, match=f"127.0.0.1, port {port}: cannot listen there"):
+        with pytest.raises(InputError, match=f"127.0.0.1, port {port}: cannot listen"):
             server.bind("127.0.0.1", port)
 
 
-def test_what_others_reach_is_not_loopback():
+def test_loopback_addresses_are_recognised():
     with closing(server.bind("127.0.0.1", 0)) as bound:
         assert server.own_names("127.0.0.1", bound) == ("127.0.0.1",)
     with closing(server.bind("0.0.0.0", 0)) as bound:

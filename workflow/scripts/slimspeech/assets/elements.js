@@ -1,5 +1,5 @@
 "use strict";
-// What the pages of this project share. Texts reach a page by textContent alone.
+// Functions that the report and the page of `slimspeech serve` share. Text is inserted only as text.
 
 const make = (tag, attributes = {}, ...children) => {
   const element = document.createElement(tag);
@@ -10,7 +10,7 @@ const make = (tag, attributes = {}, ...children) => {
   return element;
 };
 
-// Theme: that of the system, unless the reader chooses.
+// The theme: that of the system, or the reader's choice.
 {
   const button = document.getElementById("theme");
   const names = { "": "auto", light: "light", dark: "dark" };
@@ -22,23 +22,23 @@ const make = (tag, attributes = {}, ...children) => {
   };
   button.hidden = false;
   button.addEventListener("click", () => {
-    const now = document.documentElement.dataset.theme ?? "";
-    apply(order[(order.indexOf(now) + 1) % order.length]);
+    const current = document.documentElement.dataset.theme ?? "";
+    apply(order[(order.indexOf(current) + 1) % order.length]);
   });
   apply("");
 }
 
-// The words of a text, or its characters where words have no spaces between.
+// The words of a text, or its characters in languages without spaces.
 const tokens = (text, words) => (words ? (text.match(/\S+/gu) ?? []) : Array.from(text));
 
-// A text with what differs from another marked, and if wished what it lacks struck out.
+// A text with its differences from another marked; with `missing`, missing words are struck through.
 const marked = (text, other, { words, missing }) => {
-  const glue = words ? " " : "";
+  const separator = words ? " " : "";
   const line = make("span");
   for (const part of Diff.diffArrays(tokens(other, words), tokens(text, words))) {
     if (part.removed && !missing) continue;
-    const piece = part.value.join(glue);
-    line.append(part.added ? make("mark", {}, piece) : part.removed ? make("del", {}, piece) : piece, glue);
+    const piece = part.value.join(separator);
+    line.append(part.added ? make("mark", {}, piece) : part.removed ? make("del", {}, piece) : piece, separator);
   }
   return line;
 };

@@ -1,8 +1,8 @@
-"""The command line of slimspeech: translate with a model, look at it, show it, give it away.
+"""The command line of slimspeech: translate with a model, describe, compare, serve or publish it.
 
-A subcommand is a module with add_parser(subparsers), which sets `run`, a function from the parsed
-arguments to the exit code. Such a module is imported for any --help, so at its top it imports
-nothing slow (torch, transformers, a web framework): what does stands in its functions.
+Each subcommand is a module with add_parser(subparsers), which sets `run`: a function from the
+parsed arguments to the exit code. Every --help imports these modules, so they import slow packages
+(torch, transformers, a web framework) inside their functions.
 """
 
 from slimspeech.cli.main import main

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slimspeech.cli.inputs import STDIN, Talk, opened
+from slimspeech.cli.console import quiet_libraries
+from slimspeech.cli.inputs import Talk, opened
 from slimspeech.cli.options import (
     add_console_options,
     add_model_options,
@@ -22,6 +23,7 @@ from slimspeech.cli.options import (
 )
 from slimspeech.errors import InputError
 from slimspeech.formatting import file_size, weight_count
+from slimspeech.longform.subtitles import timestamp
 
 if TYPE_CHECKING:
     from slimspeech.longform.segmentation import Segment, SegmentationSettings
@@ -35,7 +37,7 @@ FORMATS = ("text", "json", "markdown")
 
 @dataclass(frozen=True)
 class Outcome:
-    """A model on the audio. seconds: of translating, detection and loading not in it; chrf: None
+    """A model on the audio. seconds: for translating, without detection and loading. chrf: None
     without references."""
 
     name: str
@@ -62,8 +64,8 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--reference",
         metavar="FILE",
-        help="translation to score by chrF: a text file, a line a sentence or segment; outputs are "
-        "cut to its lines",
+        help="text file with the reference translation, one sentence or segment per line; outputs "
+        "are divided at its lines and scored by chrF",
     )
     parser.add_argument(
         "--output-format",
@@ -81,128 +83,104 @@ def add_parser(subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from slimspeech.data.audio import read_header
     from slimspeech.release.deployment import read_deployment
 
     deployments = [read_deployment(directory) for directory in arguments.models]
-    _settle_languages(arguments, deployments)
+    _set_languages(arguments, deployments)
     references = _read_references(arguments.reference) if arguments.reference else None
-    path = None if arguments.audio == STDIN else Path(arguments.audio)
-    talk = Talk(path, "standard input" if path is None else arguments.audio, Path("talk"))
+    talk = Talk.of(arguments.audio)
+    outcomes = []
     with opened(talk) as audio:
-        outcomes = _compare(arguments, deployments, audio, talk.name, references)
+        read_header(audio, talk.name)  # report damaged audio before a model is loaded
+        segmentation = _common_segmentation(arguments, deployments)
+        for deployment in deployments:
+            translator = load_translator(arguments, str(deployment.directory))
+            segments = translator.segments(audio, segmentation, talk.name)
+            outcomes.append(_measure(translator, segments, arguments.quiet, references))
+            del translator
+            gc.collect()  # frees the model before the next is loaded; two might not fit
+    if not outcomes[0].utterances:
+        logger.warning("%s: no speech found; lower --vad-threshold or try --no-vad", talk.name)
     show = {"text": _text, "json": _json, "markdown": _markdown}[arguments.output_format]
-    print(show(outcomes))
+    print(show(_with_distinct_names(outcomes)))
     return 0
 
 
-def _settle_languages(arguments: argparse.Namespace, deployments: Sequence["Deployment"]) -> None:
-    """What the models say goes for those that say nothing. Raises InputError if they differ."""
-    pairs = {found.pair_for(arguments.to, arguments.source) for found in deployments if found.pair}
+def _set_languages(arguments: argparse.Namespace, deployments: Sequence["Deployment"]) -> None:
+    """Give models without languages those of the others. Raises InputError for different pairs."""
+    pairs = {model.pair_for(arguments.to, arguments.source) for model in deployments if model.pair}
     if len(pairs) > 1:
         raise InputError(
-            f"the models are for {' and '.join(sorted(pairs))}; compare those for one of them"
+            f"the models translate different pairs, {' and '.join(sorted(pairs))}; compare models "
+            "of one pair"
         )
     for pair in pairs:
         arguments.source, arguments.to = pair.split("-", 1)
-    for found in deployments:
-        found.pair_for(arguments.to, arguments.source)
+    for model in deployments:
+        model.pair_for(arguments.to, arguments.source)
 
 
-def _compare(
-    arguments: argparse.Namespace,
-    deployments: Sequence["Deployment"],
-    audio: Path,
-    name: str,
-    references: Sequence[str] | None,
-) -> list[Outcome]:
-    from slimspeech.data.audio import read_header
-
-    read_header(audio, name)  # what is wrong with it shows before a model is loaded
-    segmentation = _for_all(segmentation_of(arguments), deployments, arguments.verbose)
-    outcomes = []
-    for deployment, title in zip(deployments, _titles(deployments), strict=True):
-        outcome = _measure(arguments, deployment, title, audio, name, segmentation, references)
-        outcomes.append(outcome)
-        gc.collect()  # this model, before the next is loaded; two might not fit
-    if not outcomes[0].utterances:
-        logger.warning("%s: no speech found; lower --vad-threshold or try --no-vad", name)
-    return outcomes
-
-
-def _for_all(
-    segmentation: "SegmentationSettings", deployments: Sequence["Deployment"], verbose: bool
+def _common_segmentation(
+    arguments: argparse.Namespace, deployments: Sequence["Deployment"]
 ) -> "SegmentationSettings":
-    """Segments that fit the window of every model, so that all hear the same."""
-    from slimspeech.cli.console import quiet_libraries
-
-    with quiet_libraries(verbose):
+    """Segments that fit the input windows of all models."""
+    segmentation = segmentation_of(arguments)
+    with quiet_libraries(arguments.verbose):
         from slimspeech.models.collation import window_seconds
         from slimspeech.models.qwen2audio import load_processor
 
-        windows = [window_seconds(load_processor(found.directory)) for found in deployments]
+        windows = [window_seconds(load_processor(model.directory)) for model in deployments]
     return replace(segmentation, max_seconds=min(segmentation.max_seconds, *windows))
 
 
-def _titles(deployments: Sequence["Deployment"]) -> list[str]:
-    names = [found.name for found in deployments]
-    return [
-        name if names.count(name) == 1 else str(found.directory)
-        for name, found in zip(names, deployments, strict=True)
-    ]
-
-
 def _measure(
-    arguments: argparse.Namespace,
-    deployment: "Deployment",
-    title: str,
-    audio: Path,
-    name: str,
-    segmentation: "SegmentationSettings",
+    translator: "Translator",
+    segments: Iterable["Segment"],
+    quiet: bool,
     references: Sequence[str] | None,
 ) -> Outcome:
+    from tqdm import tqdm
+
+    from slimspeech.evaluation.cost import timed
     from slimspeech.models.qwen2audio import device_name
     from slimspeech.models.size import measure_size
 
-    translator = load_translator(arguments, str(deployment.directory))
-    segments = translator.segments(audio, segmentation, name)
-    utterances, seconds = _time(translator, segments, title, arguments.quiet)
-    heard = sum(said.end - said.start for said in utterances)
+    deployment = translator.deployment
+    utterances: list[Utterance] = []
+    seconds = 0.0
+    with tqdm(desc=deployment.name, unit=" segments", disable=True if quiet else None) as bar:
+        for batch in translator.batches(segments):
+            if not utterances:  # the first call includes lazy set-up, which is not the model's
+                translator.translate_segments(batch[:1])
+            translations, duration = timed(lambda batch=batch: translator.translate_segments(batch))
+            utterances += translations
+            seconds += duration
+            bar.update(len(batch))
+    speech = sum(utterance.end - utterance.start for utterance in utterances)
     size = measure_size(deployment.directory)
-    chrf = _score(utterances, references, translator.pair) if references else None
     return Outcome(
-        name=title,
+        name=deployment.name,
         directory=str(deployment.directory),
         pair=translator.pair,
         decoder_layers=size["decoder_layers"],
         weights=size["weights"],
         bytes=size["bytes"],
         seconds=seconds,
-        real_time_factor=seconds / heard if heard else 0.0,
+        real_time_factor=seconds / speech if speech else 0.0,
         device=device_name(translator.model.device),
-        chrf=chrf,
+        chrf=_score(utterances, references, translator.pair) if references else None,
         utterances=utterances,
     )
 
 
-def _time(
-    translator: "Translator", segments: Iterable["Segment"], title: str, quiet: bool
-) -> tuple[list["Utterance"], float]:
-    """All utterances, and the seconds that translating them took."""
-    from tqdm import tqdm
-
-    from slimspeech.evaluation.cost import timed
-
-    utterances: list[Utterance] = []
-    seconds = 0.0
-    with tqdm(desc=title, unit=" segments", disable=True if quiet else None) as bar:
-        for batch in translator.batches(segments):
-            if not utterances:  # the first call pays for lazy set-up, which is not the model's
-                translator.translate_segments(batch[:1])
-            found, taken = timed(lambda batch=batch: translator.translate_segments(batch))
-            utterances += found
-            seconds += taken
-            bar.update(len(batch))
-    return utterances, seconds
+def _with_distinct_names(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The directory replaces a name that several models have."""
+    names = [outcome.name for outcome in outcomes]
+    return [
+        replace(outcome, name=outcome.directory) if names.count(outcome.name) > 1 else outcome
+        for outcome in outcomes
+    ]
 
 
 def _read_references(path: str) -> list[str]:
@@ -212,14 +190,14 @@ def _read_references(path: str) -> list[str]:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 ({error}); convert it") from error
-    found = [line.strip() for line in lines if line.strip()]
-    if not found:
-        raise InputError(f"{path}: no text in it; give a line a sentence or segment")
-    return found
+    references = [line.strip() for line in lines if line.strip()]
+    if not references:
+        raise InputError(f"{path}: contains no text; give one sentence or segment per line")
+    return references
 
 
 def _score(utterances: Sequence["Utterance"], references: Sequence[str], pair: str) -> float:
-    """chrF of the whole, cut to the references as the IWSLT track does."""
+    """chrF of the whole text, divided at the references' lines as in the IWSLT track."""
     from slimspeech.languages import target_code
 
     try:
@@ -229,50 +207,44 @@ def _score(utterances: Sequence["Utterance"], references: Sequence[str], pair: s
             f"--reference needs the package {error.name}; pip install 'slimspeech[score]'"
         ) from error
     with _silent_stderr():
-        texts = [said.text for said in utterances]
+        texts = [utterance.text for utterance in utterances]
         return chrf_of_running_text(texts, references, target_code(pair))
 
 
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """mweralign's C++ tells of itself there, past sys.stderr."""
+    """Closes file descriptor 2, because mweralign's C++ code does not write to sys.stderr."""
     sys.stderr.flush()
-    with open(os.devnull, "w") as nowhere:
-        kept = os.dup(2)
-        os.dup2(nowhere.fileno(), 2)
+    with open(os.devnull, "w") as null:
+        stderr = os.dup(2)
+        os.dup2(null.fileno(), 2)
         try:
             yield
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def _text(outcomes: Sequence[Outcome]) -> str:
-    """Segment by segment, each model's line under the other's."""
-    from slimspeech.longform.subtitles import timestamp
-
+    """Segment by segment, one line per model."""
     width = max(len(outcome.name) for outcome in outcomes)
     blocks = []
-    for place, said in enumerate(outcomes[0].utterances):
-        lines = [f"[{timestamp(said.start, '.')} – {timestamp(said.end, '.')}]"]
-        lines += [f"{o.name:<{width}}  {o.utterances[place].text}" for o in outcomes]
-        blocks.append("\n".join(lines))
+    for utterances in zip(*(outcome.utterances for outcome in outcomes), strict=True):
+        start, end = (timestamp(time, ".") for time in (utterances[0].start, utterances[0].end))
+        blocks.append(f"[{start} – {end}]")
+        for outcome, utterance in zip(outcomes, utterances, strict=True):
+            blocks[-1] += f"\n{outcome.name:<{width}}  {utterance.text}"
     return "\n\n".join([*blocks, _table(outcomes)])
 
 
 def _markdown(outcomes: Sequence[Outcome]) -> str:
-    from slimspeech.longform.subtitles import timestamp
-
-    lines = [f"| time | {' | '.join(_cell(outcome.name) for outcome in outcomes)} |"]
-    lines.append("|---|" + "---|" * len(outcomes))
-    for place, said in enumerate(outcomes[0].utterances):
-        texts = [_cell(outcome.utterances[place].text) for outcome in outcomes]
-        lines.append(f"| {timestamp(said.start, '.')} | {' | '.join(texts)} |")
+    rows = [["time", *(outcome.name for outcome in outcomes)]]
+    for utterances in zip(*(outcome.utterances for outcome in outcomes), strict=True):
+        time = timestamp(utterances[0].start, ".")
+        rows.append([time, *(utterance.text for utterance in utterances)])
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    lines.insert(1, "|" + "---|" * len(rows[0]))
     return "\n".join(lines) + "\n\n" + _table(outcomes)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def _json(outcomes: Sequence[Outcome]) -> str:

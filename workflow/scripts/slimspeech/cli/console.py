@@ -1,4 +1,4 @@
-"""What a command says on stderr while it runs, and nothing of it once it has ended."""
+"""Messages on stderr while a command runs."""
 
 import contextlib
 import logging
@@ -6,12 +6,12 @@ import sys
 import warnings
 from collections.abc import Iterator
 
-# Remarks of libraries, such as of a kernel that is not there, mean nothing to who translates.
+# Messages of these libraries, for example about a missing kernel, do not help a user.
 LIBRARIES = ("torch", "torchao", "transformers", "bitsandbytes", "accelerate", "huggingface_hub")
 
 
 class _Handler(logging.Handler):
-    """To stderr as it is at the time, above a progress bar if there is one."""
+    """Writes to the current stderr, above a progress bar if there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
@@ -22,47 +22,46 @@ class _Handler(logging.Handler):
 
 @contextlib.contextmanager
 def console(quiet: bool = False, verbose: bool = False) -> Iterator[None]:
-    """Show our warnings, with `verbose` what is done too, with `quiet` errors alone.
+    """Show warnings; with `verbose` also information, with `quiet` only errors.
 
-    All is as it was before when the block ends.
+    The loggers are as before when the block ends.
     """
-    ours, handler = logging.getLogger("slimspeech"), _Handler()
-    level, propagated = ours.level, ours.propagate
-    ours.addHandler(handler)
-    ours.setLevel(logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING)
-    ours.propagate = False
+    logger, handler = logging.getLogger("slimspeech"), _Handler()
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING)
+    logger.propagate = False
     try:
         yield
     finally:
-        ours.removeHandler(handler)
-        ours.setLevel(level)
-        ours.propagate = propagated
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
 
 
 @contextlib.contextmanager
 def quiet_libraries(verbose: bool = False) -> Iterator[None]:
-    """Import and call torch and transformers in here without their remarks and bars."""
+    """Import and call torch and transformers without their messages and progress bars."""
     if verbose:
         yield
         return
-    import torch  # noqa: F401 (sets the levels of its loggers, so it goes first)
+    import torch  # noqa: F401 (sets the levels of its loggers, so it is imported first)
 
-    loggers = [logging.getLogger(name) for name in LIBRARIES]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    levels = {name: logging.getLogger(name).level for name in LIBRARIES}
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from transformers.utils import logging as bars
 
-            shown = bars.is_progress_bar_enabled()
+            enabled = bars.is_progress_bar_enabled()
             bars.disable_progress_bar()
             try:
                 yield
             finally:
-                if shown:
+                if enabled:
                     bars.enable_progress_bar()
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

@@ -1,4 +1,4 @@
-"""slimspeech info: what a model directory is, how large, how good, and where it comes from."""
+"""slimspeech info: describes a model directory: its size, scores and origin."""
 
 import argparse
 import json
@@ -13,32 +13,32 @@ from slimspeech.release.deployment import FACTS, Deployment, read_deployment
 def add_parser(subparsers) -> None:
     parser = subparsers.add_parser(
         "info",
-        help="say what a model is: size, layers, scores, origin",
-        description="Say what a model directory is. The weights are not loaded.",
+        help="describe a model: size, layers, scores, origin",
+        description="Describe a model directory. The weights are not loaded.",
     )
     parser.add_argument("model", metavar="DIR", help="a release, or any other model directory")
-    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    deployment = read_deployment(arguments.model)
-    found = describe(deployment)
-    print(json.dumps(found, ensure_ascii=False, indent=2) if arguments.json else text(found))
+    model = describe(read_deployment(arguments.model))
+    print(json.dumps(model, ensure_ascii=False, indent=2) if arguments.json else text(model))
     return 0
 
 
 def describe(deployment: Deployment) -> dict[str, Any]:
-    """What is known, by the keys of slimspeech.json; the size is measured anew.
+    """The known values, with the keys of slimspeech.json; the size is measured.
 
-    facts_from: slimspeech.json, the folder of results that knows the rest, or None.
+    facts_from: "slimspeech.json", "results" for values from a results folder, or None.
     """
     from slimspeech.models.size import measure_size
 
     prompt = deployment.prompt
+    facts_from = FACTS if (deployment.directory / FACTS).is_file() else "results"
     return {
         "directory": str(deployment.directory),
-        "facts_from": _facts_from(deployment),
+        "facts_from": facts_from if deployment.facts else None,
         **deployment.facts,
         "pair": deployment.pair,
         "prompt": {"system": prompt.system, "user": prompt.user, "template": prompt.template},
@@ -48,39 +48,33 @@ def describe(deployment: Deployment) -> dict[str, Any]:
     }
 
 
-def _facts_from(deployment: Deployment) -> str | None:
-    if (deployment.directory / FACTS).is_file():
-        return FACTS
-    return "results" if deployment.facts else None
-
-
-def text(found: Mapping[str, Any]) -> str:
-    """For the terminal: what is not known is left out."""
-    sections = [_overview(found), _parts(found["size"])]
-    if found.get("scores"):
-        sections.append(_scores(found))
-    sections.append(_provenance(found))
+def text(model: Mapping[str, Any]) -> str:
+    """The description for a terminal, without unknown values. model: as of describe()."""
+    sections = [_overview(model), _parts(model["size"])]
+    if model.get("scores"):
+        sections.append(_scores(model))
+    sections.append(_provenance(model))
     return "\n\n".join(sections)
 
 
-def _overview(found: Mapping[str, Any]) -> str:
-    size, pair = found["size"], found["pair"]
-    lines = [found["directory"]]
-    if found.get("system"):
-        lines.append(f"  system      {found['system']} of experiment {found['experiment']}")
-    lines.append(f"  translates  {_languages(pair, found['languages'])}")
+def _overview(model: Mapping[str, Any]) -> str:
+    size, pair = model["size"], model["pair"]
+    lines = [model["directory"]]
+    if model.get("system"):
+        lines.append(f"  system      {model['system']} of experiment {model['experiment']}")
+    lines.append(f"  translates  {_languages(pair, model['languages'])}")
     lines.append(f"  weights     {size['weights']:,} ({weight_count(size['weights'])})")
     lines.append(f"  size        {size['bytes']:,} bytes ({file_size(size['bytes'])})")
-    lines.append(f"  layers      {_layers(size['decoder_layers'], found.get('layers'))}")
+    lines.append(f"  layers      {_layers(size['decoder_layers'], model.get('layers'))}")
     lines.append(f"  quantised   {size['quantization']}")
-    if speed := _speed(found.get("cost")):
+    if speed := _speed(model.get("cost")):
         lines.append(f"  speed       {speed}")
     return "\n".join(lines)
 
 
 def _languages(pair: str | None, names: Mapping[str, str]) -> str:
     if pair is None:
-        return "unknown; say --to"
+        return "unknown; give --to"
     source, target = (languages.name(code, dict(names)) for code in pair.split("-", 1))
     return f"{source} to {target} ({pair})"
 
@@ -89,11 +83,11 @@ def _layers(count: int, layers: Mapping[str, Any] | None) -> str:
     if not layers:
         return f"{count} in the decoder"
     parts = {"decoder": layers, "encoder": layers.get("encoder")}
-    return "; ".join(_removed(part, found) for part, found in parts.items() if found)
+    return "; ".join(_removed(part, numbers) for part, numbers in parts.items() if numbers)
 
 
-def _removed(part: str, found: Mapping[str, list[int]]) -> str:
-    kept, removed = len(found["kept"]), found["removed"]
+def _removed(part: str, layers: Mapping[str, list[int]]) -> str:
+    kept, removed = len(layers["kept"]), layers["removed"]
     whole = f"{kept} of {kept + len(removed)} in the {part}"
     if not removed:
         return f"{whole}, none removed"
@@ -101,13 +95,13 @@ def _removed(part: str, found: Mapping[str, list[int]]) -> str:
 
 
 def _speed(cost: Mapping[str, Any] | None) -> str | None:
-    """At the batch size that is fastest."""
+    """At the fastest batch size."""
     if not cost:
         return None
     best = next(batch for batch in cost["batches"] if batch["best"])
     return (
-        f"{best['real_time_factor']['median']:.3f} s for a second of audio, "
-        f"{file_size(cost['peak_memory_bytes'])} of memory at most; on {cost['device']}, "
+        f"{best['real_time_factor']['median']:.3f} s per second of audio, "
+        f"{file_size(cost['peak_memory_bytes'])} of memory; on {cost['device']}, "
         f"batch size {best['batch_size']}"
     )
 
@@ -128,17 +122,17 @@ def _parts(size: Mapping[str, Any]) -> str:
     return aligned(["part", "weights", "bytes", "of all", "stored as"], rows)
 
 
-def _scores(found: Mapping[str, Any]) -> str:
-    """On the test set, each with its 95 % interval."""
+def _scores(model: Mapping[str, Any]) -> str:
+    """Scores on the test set with their 95 % intervals."""
     from slimspeech.evaluation.score_table import TITLES
     from slimspeech.formatting import aligned
 
-    metrics = list(dict.fromkeys(m for scores in found["scores"].values() for m in scores))
+    metrics = list(dict.fromkeys(m for scores in model["scores"].values() for m in scores))
     header = ["test set"]
     for metric in metrics:
         header += [TITLES.get(metric, metric), "of teacher"]
     rows = []
-    for system, scores in found["scores"].items():
+    for system, scores in model["scores"].items():
         row = [system]
         for metric in metrics:
             score = scores.get(metric) or {}
@@ -150,31 +144,31 @@ def _scores(found: Mapping[str, Any]) -> str:
     return aligned(header, rows) + "\n95 % intervals in brackets; of teacher: in percent"
 
 
-def _with_interval(found: Mapping[str, Any], *keys: str) -> str:
-    value, low, high = (found.get(key) for key in keys)
+def _with_interval(score: Mapping[str, Any], *keys: str) -> str:
+    value, low, high = (score.get(key) for key in keys)
     if value is None:
         return "–"
     return f"{value:.1f}" + (f" [{low:.1f}, {high:.1f}]" if low is not None else "")
 
 
-def _provenance(found: Mapping[str, Any]) -> str:
-    prompt = found["prompt"]
+def _provenance(model: Mapping[str, Any]) -> str:
+    prompt = model["prompt"]
     lines = [f"system prompt  {prompt['system']}", f"request        {prompt['user']}"]
-    if base := found.get("base_model"):
-        revision = found.get("base_revision")
+    if base := model.get("base_model"):
+        revision = model.get("base_revision")
         lines.append(f"base model     {base}" + (f" at {revision}" if revision else ""))
-    if recipe := found.get("recipe"):
+    if recipe := model.get("recipe"):
         stages = [_stage(stage) for stage in recipe["stages"]]
         lines.append(f"recipe         {'; '.join(stages) or 'no training'}")
-    for corpus in found.get("corpora") or []:
+    for corpus in model.get("corpora") or []:
         licence = corpus.get("licence") or "licence unknown"
         name = corpus.get("name") or corpus["corpus"]
         lines.append(f"{corpus['role'].replace('_', ' '):<15}{name} ({licence})")
-    if software := found.get("software"):
+    if software := model.get("software"):
         named = ", ".join(f"{name} {version}" for name, version in software.items())
         lines.append(f"software       {named}")
-    if found["facts_from"] is None:
-        lines.append("nothing else is known of it: no slimspeech.json, and not in results/")
+    if model["facts_from"] is None:
+        lines.append("origin unknown: no slimspeech.json, and not in a results folder")
     return "\n".join(lines)
 
 

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PORT = 7860
-NEEDED = ("fastapi", "python_multipart", "uvicorn")
+REQUIRED = ("fastapi", "python_multipart", "uvicorn")
 
 
 def add_parser(subparsers) -> None:
     parser = subparsers.add_parser(
         "serve",
         help="serve a page that translates with several models side by side",
-        description="Serve a page where speech is uploaded or recorded and translated by one or "
-        "several models, side by side. It stops by ctrl-C.",
+        description="Serve a page that translates uploaded or recorded speech with one or several "
+        "models, side by side. Stop it with ctrl-C.",
     )
     parser.add_argument(
         "models",
@@ -42,58 +42,48 @@ def add_parser(subparsers) -> None:
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen at (default: 127.0.0.1, which only this machine reaches)",
+        help="address to listen on (default: 127.0.0.1, reachable only from this machine)",
     )
     parser.add_argument(
         "--port",
         type=int,
         default=PORT,
-        help=f"port to listen at, 0 for any free one (default: {PORT})",
+        help=f"port to listen on; 0 chooses a free port (default: {PORT})",
     )
     parser.add_argument(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="a host name that this server may be called by, such as that of a proxy before it; "
-        "can be given several times",
+        help="an additional host name of this server, such as that of a proxy; can be repeated",
     )
     limits = parser.add_argument_group("limits")
-    limits.add_argument(
-        "--max-upload-mb",
-        type=positive(float),
-        default=200.0,
-        metavar="MB",
-        help="largest file (default: 200)",
-    )
-    limits.add_argument(
-        "--max-minutes",
-        type=positive(float),
-        default=60.0,
-        metavar="MIN",
-        help="longest audio (default: 60)",
-    )
-    limits.add_argument(
-        "--max-queue",
-        type=positive(int),
-        default=20,
-        metavar="N",
-        help="jobs that may wait; further ones are told to come back (default: 20)",
-    )
+    for option, kind, default, metavar, text in (
+        ("--max-upload-mb", float, 200.0, "MB", "size of the largest file"),
+        ("--max-minutes", float, 60.0, "MIN", "length of the longest audio"),
+        ("--max-queue", int, 20, "N", "number of waiting jobs; further jobs are refused"),
+    ):
+        limits.add_argument(
+            option,
+            type=positive(kind),
+            default=default,
+            metavar=metavar,
+            help=f"{text} (default: {default:g})",
+        )
     add_model_options(parser)
     add_segmentation_options(parser)
     parser.add_argument(
         "--preload",
         action="store_true",
-        help="load all models at once, not each when it is first asked for",
+        help="load all models at the start, not at their first use",
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="say only what goes wrong")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show only errors")
     parser.set_defaults(run=run, verbose=True)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 once it was stopped."""
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
+    """0 after the server was stopped."""
+    if missing := [name for name in REQUIRED if find_spec(name) is None]:
         raise InputError(
             f"serve needs {', '.join(missing)}, which are not installed; "
             "run pip install '.[serve]' where slimspeech was cloned"
@@ -104,13 +94,21 @@ def run(arguments: argparse.Namespace) -> int:
     models = describe(arguments.models, arguments.to, arguments.source)
     with server.bind(arguments.host, arguments.port) as bound:
         for model in models:
-            logger.info("%s", _line(model))
+            logger.info(
+                "%s: %s, %d layers, %s weights, %s of files, quantisation %s",
+                model.id,
+                model.title,
+                model.layers,
+                weight_count(model.weights),
+                file_size(model.bytes),
+                model.quantization,
+            )
         names = (*server.own_names(arguments.host, bound), *arguments.allow_host)
         app = _application(models, names, arguments)
         if not server.is_loopback(bound):
             logger.warning(
-                "others on the network can reach this server, and nothing asks them who they are; "
-                "put a proxy that does before it, or leave --host out"
+                "everyone who can reach this port can use the models; put a proxy with a login in "
+                "front of it, or omit --host"
             )
         print(f"Open {server.address(bound)} in a browser; ctrl-C stops.", flush=True)
         server.run(app, bound)
@@ -135,10 +133,3 @@ def _application(
             loader.load(model.id)
     limits = Limits(round(1e6 * arguments.max_upload_mb), 60 * arguments.max_minutes)
     return create_app(models, loader, Settings(limits, arguments.max_queue, names))
-
-
-def _line(model: "ServedModel") -> str:
-    return (
-        f"{model.id}: {model.title}, {model.layers} layers, {weight_count(model.weights)} weights, "
-        f"{file_size(model.bytes)} of files, quantisation {model.quantization}"
-    )

@@ -7,9 +7,9 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
-from slimspeech.cli.inputs import STDIN, Talk, find_talks, opened
+from slimspeech.cli.inputs import Talk, find_talks, opened
 from slimspeech.cli.options import (
     add_console_options,
     add_model_options,
@@ -23,6 +23,7 @@ from slimspeech.errors import InputError
 from slimspeech.longform.subtitles import FORMATS, Writer
 
 if TYPE_CHECKING:
+    from slimspeech.longform.segmentation import SegmentationSettings
     from slimspeech.longform.translator import Translator
 
 logger = logging.getLogger(__name__)
@@ -34,8 +35,8 @@ def add_parser(subparsers) -> None:
     parser = subparsers.add_parser(
         "translate",
         help="translate audio files to text or subtitles",
-        description="Translate audio of any length. One file is written to standard output, "
-        "several to files in the output folder.",
+        description="Translate audio of any length. The translation of one file goes to standard "
+        "output, those of several files to the output folder.",
     )
     parser.add_argument(
         "audio",
@@ -63,10 +64,10 @@ def add_parser(subparsers) -> None:
         "--output-dir",
         "-o",
         metavar="DIR",
-        help="folder to write to (default: standard output for one file, else where you are)",
+        help="output folder (default: standard output for one file, else the current folder)",
     )
     parser.add_argument(
-        "--skip-existing", action="store_true", help="leave out files whose output is there"
+        "--skip-existing", action="store_true", help="skip files whose output exists"
     )
     add_console_options(parser)
     add_model_options(parser)
@@ -76,33 +77,36 @@ def add_parser(subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 if all files were translated, 1 if some could not be read; what is wrong with each is
-    said."""
+    """0 if all files were translated, 1 if some could not be read; each gets an error message."""
     folder = _output_folder(arguments)
     segmentation = segmentation_of(arguments)
     talks = find_talks(arguments.audio)
     if folder is not None and arguments.skip_existing:
-        talks = [talk for talk in talks if not _are_there(_files(talk, folder, arguments))]
+        talks = [
+            talk
+            for talk in talks
+            if not all(path.is_file() for path in _output_files(talk, folder, arguments).values())
+        ]
     readable = [talk for talk in talks if _is_readable(talk)]
     if not readable:
         return 1 if talks else 0
     translator = load_translator(arguments, arguments.model)
-    done = 0
+    failures = len(talks) - len(readable)
     for talk in readable:
         try:
             with opened(talk) as path, _writers(talk, folder, arguments, translator) as writers:
                 _translate(translator, path, talk, segmentation, writers, arguments.quiet)
-            done += 1
         except InputError as error:
             logger.error("%s", error)
-    return 0 if done == len(talks) else 1
+            failures += 1
+    return 1 if failures else 0
 
 
 def _translate(
     translator: "Translator",
     path: Path,
     talk: Talk,
-    segmentation,
+    segmentation: "SegmentationSettings",
     writers: Sequence[Writer],
     quiet: bool,
 ) -> None:
@@ -111,58 +115,52 @@ def _translate(
     from slimspeech.data.audio import duration
 
     seconds = round(duration(path, talk.name), 1)
-    heard = 0
+    count = 0
     with tqdm(
         total=seconds,
         desc=Path(talk.name).name,
         unit="s",
         bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.0f} of {total:.0f} s "
         "[{elapsed}, {remaining} left]",
-        disable=True if quiet else None,  # None: where stderr is no terminal
+        disable=True if quiet else None,  # None: disabled if stderr is not a terminal
     ) as bar:
-        for said in translator.translate(path, segmentation, talk.name):
-            heard += 1
+        for utterance in translator.translate(path, segmentation, talk.name):
+            count += 1
             for writer in writers:
-                writer.add(said)
+                writer.add(utterance)
                 writer.file.flush()
-            bar.update(min(said.end, seconds) - bar.n)
+            bar.update(min(utterance.end, seconds) - bar.n)
         bar.update(seconds - bar.n)
-    if not heard:
+    if not count:
         logger.warning("%s: no speech found; lower --vad-threshold or try --no-vad", talk.name)
 
 
 def _output_folder(arguments: argparse.Namespace) -> Path | None:
     """None for standard output."""
-    folder = arguments.output_dir
-    if folder is None:
-        single = len(arguments.audio) == 1 and (
-            arguments.audio[0] == STDIN or not Path(arguments.audio[0]).is_dir()
-        )
-        if single and arguments.output_format != ALL:
-            return None
-        return Path(".")
-    if Path(folder).is_file() or Path(folder).suffix.removeprefix(".") in FORMATS:
+    if arguments.output_dir is None:
+        several = len(arguments.audio) > 1 or Path(arguments.audio[0]).is_dir()
+        return Path(".") if several or arguments.output_format == ALL else None
+    folder = Path(arguments.output_dir)
+    if folder.is_file() or folder.suffix.removeprefix(".") in FORMATS:
         raise InputError(
-            f"--output-dir {folder}: a folder is meant; to name the file of one talk, redirect: "
+            f"--output-dir {folder}: must be a folder; to write one talk to a file, redirect: "
             f"… > {folder}"
         )
-    return Path(folder)
+    return folder
 
 
-def _files(talk: Talk, folder: Path, arguments: argparse.Namespace) -> dict[str, Path]:
-    """The output files of a talk by format."""
-    chosen = arguments.output_format
-    forms = FORMATS if chosen == ALL else (chosen,)
-    # Not with_suffix, which would take the end of "talk.2" for one.
-    return {form: folder / talk.place.with_name(f"{talk.place.name}.{form}") for form in forms}
-
-
-def _are_there(files: dict[str, Path]) -> bool:
-    return all(file.is_file() for file in files.values())
+def _output_files(talk: Talk, folder: Path, arguments: argparse.Namespace) -> dict[str, Path]:
+    """The output files of a talk, by format."""
+    form = arguments.output_format
+    # with_suffix would replace ".2" of "talk.2".
+    return {
+        form: folder / talk.output.with_name(f"{talk.output.name}.{form}")
+        for form in (FORMATS if form == ALL else (form,))
+    }
 
 
 def _is_readable(talk: Talk) -> bool:
-    """By its header, before a model is loaded."""
+    """Whether the header can be read; checked before a model is loaded."""
     from slimspeech.data.audio import read_header
 
     try:
@@ -178,29 +176,25 @@ def _is_readable(talk: Talk) -> bool:
 def _writers(
     talk: Talk, folder: Path | None, arguments: argparse.Namespace, translator: "Translator"
 ) -> Iterator[list[Writer]]:
-    """To standard output, or to files that are put in place when the talk is whole."""
-    layout = layout_of(arguments, translator.pair)
-
-    def writer(form: str, file: TextIO) -> Writer:
-        return Writer(form, file, layout, translator.pair)
-
+    """Writers to standard output, or to files, which appear when the talk is complete."""
+    layout, pair = layout_of(arguments, translator.pair), translator.pair
     if folder is None:
-        writers = [writer(arguments.output_format, sys.stdout)]
-        yield writers
-        writers[0].finish()
+        writer = Writer(arguments.output_format, sys.stdout, layout, pair)
+        yield [writer]
+        writer.finish()
         return
-    files = _files(talk, folder, arguments)
+    files = _output_files(talk, folder, arguments)
     partial = {form: file.with_name(f".{file.name}.partial") for form, file in files.items()}
     next(iter(files.values())).parent.mkdir(parents=True, exist_ok=True)
     try:
         with contextlib.ExitStack() as stack:
             writers = [
-                writer(form, stack.enter_context(open(path, "w", encoding="utf-8")))
+                Writer(form, stack.enter_context(path.open("w", encoding="utf-8")), layout, pair)
                 for form, path in partial.items()
             ]
             yield writers
-            for each in writers:
-                each.finish()
+            for writer in writers:
+                writer.finish()
         for form, path in partial.items():
             os.replace(path, files[form])
             logger.info("wrote %s", files[form])

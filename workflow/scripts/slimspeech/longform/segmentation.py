@@ -1,12 +1,13 @@
-"""Cut a talk of any length into segments that a model can hear at once, as its samples come in.
+"""Cuts a talk of any length into segments that fit a model's input window, as samples arrive.
 
-Silero's voice activity detector says where speech is. What it calls speech is cut at pauses, the
-longest first, and joined to segments up to a given length, as is usual in speech translation
-(SHAS, arXiv 2202.04774, in its streaming form). What is held of the talk is two segments at most.
+Silero's voice activity detector detects speech. Speech is cut at pauses, the longest first, and
+joined to segments up to a maximum length, as is usual in speech translation (SHAS, arXiv
+2202.04774, in its streaming form). At most two segments are in memory.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from slimspeech.data.audio import SAMPLING_RATE
 from slimspeech.errors import InputError
 from slimspeech.longform.vad_regions import Groups, Region, Regions
 
-FRAME = 512  # samples; what the detector takes at a time, 32 ms
+FRAME = 512  # samples per call of the detector, 32 ms
 FRAME_SECONDS = FRAME / SAMPLING_RATE
 
 Detector = Callable[[np.ndarray], np.ndarray]
@@ -22,12 +23,12 @@ Detector = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class SegmentationSettings:
-    """Lengths in seconds. Threshold, min_silence, min_speech and pad are Silero's own defaults.
+    """Lengths in seconds. threshold, min_silence, min_speech and pad are Silero's own defaults.
 
-    max_seconds: the longest segment. threshold: how sure the detector must be, 0 to 1. min_silence:
-    the shortest pause to cut at. max_pause: a longer one always cuts. min_speech: a segment with
-    less is noise. pad: silence kept around a segment, at most half the pause. detect: False for no
-    detection: then all is speech, and cut where it is quietest.
+    max_seconds: the longest segment. threshold: the required probability of speech, 0 to 1.
+    min_silence: the shortest pause to cut at. max_pause: a longer pause always cuts. min_speech: a
+    segment with less speech is noise. pad: silence kept before and after a segment, at most half
+    the pause. detect: False for no detection: all audio counts as speech, cut where it is quietest.
     """
 
     max_seconds: float = 18.0
@@ -40,12 +41,12 @@ class SegmentationSettings:
 
     def __post_init__(self):
         if not 0 < self.threshold < 1:
-            raise InputError(f"the VAD threshold is between 0 and 1, not {self.threshold:g}")
+            raise InputError(f"VAD threshold {self.threshold:g}: give a value between 0 and 1")
         for name in ("min_silence", "max_pause", "min_speech", "pad"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} is a length in seconds, not {getattr(self, name):g}")
-        if self.max_seconds < 1:
-            raise InputError(f"segments of {self.max_seconds:g} s are too short; give 1 or more")
+            if not 0 <= getattr(self, name) < inf:
+                raise InputError(f"{name} {getattr(self, name):g}: give 0 seconds or more")
+        if not self.max_seconds >= 1:
+            raise InputError(f"max_seconds {self.max_seconds:g}: give segments of 1 s or more")
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,12 @@ class Segment:
 
 
 class SileroDetector:
-    """Probabilities of speech, frame by frame; it remembers what it has heard."""
+    """Probabilities of speech, frame by frame; it has a state, so each talk needs a new one."""
 
     def __init__(self) -> None:
         import torch
 
-        # On import silero_vad sets torch to one thread, for everything else in the process too.
+        # silero_vad sets torch to one thread when it is imported, for the whole process.
         threads = torch.get_num_threads()
         from silero_vad import load_silero_vad
 
@@ -71,19 +72,19 @@ class SileroDetector:
         self._model = load_silero_vad()
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
-        """(n, FRAME) samples that follow those of the last call: (n,) probabilities."""
+        """(n, FRAME) samples, which follow those of the last call, to (n,) probabilities."""
         import torch
 
         threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # a frame is so little work that more threads make it slower
+        torch.set_num_threads(1)  # more threads are slower on so short a frame
         try:
             with torch.inference_mode():
-                found = [
+                probabilities = [
                     self._model(frame, SAMPLING_RATE).item() for frame in torch.from_numpy(frames)
                 ]
         finally:
             torch.set_num_threads(threads)
-        return np.array(found, dtype=np.float32)
+        return np.array(probabilities, dtype=np.float32)
 
 
 def segment(
@@ -91,9 +92,10 @@ def segment(
     settings: SegmentationSettings,
     detector: Detector | None = None,
 ) -> Iterator[Segment]:
-    """The segments of a talk given as blocks of 16 kHz mono samples, in order, never overlapping.
+    """The segments of a talk, in order and without overlap; none for audio without speech.
 
-    detector: Silero's if not given, a new one for each talk. Audio without speech has none.
+    blocks: 16 kHz mono samples, each of shape (samples,). detector: by default a new Silero
+    detector.
     """
     if settings.detect and detector is None:
         detector = SileroDetector()
@@ -104,13 +106,13 @@ def segment(
 
 
 class _Segmenter:
-    """Holds samples from the first that may still become part of a segment."""
+    """Keeps the samples that may still become part of a segment."""
 
     def __init__(self, settings: SegmentationSettings, detector: Detector | None):
         self.settings = settings
         self.detector = detector if settings.detect else None
         self.pad = round(settings.pad * SAMPLING_RATE) if settings.detect else 0
-        # Both ends of a segment may be padded.
+        # A segment can be padded at both ends.
         longest = (int(settings.max_seconds * SAMPLING_RATE) - 2 * self.pad) // FRAME
         self.regions = Regions(
             threshold=settings.threshold,
@@ -118,37 +120,39 @@ class _Segmenter:
             longest=max(1, longest),
         )
         self.groups = Groups(longest=max(1, longest), max_pause=_frames(settings.max_pause))
-        self.held = np.empty(0, dtype=np.float32)
-        self.offset = 0  # where in the talk the held samples begin
-        self.frame = 0  # the first frame that the detector has not heard
-        self.last_end = 0  # sample after the last segment, unpadded
+        self.buffer = np.empty(0, dtype=np.float32)
+        self.offset = 0  # position of the buffer in the talk, in samples
+        self.frame = 0  # the first frame not yet given to the detector
+        self.last_end = 0  # end of the last segment without padding, in samples
 
     def feed(self, block: np.ndarray) -> Iterator[Segment]:
-        self.held = np.concatenate([self.held, block])
-        count = (self.offset + len(self.held)) // FRAME - self.frame
+        self.buffer = np.concatenate([self.buffer, block])
+        count = (self.offset + len(self.buffer)) // FRAME - self.frame
         if count:
-            yield from self._hear(self._samples(self.frame * FRAME, (self.frame + count) * FRAME))
-        self._forget()
+            yield from self._process(
+                self._samples(self.frame * FRAME, (self.frame + count) * FRAME)
+            )
+        self._trim()
 
     def finish(self) -> Iterator[Segment]:
-        total = self.offset + len(self.held)
+        total = self.offset + len(self.buffer)
         rest = self._samples(self.frame * FRAME, total)
         if len(rest):
-            yield from self._hear(np.pad(rest, (0, FRAME - len(rest))))
+            yield from self._process(np.pad(rest, (0, FRAME - len(rest))))
         closed = self.regions.finish(self.frame)
         groups = [group for region in closed for group in self.groups.push(region)]
         for group, following in [*groups, *self.groups.finish()]:
             yield from self._cut(group, following)
 
-    def _hear(self, samples: np.ndarray) -> Iterator[Segment]:
+    def _process(self, samples: np.ndarray) -> Iterator[Segment]:
         frames = samples.reshape(-1, FRAME)
         if self.detector is None:
-            sure = np.ones(len(frames), dtype=np.float32)
+            speech = np.ones(len(frames), dtype=np.float32)
             quiet = -np.square(frames).mean(axis=1)
         else:
-            sure = self.detector(frames)
-            quiet = -sure
-        for probability, quietness in zip(sure.tolist(), quiet.tolist(), strict=True):
+            speech = self.detector(frames)
+            quiet = -speech
+        for probability, quietness in zip(speech.tolist(), quiet.tolist(), strict=True):
             groups: list[tuple[list[Region], int | None]] = []
             for region in self.regions.push(probability, quietness, self.frame):
                 groups += self.groups.push(region)
@@ -159,29 +163,29 @@ class _Segmenter:
                 yield from self._cut(group, following)
 
     def _cut(self, group: Sequence[Region], following: int | None) -> Iterator[Segment]:
-        """A group's segment, padded; following: the first frame of the speech after it, if any."""
-        end_of_talk = self.offset + len(self.held)
+        """The padded segment of a group; following: the first frame of the next speech, if any."""
+        end_of_talk = self.offset + len(self.buffer)
         first, last = group[0].start * FRAME, min(group[-1].end * FRAME, end_of_talk)
         before, self.last_end = first - self.last_end, last
         speech = FRAME_SECONDS * sum(region.end - region.start for region in group)
         if self.detector is not None and speech < self.settings.min_speech:
             return
         after = end_of_talk - last if following is None else (following * FRAME - last) // 2
-        # What lies before belongs half to the segment before, if there is one.
+        # Half of the pause before belongs to the previous segment, if there is one.
         first -= min(self.pad, before if before == first else before // 2)
         last += min(self.pad, after)
         samples = self._samples(first, last).copy()
         yield Segment(first / SAMPLING_RATE, last / SAMPLING_RATE, samples)
 
     def _samples(self, first: int, last: int) -> np.ndarray:
-        return self.held[first - self.offset : last - self.offset]
+        return self.buffer[first - self.offset : last - self.offset]
 
-    def _forget(self) -> None:
-        """Let go of what no segment will need."""
+    def _trim(self) -> None:
+        """Drop the samples that no segment will need."""
         starts = [self.groups.start, self.regions.start, self.frame]
         needed = min(start for start in starts if start is not None) * FRAME
         keep = max(self.offset, needed - self.pad)
-        self.held = self.held[keep - self.offset :].copy()
+        self.buffer = self.buffer[keep - self.offset :].copy()
         self.offset = keep
 
 

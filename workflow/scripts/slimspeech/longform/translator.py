@@ -1,6 +1,7 @@
-"""Speech of any length to text: detection, segments and a model, as the audio is read."""
+"""Translates speech of any length: detects, cuts and translates while it reads the audio."""
 
 import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,14 +20,14 @@ from slimspeech.release.deployment import Deployment, read_deployment
 
 logger = logging.getLogger(__name__)
 
-# Seconds of speech that are translated at a time. More make a GPU no faster, and what waits for
-# them is not shown; a CPU gains little from a batch.
-HELD_CPU, HELD_GPU = 60, 600
+# Seconds of speech translated together. More make a GPU no faster and delay the first result; a CPU
+# gains little from large batches.
+BATCH_SECONDS_CPU, BATCH_SECONDS_GPU = 60, 600
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """What was said from second `start` to `end` of the talk, translated; may be empty."""
+    """The translation of second `start` to `end` of the talk; it may be empty."""
 
     start: float
     end: float
@@ -34,7 +35,7 @@ class Utterance:
 
 
 class Translator:
-    """A loaded model that translates one pair. Not to be called from two threads at once."""
+    """A loaded model that translates one pair. Call it from one thread at a time."""
 
     def __init__(
         self,
@@ -63,25 +64,25 @@ class Translator:
     ) -> "Translator":
         """The model of a directory (see deployment.read_deployment).
 
-        target, source: language codes or English names; by default what the model was made for.
-        device: "auto", "cpu", "cuda" or "cuda:1". precision: "fp32", "bf16", or "auto": bf16 on a
-        GPU; a 4-bit model computes in bf16 always. batch_size: segments decoded at once, or
-        "auto", what memory holds. Raises InputError for a directory without a model, for another
-        language than the model's, and for a device that is not there.
+        target, source: language codes or English names; by default those of the model. device:
+        "auto", "cpu", "cuda" or "cuda:1". precision: "fp32", "bf16", or "auto": bf16 on a GPU; a
+        4-bit model always computes in bf16. batch_size: segments decoded together, or "auto": as
+        many as memory holds. Raises InputError for a directory without a model, for languages that
+        the model does not translate, and for a device that does not exist.
         """
         deployment = read_deployment(directory)
         pair = deployment.pair_for(target, source)
-        place = find_device(device)
+        hardware = find_device(device)
         if precision == "auto":
-            precision = "bf16" if place.type == "cuda" else "fp32"
-        model = load_for_inference(deployment.directory, precision, place)
+            precision = "bf16" if hardware.type == "cuda" else "fp32"
+        model = load_for_inference(deployment.directory, precision, hardware)
         settings = GenerationSettings(batch_size, deployment.max_new_tokens, precision)
-        logger.info("%s: %s on %s in %s", deployment.directory, pair, place, model.dtype)
+        logger.info("%s: %s on %s in %s", deployment.directory, pair, hardware, model.dtype)
         return cls(deployment, pair, model, load_processor(deployment.directory), settings)
 
     @property
     def window(self) -> float:
-        """Seconds that the model hears at once."""
+        """Length of the model's input window in seconds."""
         return window_seconds(self.processor)
 
     def segments(
@@ -90,23 +91,23 @@ class Translator:
         segmentation: SegmentationSettings = SegmentationSettings(),  # noqa: B008 (frozen)
         name: str | None = None,
     ) -> Iterator[Segment]:
-        """The segments of an audio file, none longer than the model's window, as it is read.
+        """The segments of an audio file, none longer than the model's window, while it is read.
 
-        Raises InputError as audio.read_blocks, when it has come to what is wrong.
+        Raises InputError as audio.read_blocks, when it reaches the damaged part.
         """
         longest = min(segmentation.max_seconds, self.window)
         blocks = read_blocks(path, SAMPLING_RATE, name)
         return segment(blocks, replace(segmentation, max_seconds=longest))
 
     def translate_segments(self, segments: Sequence[Segment]) -> list[Utterance]:
-        """All of them in one go, in their order. Each has to fit the model's window."""
-        clips = [Clip(number, self.pair, heard.audio) for number, heard in enumerate(segments)]
+        """The translations, in the order of the segments. Each must fit the model's window."""
+        clips = [Clip(number, self.pair, part.audio) for number, part in enumerate(segments)]
         texts = translate_clips(
             self.model, self.processor, clips, self.deployment.prompt, self.settings, progress=None
         )
         return [
-            Utterance(heard.start, heard.end, text)
-            for heard, text in zip(segments, texts, strict=True)
+            Utterance(part.start, part.end, text)
+            for part, text in zip(segments, texts, strict=True)
         ]
 
     def translate(
@@ -114,50 +115,46 @@ class Translator:
         path: str | Path,
         segmentation: SegmentationSettings = SegmentationSettings(),  # noqa: B008 (frozen)
         name: str | None = None,
-        at_a_time: float | None = None,
+        batch_seconds: float | None = None,
     ) -> Iterator[Utterance]:
-        """The translation of an audio file, in order, as it is read: memory does not grow with it.
+        """The translation of an audio file, in order, while it is read, in constant memory.
 
-        name stands in messages for the path; at_a_time: as in batches(). Raises InputError as
-        audio.read_blocks.
+        name: of the file in messages, by default its path. batch_seconds: as in batches(). Raises
+        InputError as audio.read_blocks.
         """
-        for batch in self.batches(self.segments(path, segmentation, name), at_a_time):
+        for batch in self.batches(self.segments(path, segmentation, name), batch_seconds):
             yield from self.translate_segments(batch)
 
     def batches(
-        self, segments: Iterable[Segment], at_a_time: float | None = None
+        self, segments: Iterable[Segment], batch_seconds: float | None = None
     ) -> Iterator[list[Segment]]:
-        """As many segments as are translated at a time: about `at_a_time` seconds of speech, by
-        default a minute, or ten on a GPU."""
-        limit = at_a_time
-        if limit is None:
-            limit = HELD_GPU if self.model.device.type == "cuda" else HELD_CPU
+        """Groups of segments to translate together: about `batch_seconds` of speech, by default a
+        minute, or ten on a GPU."""
+        if batch_seconds is None:
+            on_gpu = self.model.device.type == "cuda"
+            batch_seconds = BATCH_SECONDS_GPU if on_gpu else BATCH_SECONDS_CPU
         batch: list[Segment] = []
-        held = 0.0
-        for heard in segments:
-            batch.append(heard)
-            held += heard.end - heard.start
-            if held >= limit:
+        seconds = 0.0
+        for part in segments:
+            batch.append(part)
+            seconds += part.end - part.start
+            if seconds >= batch_seconds:
                 yield batch
-                batch, held = [], 0.0
+                batch, seconds = [], 0.0
         if batch:
             yield batch
 
 
 def find_device(name: str) -> torch.device:
-    """Of "auto", "cpu", "cuda" or "cuda:1". Raises InputError if it is not there."""
+    """The device of "auto", "cpu", "cuda" or "cuda:1". Raises InputError if it does not exist."""
     if name == "auto":
         return device()
-    try:
-        place = torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f"device {name!r}: unknown; give auto, cpu or cuda") from error
-    if place.type not in ("cpu", "cuda"):
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
         raise InputError(f"device {name!r}: not supported; give auto, cpu or cuda")
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device {name!r}: torch finds no GPU here; give cpu")
-    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+    hardware = torch.device(name)
+    if hardware.type == "cuda" and (hardware.index or 0) >= torch.cuda.device_count():
         raise InputError(
-            f"device {name!r}: there are {torch.cuda.device_count()} GPUs, counted from 0"
+            f"device {name!r}: torch finds {torch.cuda.device_count()} GPUs, numbered from 0; give "
+            "auto, cpu or one of them"
         )
-    return place
+    return hardware

@@ -1,1 +1,1 @@
-"""The page of `slimspeech serve`: speech in, the translations of several models side by side."""
+"""The page of `slimspeech serve`, which translates speech with several models side by side."""

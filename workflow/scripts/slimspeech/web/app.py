@@ -1,4 +1,4 @@
-"""The HTTP side: the page, and the API behind it (docs/serve.md)."""
+"""The page and its HTTP API (docs/serve.md)."""
 
 import contextlib
 import io
@@ -16,15 +16,14 @@ from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from slimspeech.assets import ASSETS
-from slimspeech.longform import subtitles
-from slimspeech.longform.cues import Layout
+from slimspeech.longform.subtitles import FORMATS, Layout, Writer
 from slimspeech.web.guard import Guard
 from slimspeech.web.jobs import Job, JobQueue, Loader, QueueFull, summary
 from slimspeech.web.models import ServedModel
 from slimspeech.web.uploads import Limits, Upload, receive_upload
 
 PAGE = Path(__file__).parent / "page"
-# Everything the page asks for, by the name it asks by. Style and elements are those of the report.
+# The files of the page, by their names in its requests. The report shares style and elements.
 FILES = {
     "style.css": ASSETS / "style.css",
     "elements.js": ASSETS / "elements.js",
@@ -37,7 +36,7 @@ RETRY_SECONDS = 10
 
 @dataclass(frozen=True)
 class Settings:
-    """limits: of an upload. capacity: jobs that may wait. names: host names besides localhost."""
+    """limits: of an upload. capacity: of the queue. names: host names besides localhost."""
 
     limits: Limits
     capacity: int = 20
@@ -45,8 +44,8 @@ class Settings:
 
 
 def create_app(models: Iterable[ServedModel], loader: Loader, settings: Settings) -> FastAPI:
-    """The application that serves `models`, which `loader` gives by their ids."""
-    known = {model.id: model for model in models}
+    """The application that serves `models`, which `loader` loads by their ids."""
+    served = {model.id: model for model in models}
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -55,7 +54,7 @@ def create_app(models: Iterable[ServedModel], loader: Loader, settings: Settings
                 app.state.queue, app.state.folder = queue, Path(folder)
                 yield
 
-    # FastAPI's own pages of documentation load scripts from elsewhere.
+    # FastAPI's pages of documentation would load scripts from other servers.
     app = FastAPI(lifespan=lifespan, openapi_url=None)
     app.add_middleware(Guard, names=settings.names)
 
@@ -71,26 +70,28 @@ def create_app(models: Iterable[ServedModel], loader: Loader, settings: Settings
 
     @app.get("/api/models")
     async def get_models() -> dict[str, Any]:
-        shown = [model.shown() | {"loaded": loader.is_loaded(model.id)} for model in known.values()]
-        return {"models": shown, "limits": asdict(settings.limits)}
+        public = [
+            model.public() | {"loaded": loader.is_loaded(model.id)} for model in served.values()
+        ]
+        return {"models": public, "limits": asdict(settings.limits)}
 
     @app.post("/api/jobs", status_code=202)
     async def submit(request: Request, response: Response) -> dict[str, Any]:
         queue: JobQueue = app.state.queue
         path = app.state.folder / secrets.token_hex(16)
         try:
-            with queue.place() as put:
+            with queue.reserve() as add:
                 try:
                     upload = await receive_upload(request, path, settings.limits)
-                    job = Job(upload.name, upload.seconds, _asked_for(upload, known), path)
-                    put(job)
+                    job = Job(upload.name, upload.seconds, _requested(upload, served), path)
+                    add(job)
                 except BaseException:
                     path.unlink(missing_ok=True)
                     raise
         except QueueFull:
             raise HTTPException(
                 503,
-                "The server is busy: as many wait already as may. Try again in a while",
+                "The server is busy: the queue is full. Try again later",
                 headers={"Retry-After": str(RETRY_SECONDS)},
             ) from None
         response.headers["Location"] = f"api/jobs/{job.id}"
@@ -99,38 +100,38 @@ def create_app(models: Iterable[ServedModel], loader: Loader, settings: Settings
     def find(identity: str) -> Job:
         job = app.state.queue.find(identity)
         if job is None:
-            raise HTTPException(404, "There is no such job; finished ones are forgotten in time")
+            raise HTTPException(404, "There is no such job; the server forgets finished jobs")
         return job
 
-    Known = Annotated[Job, Depends(find)]  # noqa: N806 (a type)
+    FoundJob = Annotated[Job, Depends(find)]
 
     @app.get("/api/jobs/{identity}")
-    async def get_job(job: Known) -> dict[str, Any]:
+    async def get_job(job: FoundJob) -> dict[str, Any]:
         return summary(job, app.state.queue.ahead(job))
 
     @app.delete("/api/jobs/{identity}", status_code=204)
-    async def cancel(job: Known) -> None:
+    async def cancel(job: FoundJob) -> None:
         app.state.queue.cancel(job)
 
     @app.get("/api/jobs/{identity}/events", response_class=EventSourceResponse)
     async def events(
-        job: Known, last_event_id: Annotated[int, Header(ge=-1)] = -1
+        job: FoundJob, last_event_id: Annotated[int, Header(ge=-1)] = -1
     ) -> AsyncIterator[ServerSentEvent]:
-        async with contextlib.aclosing(app.state.queue.follow(job, last_event_id + 1)) as followed:
-            async for number, event in followed:
+        async with contextlib.aclosing(app.state.queue.follow(job, last_event_id + 1)) as stream:
+            async for number, event in stream:
                 identity = None if number is None else str(number)
                 yield ServerSentEvent(event=event.kind, data=event.data, id=identity)
 
-    @app.get("/api/jobs/{identity}/{model}.{kind}")
-    async def download(job: Known, model: str, kind: str) -> Response:
-        columns = {column["model"]: column for column in summary(job, 0)["models"]}
-        if model not in columns or kind not in subtitles.FORMATS:
+    @app.get("/api/jobs/{identity}/{model}.{form}")
+    async def download(job: FoundJob, model: str, form: str) -> Response:
+        translations = {part["model"]: part for part in summary(job, 0)["models"]}
+        if model not in translations or form not in FORMATS:
             raise HTTPException(404, "There is no such translation")
-        if columns[model]["state"] != "done":
+        if translations[model]["state"] != "done":
             raise HTTPException(409, "This translation is not finished")
-        name = quote(f"{Path(job.name).stem}.{model}.{kind}", safe="")
+        name = quote(f"{Path(job.name).stem}.{model}.{form}", safe="")
         return Response(
-            _written(columns[model]["segments"], kind, known[model]),
+            _written(translations[model]["segments"], form, served[model]),
             media_type="text/plain",
             headers={"Content-Disposition": f"attachment; filename*=UTF-8''{name}"},
         )
@@ -138,21 +139,22 @@ def create_app(models: Iterable[ServedModel], loader: Loader, settings: Settings
     return app
 
 
-def _asked_for(upload: Upload, known: dict[str, ServedModel]) -> tuple[str, ...]:
-    """The models of a form, each once. Raises HTTPException for none, or one not served."""
+def _requested(upload: Upload, served: dict[str, ServedModel]) -> tuple[str, ...]:
+    """The models of a form, without duplicates. Raises HTTPException for none or an unknown one."""
     models = tuple(dict.fromkeys(upload.models))
     if not models:
-        raise HTTPException(400, f"Name models to translate with: {', '.join(known)}")
+        raise HTTPException(400, f"Name models to translate with: {', '.join(served)}")
     for model in models:
-        if model not in known:
-            raise HTTPException(422, f"{model[:100]!r} is not served; models: {', '.join(known)}")
+        if model not in served:
+            raise HTTPException(422, f"{model[:100]!r} is not served; models: {', '.join(served)}")
     return models
 
 
-def _written(segments: list[dict[str, Any]], kind: str, model: ServedModel) -> str:
+def _written(segments: list[dict[str, Any]], form: str, model: ServedModel) -> str:
     """The segments as a file of one of subtitles.FORMATS."""
     text = io.StringIO()
-    spoken = [SimpleNamespace(**segment) for segment in segments]
-    layout = Layout.of(model.target)
-    subtitles.write(spoken, kind, text, layout, f"{model.source}-{model.target}")
+    writer = Writer(form, text, Layout.of(model.target), f"{model.source}-{model.target}")
+    for segment in segments:
+        writer.add(SimpleNamespace(**segment))
+    writer.finish()
     return text.getvalue()

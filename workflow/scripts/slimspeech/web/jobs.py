@@ -1,7 +1,7 @@
-"""What is asked of the models: one queue, one worker, each job with a log of events to follow.
+"""The jobs of the server: one queue, one worker, and events that clients can follow.
 
-All state belongs to the event loop's thread. Only the models' own work is done in another thread,
-of which there is one, so that two jobs never share the processor or the GPU.
+The thread of the event loop owns all state. Only the models run in another thread; there is one
+such thread, so two jobs never share the CPU or the GPU.
 """
 
 import asyncio
@@ -17,42 +17,35 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from slimspeech.errors import InputError
+from slimspeech.longform.subtitles import Utterance
 
 logger = logging.getLogger(__name__)
 
 STOPPING = "The server is stopping"
-UNEXPECTED = "Something went wrong on the server; its terminal tells more"
+UNEXPECTED = "Something went wrong on the server; see its terminal"
 
 
-class Spoken(Protocol):
-    """A stretch of speech, in seconds from the beginning, and its translation."""
+class LoadedModel(Protocol):
+    """name: of the file in messages."""
 
-    start: float
-    end: float
-    text: str
-
-
-class Translating(Protocol):
-    """name: what messages call the file."""
-
-    def translate(self, path: Path, name: str) -> Iterator[Spoken]: ...
+    def translate(self, path: Path, name: str) -> Iterator[Utterance]: ...
 
 
 class Loader(Protocol):
-    """Where the worker takes models from, by id."""
+    """Loads models by id."""
 
     def is_loaded(self, model: str) -> bool: ...
 
-    def load(self, model: str) -> Translating: ...
+    def load(self, model: str) -> LoadedModel: ...
 
 
 class QueueFull(Exception):
-    """As many jobs wait already as may."""
+    """The queue has no free place."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """kind: "model" (a model's state), "segment", "queue" (the place in it) or "end"."""
+    """kind: "model" (a model's state), "segment", "queue" (the jobs ahead) or "end"."""
 
     kind: str
     data: dict[str, Any]
@@ -60,9 +53,10 @@ class Event:
 
 @dataclass(eq=False)
 class Job:
-    """One audio file and the models that are to translate it.
+    """One audio file, to be translated by one or several models.
 
     name: the client's, for messages. state: "waiting", "running", "done", "failed", "cancelled".
+    streams: open event streams. contacts: requests of clients so far.
     """
 
     name: str
@@ -81,36 +75,36 @@ class Job:
 
 
 def summary(job: Job, ahead: int) -> dict[str, Any]:
-    """A job as the API shows it, with the segments there are so far."""
+    """A job as the API shows it, with its segments so far."""
     models: dict[str, dict[str, Any]] = {
         model: {"model": model, "state": "waiting", "segments": []} for model in job.models
     }
-    end: dict[str, Any] = {}
+    error = None
     for event in job.events:
+        data = dict(event.data)
         if event.kind == "model":
-            models[event.data["model"]] |= event.data
+            models[data["model"]] |= data
         elif event.kind == "segment":
-            segment = {key: event.data[key] for key in ("start", "end", "text")}
-            models[event.data["model"]]["segments"].append(segment)
+            models[data.pop("model")]["segments"].append(data)
         else:
-            end = event.data
+            error = data["error"]
     return {
         "id": job.id,
         "name": job.name,
         "seconds": job.seconds,
         "state": job.state,
         "ahead": ahead,
-        "error": end.get("error"),
+        "error": error,
         "models": list(models.values()),
     }
 
 
 class JobQueue:
-    """Runs jobs one after the other. Use as a context: `async with JobQueue(…) as queue`.
+    """Runs jobs one after the other. Use it as a context: `async with JobQueue(…) as queue`.
 
-    capacity: how many may wait, uploads under way included. patience: seconds after which a job is
-    dropped whose event stream the client closed and did not open again. keep, keep_seconds: how
-    many finished jobs are remembered at most, and for how long.
+    capacity: of the queue, current uploads included. patience: seconds after which a job is
+    cancelled whose client closed the event stream and did not return. keep, keep_seconds: how many
+    finished jobs are kept, and for how long.
     """
 
     def __init__(
@@ -133,26 +127,26 @@ class JobQueue:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="models")
 
     async def __aenter__(self) -> "JobQueue":
-        self._work = asyncio.create_task(self._run_all())
+        self._worker = asyncio.create_task(self._run_all())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
-        self._work.cancel()
+        self._worker.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await self._work
+            await self._worker
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
-        """End every job, so that nobody's stream keeps the server from stopping."""
+        """End every job, so that no event stream keeps the server running."""
         self._closed = True
-        for job in [*self._waiting, *([self._running] if self._running else [])]:
+        for job in list(self._jobs.values()):
             self._end(job, "cancelled", STOPPING)
         self._waiting.clear()
 
     @contextlib.contextmanager
-    def place(self) -> Iterator[Callable[[Job], None]]:
-        """A place in the queue, held while an upload comes in; yields what puts a job there.
+    def reserve(self) -> Iterator[Callable[[Job], None]]:
+        """Keep a place in the queue during an upload; yields the function that adds the job.
 
         Raises QueueFull.
         """
@@ -165,14 +159,14 @@ class JobQueue:
             self._reserved -= 1
 
     def find(self, identity: str) -> Job | None:
-        """A job that waits, runs or ended not long ago. Asking counts as a sign of life."""
+        """A waiting, running or finished job; None after it was forgotten. Counts as a contact."""
         job = self._jobs.get(identity)
         if job:
             job.contacts += 1
         return job
 
     def ahead(self, job: Job) -> int:
-        """How many jobs are before this one."""
+        """The number of jobs before this one."""
         if job not in self._waiting:
             return 0
         return self._waiting.index(job) + (self._running is not None)
@@ -184,9 +178,10 @@ class JobQueue:
         self._end(job, "cancelled", reason)
 
     async def follow(self, job: Job, start: int = 0) -> AsyncIterator[tuple[int | None, Event]]:
-        """The job's events from number `start` on, as they come, up to its end.
+        """The numbered events of the job from number `start`, as they happen, until its end.
 
-        The place in the queue comes too, without a number: it is of no use later.
+        Events of the position in the queue have no number, because a client that reconnects gets
+        the current position.
         """
         job.streams += 1
         job.contacts += 1
@@ -207,41 +202,40 @@ class JobQueue:
             job.streams -= 1
             if not job.streams and not job.over and not self._closed:
                 asyncio.get_running_loop().call_later(
-                    self._patience, self._drop_if_left, job, job.contacts
+                    self._patience, self._cancel_if_left, job, job.contacts
                 )
 
-    def _drop_if_left(self, job: Job, contacts: int) -> None:
+    def _cancel_if_left(self, job: Job, contacts: int) -> None:
         if not job.over and not job.streams and job.contacts == contacts:
-            self.cancel(job, "Cancelled, since the page that asked for it was closed")
+            self.cancel(job, "Cancelled, because the client closed the page")
 
     def _add(self, job: Job) -> None:
         self._jobs[job.id] = job
-        if self._closed:  # while it was uploaded
-            job.audio.unlink(missing_ok=True)
+        if self._closed:  # during the upload
             self._end(job, "cancelled", STOPPING)
             return
         self._waiting.append(job)
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
+        """Wake the worker and every event stream."""
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def _log(self, job: Job, kind: str, **data: Any) -> None:
+    def _record(self, job: Job, kind: str, **data: Any) -> None:
         if not job.over:
             job.events.append(Event(kind, data))
-            self._tell()
+            self._notify()
 
     def _end(self, job: Job, state: str, error: str | None = None) -> None:
         if job.over:
             return
-        self._log(job, "end", state=state, error=error)
+        self._record(job, "end", state=state, error=error)
         job.state = state
         self._finished.append(job)
         if len(self._finished) > self._keep:
             self._forget(self._finished[0])
         asyncio.get_running_loop().call_later(self._keep_seconds, self._forget, job)
-        self._tell()
 
     def _forget(self, job: Job) -> None:
         if self._jobs.pop(job.id, None):
@@ -253,7 +247,7 @@ class JobQueue:
                 await self._changed.wait()
             job = self._running = self._waiting.popleft()
             job.state = "running"
-            self._tell()
+            self._notify()
             try:
                 await self._run(job)
             finally:
@@ -267,45 +261,40 @@ class JobQueue:
                 return
             try:
                 await self._run_model(job, model)
+                continue
             except InputError as error:
                 errors.append(str(error))
             except Exception:
                 logger.exception("%s failed", model)
                 errors.append(UNEXPECTED)
-            else:
-                continue
-            self._log(job, "model", model=model, state="failed", error=errors[-1])
+            self._record(job, "model", model=model, state="failed", error=errors[-1])
         failed = len(errors) == len(job.models)
         self._end(job, "failed" if failed else "done", errors[0] if failed else None)
         logger.info("%s: %.1f s of speech, %s", job.state, job.seconds, ", ".join(job.models))
 
     async def _run_model(self, job: Job, model: str) -> None:
+        def record(state: str, **data: Any) -> None:
+            self._record(job, "model", model=model, state=state, **data)
+
         if not self._loader.is_loaded(model):
-            self._log(job, "model", model=model, state="loading")
-        translator = await self._in_thread(self._loader.load, model)
-        self._log(job, "model", model=model, state="translating")
+            record("loading")
+        loaded = await self._in_thread(self._loader.load, model)
+        record("translating")
         seconds = 0.0
-        utterances = translator.translate(job.audio, job.name)
+        utterances = loaded.translate(job.audio, job.name)
         while not job.over:
-            utterance, took = await self._in_thread(_timed_next, utterances)
-            seconds += took
+            utterance, duration = await self._in_thread(_timed_next, utterances)
+            seconds += duration
             if utterance is None:
                 break
-            self._log(
-                job,
-                "segment",
-                model=model,
-                start=utterance.start,
-                end=utterance.end,
-                text=utterance.text,
-            )
-        factor = seconds / job.seconds
-        self._log(job, "model", model=model, state="done", seconds=seconds, real_time_factor=factor)
+            times = {"start": utterance.start, "end": utterance.end}
+            self._record(job, "segment", model=model, **times, text=utterance.text)
+        record("done", seconds=seconds, real_time_factor=seconds / job.seconds)
 
     async def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
 
-def _timed_next(utterances: Iterator[Spoken]) -> tuple[Spoken | None, float]:
+def _timed_next(utterances: Iterator[Utterance]) -> tuple[Utterance | None, float]:
     start = time.perf_counter()
     return next(utterances, None), time.perf_counter() - start

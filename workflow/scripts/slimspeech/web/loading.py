@@ -1,4 +1,4 @@
-"""Load each served model once, when it is first asked for, and keep it."""
+"""Loads each served model at its first use, and keeps it."""
 
 import copy
 import logging
@@ -18,8 +18,8 @@ from slimspeech.web.models import ServedModel
 
 logger = logging.getLogger(__name__)
 
-# Seconds of speech that are translated at a time, and then shown: fewer than where nobody watches.
-SHOWN_AFTER_CPU, SHOWN_AFTER_GPU = 15, 60
+# Seconds of speech translated together: fewer than on the command line, to show results earlier.
+BATCH_SECONDS_CPU, BATCH_SECONDS_GPU = 15, 60
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class LoadedModel:
     def translate(self, path: Path, name: str) -> Iterator[Utterance]:
         """As Translator.translate."""
         on_gpu = self.translator.model.device.type == "cuda"
-        seconds = SHOWN_AFTER_GPU if on_gpu else SHOWN_AFTER_CPU
+        seconds = BATCH_SECONDS_GPU if on_gpu else BATCH_SECONDS_CPU
         return self.translator.translate(path, self.segmentation, name, seconds)
 
 
 class Models:
-    """The models by id. load: what loads one. segmentation: how audio is cut for all of them."""
+    """The models by id. load: loads one model. segmentation: of the audio, for all models."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Models:
 
 
 def _warm_up(translator: Translator) -> None:
-    """The first run pays for imports and kernels, which tells nothing of a model's speed."""
+    """The first run includes imports and kernels, which are not part of a model's speed."""
     second = np.zeros(SAMPLING_RATE, dtype=np.float32)
     list(segment([second], SegmentationSettings()))
     brief = copy.copy(translator)
@@ -73,9 +73,8 @@ def _warm_up(translator: Translator) -> None:
 
 
 def _memory() -> str:
-    """What the models loaded so far hold, with all else that the process does."""
     resident = psutil.Process().memory_info().rss
-    text = f"the process holds {resident / 1e9:.2f} GB of memory"
+    text = f"the process uses {resident / 1e9:.2f} GB of memory"
     if torch.cuda.is_available():
-        text += f" and {torch.cuda.memory_allocated() / 1e9:.2f} GB of the GPU's"
+        text += f" and {torch.cuda.memory_allocated() / 1e9:.2f} GB of GPU memory"
     return text

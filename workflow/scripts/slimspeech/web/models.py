@@ -1,4 +1,4 @@
-"""What is known of the models that are served before any is loaded."""
+"""Describes the served models without loading them."""
 
 import re
 from collections import Counter
@@ -15,10 +15,10 @@ from slimspeech.release.deployment import Deployment, read_deployment
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model directory, and what the page shows of it.
+    """A model directory, and the values that the page shows.
 
-    id: what requests call it, of letters, digits, "-", "_" and ".". words: whether its target
-    language has spaces between words. weights: true ones; bytes: of the weight files.
+    id: its name in requests, of letters, digits, "-", "_" and ".". words: whether its target
+    language has spaces between words. weights: their number; bytes: size of the weight files.
     """
 
     directory: Path
@@ -33,40 +33,41 @@ class ServedModel:
     bytes: int
     quantization: str
 
-    def shown(self) -> dict[str, Any]:
-        """All but where it lies, which is no client's business."""
+    def public(self) -> dict[str, Any]:
+        """All but the directory, which clients must not see."""
         return {key: value for key, value in asdict(self).items() if key != "directory"}
 
 
 def describe(
     directories: Sequence[str | Path], target: str | None = None, source: str | None = None
 ) -> list[ServedModel]:
-    """One a directory, in their order; nothing is loaded.
+    """One model per directory, in the same order.
 
-    target, source: the languages of models that nothing tells theirs, as codes or English names.
-    Models of one name and pair go by their directories. Raises InputError for a directory without
-    a model, and for one given twice.
+    target, source: languages, as codes or English names, for models without language information.
+    Models with the same name and pair get their directories as names. Raises InputError for a
+    directory without a model, and for one given twice.
     """
     deployments = [read_deployment(directory) for directory in directories]
-    for path, count in Counter(found.directory.resolve() for found in deployments).items():
+    for path, count in Counter(model.directory.resolve() for model in deployments).items():
         if count > 1:
             raise InputError(f"{path}: given {count} times; give each model once")
-    pairs = [found.pair or found.pair_for(target, source) for found in deployments]
-    named = Counter(zip((found.name for found in deployments), pairs, strict=True))
+    pairs = [model.pair or model.pair_for(target, source) for model in deployments]
+    counts = Counter(zip((model.name for model in deployments), pairs, strict=True))
     models: list[ServedModel] = []
-    for found, pair in zip(deployments, pairs, strict=True):
-        name = found.name if named[found.name, pair] == 1 else str(found.directory)
+    for deployment, pair in zip(deployments, pairs, strict=True):
+        unique = counts[deployment.name, pair] == 1
+        name = deployment.name if unique else str(deployment.directory)
         identity = _identity(f"{pair}-{name}", {model.id for model in models})
-        models.append(_describe(found, pair, name, identity))
+        models.append(_describe(deployment, pair, name, identity))
     return models
 
 
-def _describe(found: Deployment, pair: str, name: str, identity: str) -> ServedModel:
-    names = found.prompt.languages
+def _describe(deployment: Deployment, pair: str, name: str, identity: str) -> ServedModel:
+    names = deployment.prompt.languages
     source, target = pair.split("-", 1)
-    size = measure_size(found.directory)
+    size = measure_size(deployment.directory)
     return ServedModel(
-        directory=found.directory,
+        directory=deployment.directory,
         id=identity,
         name=name,
         title=f"{languages.name(source, names)} to {languages.name(target, names)}",
@@ -81,7 +82,7 @@ def _describe(found: Deployment, pair: str, name: str, identity: str) -> ServedM
 
 
 def _identity(text: str, taken: set[str]) -> str:
-    """The text as an id that no other model has."""
+    """An id from the text that no other model has."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")
     numbered = [plain, *(f"{plain}-{number}" for number in range(2, len(taken) + 3))]
     return next(identity for identity in numbered if identity not in taken)

@@ -1,4 +1,4 @@
-"""Run the application: the socket, the address to open, and a clean end."""
+"""Runs the application: its socket, the address to open, a clean shutdown."""
 
 import contextlib
 import ipaddress
@@ -17,9 +17,9 @@ HIGHEST_PORT = 65_535
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that is bound and not yet listening; port 0 takes any free one.
+    """A socket that is bound but does not listen yet; port 0 chooses a free port.
 
-    Raises InputError for an address that cannot be had.
+    Raises InputError for an address that cannot be bound.
     """
     if not 0 <= port <= HIGHEST_PORT:
         raise InputError(f"port {port}: ports go from 0 to {HIGHEST_PORT}; give another --port")
@@ -30,8 +30,8 @@ def bind(host: str, port: int) -> socket.socket:
         bound.bind(address)
     except OSError as error:
         raise InputError(
-            f"{host}, port {port}: cannot listen there ({error.strerror or error}); "
-            "give another --host or --port (0 takes any that is free)"
+            f"{host}, port {port}: cannot listen ({error.strerror or error}); "
+            "give another --host or --port (0 chooses a free port)"
         ) from error
     return bound
 
@@ -42,7 +42,7 @@ def is_loopback(bound: socket.socket) -> bool:
 
 
 def address(bound: socket.socket) -> str:
-    """What to open in a browser on this machine."""
+    """The URL for a browser on this machine."""
     host, port = bound.getsockname()[:2]
     if ipaddress.ip_address(host).is_unspecified:
         host = "localhost"
@@ -50,7 +50,7 @@ def address(bound: socket.socket) -> str:
 
 
 def own_names(host: str, bound: socket.socket) -> tuple[str, ...]:
-    """The names besides localhost that browsers may call this machine by."""
+    """The host names of this machine, besides localhost, that requests may use."""
     if is_loopback(bound):
         return (host,)
     name = socket.gethostname()
@@ -58,11 +58,11 @@ def own_names(host: str, bound: socket.socket) -> tuple[str, ...]:
 
 
 class _Server(uvicorn.Server):
-    """Ends the jobs before it waits for connections to close: their streams last as long."""
+    """Ends the jobs before it waits for connections, because streams last as long as jobs."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit and sig == signal.SIGINT:
-            os._exit(128 + sig)  # a second ctrl-C does not wait for the models
+            os._exit(128 + sig)  # a second ctrl-C does not wait for a model
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

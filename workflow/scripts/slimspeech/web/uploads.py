@@ -1,4 +1,4 @@
-"""Take an uploaded file in: bounded while it comes, checked before it waits for the models."""
+"""Receives an uploaded file: limits it while it arrives, checks it before it joins the queue."""
 
 import asyncio
 import shutil
@@ -16,14 +16,14 @@ from slimspeech.errors import InputError
 
 STALLED_SECONDS = 30
 LONGEST_NAME = 100
-# What a form takes beside the file itself: boundaries, headers, the names of the models.
+# Size of a form without the file: boundaries, headers, names of models.
 FORM_BYTES = 100_000
 MOST_FIELDS, FIELD_BYTES = 100, 1000
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one upload: bytes of the file, and seconds that it may last."""
+    """Of one upload: size of the file in bytes, and length of its audio in seconds."""
 
     bytes: int
     seconds: float
@@ -31,7 +31,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Upload:
-    """name: as the client calls it, to be shown and never opened."""
+    """name: the client's, which is shown but never opened."""
 
     name: str
     seconds: float
@@ -39,13 +39,12 @@ class Upload:
 
 
 async def receive_upload(request: Request, path: Path, limits: Limits) -> Upload:
-    """Read a form of a `file` and `models`, and put the file at `path`.
+    """Read a form with a `file` and `models`, and write the file to `path`.
 
-    Raises HTTPException: 400 for no such form, 408 for one that stalls, 413 for a file over a
-    limit, 422 for one that is no audio.
+    Raises HTTPException: 400 for an invalid form, 408 for an upload that stalls, 413 for a file
+    that exceeds a limit, 422 for a file that is not audio.
     """
-    megabytes = limits.bytes / 1e6
-    too_large = HTTPException(413, f"The file is larger than {megabytes:g} MB, the limit here")
+    too_large = HTTPException(413, f"The file is larger than the limit, {limits.bytes / 1e6:g} MB")
     allowed = limits.bytes + FORM_BYTES
     if int(request.headers.get("content-length", 0)) > allowed:
         raise too_large
@@ -59,26 +58,25 @@ async def receive_upload(request: Request, path: Path, limits: Limits) -> Upload
                 raise HTTPException(400, "The form has no audio file in its field `file`")
             if (file.size or 0) > limits.bytes:
                 raise too_large
-            name = _shown(file.filename)
+            name = _display_name(file.filename)
             await run_in_threadpool(_copy, file, path)
             models = tuple(str(model) for model in form.getlist("models"))
     except ClientDisconnect:
-        raise HTTPException(400, "The upload was broken off") from None
+        raise HTTPException(400, "The upload was interrupted") from None
     try:
         seconds = await run_in_threadpool(duration, path, name)
     except InputError as error:
         raise HTTPException(422, str(error)) from None
     if seconds > limits.seconds:
+        length, limit = f"{seconds / 60:.1f} min", f"{limits.seconds / 60:.3g} min"
         raise HTTPException(
-            413,
-            f"{name}: lasts {seconds / 60:.1f} min, more than {limits.seconds / 60:.3g} min, the "
-            "limit here; cut it into parts",
+            413, f"{name}: {length} is longer than the limit, {limit}; cut it into parts"
         )
     return Upload(name, seconds, models)
 
 
 def _bounded(receive: Receive, allowed: int, too_large: HTTPException) -> Receive:
-    """What receives a body no larger than `allowed` bytes from a client that keeps sending."""
+    """Receives a body of at most `allowed` bytes from a client that does not stall."""
     received = 0
 
     async def receive_bounded() -> Message:
@@ -95,8 +93,8 @@ def _bounded(receive: Receive, allowed: int, too_large: HTTPException) -> Receiv
     return receive_bounded
 
 
-def _shown(name: str | None) -> str:
-    """A client's file name, without folders and what cannot be printed."""
+def _display_name(name: str | None) -> str:
+    """A client's file name, without folders and unprintable characters."""
     last = (name or "").replace("\\", "/").rsplit("/", 1)[-1]
     return "".join(c for c in last if c.isprintable())[:LONGEST_NAME].strip() or "audio"
 

@@ -2,20 +2,20 @@
 
 const byId = (name) => document.getElementById(name);
 const [audio, statusLine, errorLine] = ["audio", "status", "error"].map(byId);
-const CHOSEN_AT_FIRST = 4;
+const INITIALLY_CHECKED = 4;
 
 const clock = (seconds) => {
   const tenths = Math.round(seconds * 10);
   const [minutes, rest] = [Math.floor(tenths / 600), tenths % 600];
   return `${minutes}:${String(Math.floor(rest / 10)).padStart(2, "0")}.${rest % 10}`;
 };
-const sized = (bytes) => {
+const fileSize = (bytes) => {
   const [unit, name] = [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]].find(([unit]) => bytes >= unit) ?? [1, "bytes"];
   return `${+(bytes / unit).toPrecision(3)} ${name}`;
 };
 const digits = (value) => (value < 1 ? value.toFixed(3) : value.toPrecision(3));
-const say = (text) => (statusLine.textContent = text);
-const complain = (text) => {
+const setStatus = (text) => (statusLine.textContent = text);
+const showError = (text) => {
   errorLine.textContent = text;
   errorLine.hidden = !text;
 };
@@ -28,15 +28,15 @@ const dot = (model) => {
 
 let models = [];
 let limits = {};
-let chosen = null; // what is to be sent: {file, url}; the URL is for the player
-let job = null; // what runs or ran: {id, seconds, models, url, stream, over}
+let selected = null; // the file to send: {file, url}; the URL is for the player
+let job = null; // the current or last job: {id, seconds, models, url, stream, over}
 
 const refresh = () => {
-  const some = document.querySelector("#models input:checked");
-  byId("translate").disabled = !chosen || !some || Boolean(job && !job.over);
+  const anyModel = document.querySelector("#models input:checked");
+  byId("translate").disabled = !selected || !anyModel || Boolean(job && !job.over);
 };
 
-const listenTo = (url) => {
+const loadPlayer = (url) => {
   if (audio.src === url) return;
   byId("unplayable").hidden = true;
   audio.src = url;
@@ -55,17 +55,17 @@ const listenTo = (url) => {
       { class: "card" },
       box,
       make("span", {}, dot(model), make("strong", {}, model.name)),
-      make("span", { class: "note" }, `${model.layers} layers, ${sized(model.bytes)}, ${quantization}`),
+      make("span", { class: "note" }, `${model.layers} layers, ${fileSize(model.bytes)}, ${quantization}`),
     );
   };
 
-  // Those of one pair stand together; those of the first are chosen at first.
+  // Models by pair; those of the first pair are checked initially.
   const groups = () => {
     const titles = [...new Set(models.map(({ title }) => title))];
     return titles.map((title, group) => {
       const members = models.filter((model) => model.title === title);
       const cards = make("div", { class: "cards" });
-      cards.append(...members.map((model, i) => card(model, group === 0 && i < CHOSEN_AT_FIRST)));
+      cards.append(...members.map((model, i) => card(model, group === 0 && i < INITIALLY_CHECKED)));
       return make("fieldset", {}, make("legend", {}, title), cards);
     });
   };
@@ -77,44 +77,40 @@ const listenTo = (url) => {
     byId("models").replaceChildren(...groups());
     const minutes = +(limits.seconds / 60).toFixed(1);
     byId("limits").textContent =
-      `Up to ${sized(limits.bytes)} and ${minutes} minutes. WAV, FLAC, OGG and MP3 are sent as they are; ` +
-      "others, such as M4A and WebM, are decoded by this browser and sent as WAV. " +
-      "Files are kept by the server only while they are translated.";
+      `Up to ${fileSize(limits.bytes)} and ${minutes} minutes. WAV, FLAC, OGG and MP3 are sent unchanged; ` +
+      "this browser decodes other formats, such as M4A and WebM, and sends WAV. " +
+      "The server deletes the file after the translation.";
     refresh();
   };
-  load().catch(() => complain("The server does not answer; is it still running?"));
+  load().catch(() => showError("The server does not answer. Is it still running?"));
 }
 
-// The speech.
+// Speech.
 {
   const drop = byId("drop");
   const input = byId("file");
 
-  const forget = (url) => {
-    if (url && url !== job?.url) URL.revokeObjectURL(url);
-  };
-
   let choices = 0;
   const choose = async (file) => {
     const choice = ++choices;
-    complain("");
-    forget(chosen?.url);
-    chosen = null;
+    showError("");
+    if (selected && selected.url !== job?.url) URL.revokeObjectURL(selected.url);
+    selected = null;
     refresh();
     byId("chosen").textContent = `Reading ${file.name} …`;
     const ready = await sendable(file);
-    if (choice !== choices) return; // another was chosen meanwhile
+    if (choice !== choices) return; // another file was chosen meanwhile
     if (ready.size > limits.bytes) {
       byId("chosen").textContent = "No file chosen yet.";
-      complain(`${file.name}: ${sized(ready.size)} is more than ${sized(limits.bytes)}, the limit here.`);
+      showError(`${file.name}: ${fileSize(ready.size)} is more than the limit, ${fileSize(limits.bytes)}.`);
       return;
     }
-    chosen = { file: ready, url: URL.createObjectURL(ready) };
+    selected = { file: ready, url: URL.createObjectURL(ready) };
     byId("chosen").replaceChildren(
       make("strong", {}, file.name),
-      `, ${sized(file.size)}${ready === file ? "" : `, decoded to ${sized(ready.size)} of WAV`}`,
+      `, ${fileSize(file.size)}${ready === file ? "" : `, decoded to ${fileSize(ready.size)} of WAV`}`,
     );
-    listenTo(chosen.url);
+    loadPlayer(selected.url);
     refresh();
   };
 
@@ -136,32 +132,32 @@ const listenTo = (url) => {
   const button = byId("record");
   let stop = null;
   let ticking = 0;
-  const finish = async () => {
+  const finishRecording = async () => {
     clearInterval(ticking);
-    const stopping = stop;
+    const stopRecorder = stop;
     stop = null;
     button.textContent = "Record";
     button.classList.remove("recording");
-    await choose(await stopping());
+    await choose(await stopRecorder());
   };
   if (!navigator.mediaDevices) {
     button.disabled = true;
-    button.title = "Browsers give a page the microphone only over https or on localhost";
+    button.title = "Browsers allow the microphone only over https or on localhost";
   }
   button.addEventListener("click", async () => {
-    if (stop) return finish();
-    complain("");
+    if (stop) return finishRecording();
+    showError("");
     try {
       stop = await startRecording();
     } catch {
-      complain("No microphone: there is none, or this page may not use it.");
+      showError("There is no microphone, or this page is not allowed to use it.");
       return;
     }
     const began = performance.now();
     const tick = () => {
       const seconds = (performance.now() - began) / 1000;
       button.textContent = `Stop ${clock(seconds)}`;
-      if (seconds >= limits.seconds - 1) finish();
+      if (seconds >= limits.seconds - 1) finishRecording();
     };
     button.classList.add("recording");
     tick();

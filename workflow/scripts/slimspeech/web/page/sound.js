@@ -1,10 +1,10 @@
 "use strict";
-// What the microphone records and what soundfile cannot read (webm, m4a, mp4) is decoded here and
-// sent as 16-bit mono WAV at 16 kHz, which is all that the models hear of any file.
+// Recordings and formats that soundfile cannot read (webm, m4a, mp4) are decoded here and sent as
+// 16-bit mono WAV at 16 kHz, the form to which the models convert any file.
 
 const RATE = 16000;
 
-// The beginnings of files that soundfile reads, by the offset they are at.
+// Magic bytes of formats that soundfile reads, with their offsets.
 const READABLE = [
   [0, "RIFF"], [0, "RF64"], [0, "fLaC"], [0, "OggS"], [0, "ID3"], [0, "FORM"], [0, ".snd"], [0, "caff"], [0, "riff"],
 ];
@@ -42,8 +42,8 @@ const toWav = (decoded) => {
   return bytes.buffer;
 };
 
-// The file to send: this one, or a WAV of it. One that the browser cannot decode either goes as it
-// is, and the server says what is wrong with it.
+// The file to send: this file, or a WAV of it. A file that the browser cannot decode is sent
+// unchanged, and the server reports the error.
 const sendable = async (file) => {
   if (await isReadable(file)) return file;
   try {
@@ -55,7 +55,7 @@ const sendable = async (file) => {
   }
 };
 
-// Starts recording; gives what stops it, which gives the file.
+// Starts recording; resolves to a function that stops it and resolves to the file.
 const startRecording = async () => {
   const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
   const recorder = new MediaRecorder(stream);

@@ -1,6 +1,6 @@
 "use strict";
 
-// The player: a row plays its own stretch, and whatever plays is highlighted.
+// The player: the button of a row plays its segment; the segment that plays is highlighted.
 const player = (() => {
   let stopAt = null;
   let sought = 0;
@@ -21,14 +21,14 @@ const player = (() => {
     if (!audio.paused) requestAnimationFrame(follow);
   };
   for (const kind of ["play", "pause", "seeked"]) audio.addEventListener(kind, follow);
-  // Whoever moves the player's own slider wants to hear on.
+  // After the user moves the player's slider, it plays on beyond the segment.
   audio.addEventListener("seeking", () => {
     if (stopAt !== null && Math.abs(audio.currentTime - sought) > 0.05) stopAt = null;
   });
   return {
     toggle(row) {
       if (row.element.classList.contains("playing")) return audio.pause();
-      listenTo(job.url); // another file may have been chosen since
+      loadPlayer(job.url); // another file may have been chosen
       sought = row.start;
       stopAt = row.end;
       audio.currentTime = row.start;
@@ -39,10 +39,10 @@ const player = (() => {
 
 // The translations.
 let rows = [];
-let heads = {};
+let modelRows = {};
 
-// The columns beside the model's name, and what tells them apart where there is no head.
-const TIMES = [["state"], ["segments", "Segments"], ["time", "Time"], ["factor", "Real-time factor"], ["links"]];
+// The columns beside the model's name, and their labels where the table has no header.
+const COLUMNS = [["state"], ["segments", "Segments"], ["time", "Time"], ["factor", "Real-time factor"], ["links"]];
 
 const column = (id) => job.models.findIndex((model) => model.id === id);
 
@@ -59,8 +59,8 @@ const showText = (row, at) => {
 };
 
 const rowOf = ({ start, end }) => {
-  const known = rows.find((row) => row.start === start && row.end === end);
-  if (known) return known;
+  const existing = rows.find((row) => row.start === start && row.end === end);
+  if (existing) return existing;
   const button = make(
     "button",
     { type: "button", class: "play", "aria-label": `Play from ${clock(start)}` },
@@ -81,18 +81,18 @@ const rowOf = ({ start, end }) => {
 };
 
 const showModel = (event) => {
-  const head = heads[event.model];
+  const entry = modelRows[event.model];
   const names = { loading: "loading the model", translating: "translating", done: "done", failed: event.error };
-  head.state.textContent = names[event.state];
-  head.state.classList.toggle("failed", event.state === "failed");
-  if (event.state === "done" || event.state === "failed") head.share = 1;
+  entry.state.textContent = names[event.state];
+  entry.state.classList.toggle("failed", event.state === "failed");
+  if (event.state === "done" || event.state === "failed") entry.share = 1;
   showProgress();
   const model = job.models[column(event.model)];
-  if (event.state === "loading") say(`Loading ${model.label} …`);
-  if (event.state === "translating") say(`${model.label} translates …`);
+  if (event.state === "loading") setStatus(`Loading ${model.label} …`);
+  if (event.state === "translating") setStatus(`Translating with ${model.label} …`);
   if (event.state === "done") {
-    head.time.textContent = `${digits(event.seconds)} s`;
-    head.factor.textContent = digits(event.real_time_factor);
+    entry.time.textContent = `${digits(event.seconds)} s`;
+    entry.factor.textContent = digits(event.real_time_factor);
     const links = ["srt", "vtt", "txt"].map((kind) =>
       make(
         "a",
@@ -100,13 +100,13 @@ const showModel = (event) => {
         kind.toUpperCase(),
       ),
     );
-    head.links.replaceChildren(...links);
+    entry.links.replaceChildren(...links);
   }
 };
 
-// How much of the whole is translated: models one after the other, each up to its last segment.
+// The translated share of the audio, over all models.
 const showProgress = () => {
-  const share = job.models.reduce((sum, { id }) => sum + heads[id].share, 0) / job.models.length;
+  const share = job.models.reduce((sum, { id }) => sum + modelRows[id].share, 0) / job.models.length;
   byId("progress").value = share;
 };
 
@@ -114,12 +114,12 @@ const showSegment = (event) => {
   const row = rowOf(event);
   const at = column(event.model);
   row.texts[at] = event.text;
-  // A text that others are compared with changes how those look.
+  // The differences of the others depend on the text that they are compared with.
   if (byId("compare").value === String(at)) job.models.forEach((_, i) => showText(row, i));
   else showText(row, at);
-  const head = heads[event.model];
-  head.segments.textContent = ++head.count;
-  head.share = Math.min(1, event.end / job.seconds);
+  const entry = modelRows[event.model];
+  entry.segments.textContent = ++entry.count;
+  entry.share = Math.min(1, event.end / job.seconds);
   showProgress();
 };
 
@@ -130,25 +130,25 @@ const ended = (event) => {
   for (const row of rows) {
     for (const cell of row.cells) if (cell.classList.contains("awaited")) cell.textContent = "";
   }
-  say(event.state !== "done" ? "" : rows.length ? "Done." : "Done: no speech was found.");
-  if (event.state === "cancelled" && job.cancelling) say("Cancelled.");
-  else complain(event.error ?? "");
+  setStatus(event.state !== "done" ? "" : rows.length ? "Done." : "Done: no speech found.");
+  if (event.state === "cancelled" && job.cancelling) setStatus("Cancelled.");
+  else showError(event.error ?? "");
   refresh();
 };
 
-const lay = () => {
+const showTables = () => {
   rows = [];
-  heads = {};
+  modelRows = {};
   const times = byId("times").tBodies[0];
   times.replaceChildren();
   for (const model of job.models) {
-    const head = { count: 0, share: 0 };
-    for (const [name, column] of TIMES) head[name] = make("td", { role: "cell", "data-name": column });
-    head.state.classList.add("text");
-    head.links.classList.add("text");
-    head.state.textContent = "waits";
-    heads[model.id] = head;
-    const { state, segments, time, factor, links } = head;
+    const entry = { count: 0, share: 0 };
+    for (const [name, column] of COLUMNS) entry[name] = make("td", { role: "cell", "data-name": column });
+    entry.state.classList.add("text");
+    entry.links.classList.add("text");
+    entry.state.textContent = "waiting";
+    modelRows[model.id] = entry;
+    const { state, segments, time, factor, links } = entry;
     const name = make("td", { role: "cell" }, dot(model), model.label);
     times.append(make("tr", { role: "row" }, name, state, segments, time, factor, links));
   }
