@@ -280,7 +280,7 @@ def test_compare_scores_outputs_divided_at_the_references(
 
 def test_compare_as_markdown(capsys, student, talk, german):
     _, out, _ = compare(capsys, student, talk, "--format", "markdown")
-    assert out.splitlines()[:2] == ["| time | A |", "|---|---|"]
+    assert out.splitlines()[:2] == ["| time | A |", "| --- | --- |"]
     assert f" | {german[0]['target']} |" in out.splitlines()[2]
 
 

@@ -1,4 +1,4 @@
-"""The report: what it reads, what it concludes, and that a page comes of whatever is there."""
+"""The report: its values, and a page from any subset of results."""
 
 import base64
 import io
@@ -42,7 +42,7 @@ def page(config, root):
     return (root / "results" / "made" / "report.html").read_text(encoding="utf-8")
 
 
-def test_numbers_are_read_with_the_files_they_are_from(config, tmp_path):
+def test_values_are_read_with_their_source_files(config, tmp_path):
     pair = read(config, tmp_path)
     student = pair.system("S2")
     assert student.scores["chrf++"].score == Interval(52.0, 50.0, 54.0)
@@ -55,7 +55,7 @@ def test_numbers_are_read_with_the_files_they_are_from(config, tmp_path):
     assert "cost" not in student.files
 
 
-def test_texts_given_by_the_config_are_shown_with_what_is_known_of_them(config, tmp_path):
+def test_texts_of_the_config_are_shown_with_their_scores(config, tmp_path):
     config["evaluation"]["texts"] = {"cascade": "texts/{pair}", "other": "texts/other"}
     give_text(tmp_path / "results/made/en-de", "cascade")
     pair = read(config, tmp_path)
@@ -63,12 +63,12 @@ def test_texts_given_by_the_config_are_shown_with_what_is_known_of_them(config, 
     assert cascade.scores["chrf++"].score.value == pair.system("S1").scores["chrf++"].score.value
     assert cascade.hypotheses == pair.system("S1").hypotheses
     assert cascade.bytes is None and cascade.cost is None
-    assert other.state == "not run" and other.reason == "waits for score_talks"
+    assert other.state == NOT_RUN and "score_talks" in other.reason
     text = page(config, tmp_path)
     assert '"cascade"' in text  # among the utterances
     for kind in ("scores.json", "resegmented.jsonl"):
         assert f"<code>en-de/submission/*/{kind}</code>" in text
-    assert "checks of the translations, of cascade" not in text
+    assert "checks of the translations of cascade" not in text
 
 
 def test_scores_of_comet_and_of_talks_join_the_others(config, tmp_path):
@@ -89,12 +89,12 @@ def test_scores_of_comet_and_of_talks_join_the_others(config, tmp_path):
 
 
 @pytest.mark.parametrize("step", ["train_student", "translate_test"])
-def test_a_system_that_failed_is_told_from_one_that_never_ran(config, tmp_path, step):
+def test_a_failed_system_differs_from_one_that_did_not_run(config, tmp_path, step):
     folder = tmp_path / "results" / "made" / "en-de"
     (tmp_path / "results/made/en-de/teacher").mkdir()
     for name in ("S1", "S2"):
         shutil.rmtree(folder / "evaluation" / name)
-    # Of a teacher that is there, and pseudo-labels.
+    # The teacher and the pseudo-labels exist.
     write_text(folder / "distillation" / "distilled.jsonl", "")
     log = f"logs/made/en-de/{step}/S1.log"
     if step == "train_student":
@@ -110,12 +110,12 @@ def test_a_system_that_failed_is_told_from_one_that_never_ran(config, tmp_path, 
     pair = read(config, tmp_path)
     failed, waiting = pair.system("S1"), pair.system("S2")
     assert (failed.state, failed.reason, failed.log) == (FAILED, f"{step}: clip.wav: too long", log)
-    assert (waiting.state, waiting.reason) == (NOT_RUN, "waits for train_student")
+    assert waiting.state == NOT_RUN and "train_student" in waiting.reason
     text = page(config, tmp_path)
     assert "clip.wav: too long" in text and log in text
 
 
-def test_a_traceback_counts_by_its_last_line(config, tmp_path):
+def test_the_error_of_a_traceback_is_its_last_line(config, tmp_path):
     shutil.rmtree(tmp_path / "results/made/en-de/evaluation/base")
     write_text(
         tmp_path / "logs/made/en-de/translate_test/base.log",
@@ -132,18 +132,18 @@ def test_a_log_without_an_error_is_of_a_job_that_was_stopped(config, tmp_path):
     assert base.state == FAILED and "stopped" in base.reason
 
 
-def test_nothing_at_all_is_a_report_too(config, tmp_path):
+def test_a_report_without_results(config, tmp_path):
     shutil.rmtree(tmp_path / "results")
     text = page(config, tmp_path)
-    assert "waits for prepare_segments" in text
-    assert "No layer was searched for." in text
+    assert "prepare_segments" in text
+    assert "no search for layers" in text
 
 
-def test_what_was_not_run_is_said(config, tmp_path):
+def test_missing_results_are_listed(config, tmp_path):
     experiment = read_experiment(config, tmp_path)
     text = "\n".join(not_run(experiment, Reader(tmp_path)))
     assert "COMET: off in the config" in text
-    assert "en-de: checks of the translations, of base, teacher, S1, S2" in text
+    assert "en-de: checks of the translations of base, teacher, S1, S2" in text
     (tmp_path / "results/made/en-de/evaluation/comparison.json").unlink()
     experiment = read_experiment(config, tmp_path)
     assert "intervals" in "\n".join(not_run(experiment, Reader(tmp_path)))
@@ -153,16 +153,16 @@ def test_hypotheses_of_other_segments_are_refused(config, tmp_path):
     path = tmp_path / "results/made/en-de/evaluation/S1/hypotheses.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[1:]))
-    with pytest.raises(InputError, match=r"S1/hypotheses.jsonl: .*1 segments without"):
+    with pytest.raises(InputError, match="S1/hypotheses.jsonl: "):
         read(config, tmp_path)
 
 
-def test_a_score_that_is_no_number_is_refused(config, tmp_path):
+def test_a_score_that_is_not_a_number_is_refused(config, tmp_path):
     path = tmp_path / "results/made/en-de/evaluation/S1/scores.json"
     scores = read_json(path)
     scores["metrics"]["bleu"]["score"] = math.nan
     write_json(path, scores)
-    with pytest.raises(InputError, match=r"S1/scores.json: a score is nan"):
+    with pytest.raises(InputError, match="S1/scores.json: .*nan"):
         read(config, tmp_path)
 
 
@@ -175,7 +175,7 @@ def test_translations_are_never_markup(tmp_path):
 
 
 def test_no_text_of_any_file_is_markup(config, tmp_path):
-    """Texts of the corpus, names of talks, licences, the config, and what a log says."""
+    """Texts of the corpus, names of talks, licences, the config, and errors of a log."""
     evil = "<script>alert(1)</script><img src='x' onerror='alert(1)'>"
     folder = tmp_path / "results" / "made"
     config["prompt"] = {"system": evil, "user": evil}
@@ -196,7 +196,7 @@ def test_no_text_of_any_file_is_markup(config, tmp_path):
     assert "<script>alert" not in text and "<img" not in text
 
 
-def test_audio_by_config(config, tmp_path):
+def test_the_config_selects_how_audio_is_included(config, tmp_path):
     assert page(config, tmp_path).count("data:audio/mpeg;base64,") == 12
     config["report"]["audio"] = "link"
     text = page(config, tmp_path)
@@ -210,10 +210,10 @@ def test_an_embedded_clip_is_the_clip(tmp_path):
     times = np.arange(16000) / 16000
     soundfile.write(tmp_path / "a.wav", 0.5 * np.sin(2 * np.pi * 440 * times), 16000)
     url = clip_urls(["a.wav", "gone.wav"], "embed", tmp_path, tmp_path)["a.wav"]
-    heard, rate = soundfile.read(io.BytesIO(base64.b64decode(url.partition(",")[2])))
-    assert (rate, heard.ndim) == (16000, 1)
-    assert len(heard) == pytest.approx(16000, abs=2400)  # an encoder pads
-    loudest = np.fft.rfftfreq(8000, 1 / rate)[np.argmax(np.abs(np.fft.rfft(heard[4000:12000])))]
+    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(url.partition(",")[2])))
+    assert (rate, samples.ndim) == (16000, 1)
+    assert len(samples) == pytest.approx(16000, abs=2400)  # an encoder pads
+    loudest = np.fft.rfftfreq(8000, 1 / rate)[np.argmax(np.abs(np.fft.rfft(samples[4000:12000])))]
     assert loudest == pytest.approx(440, abs=2)
 
 
@@ -223,18 +223,18 @@ def test_a_clip_that_cannot_be_read_is_named(tmp_path):
         clip_urls(["a.wav"], "embed", tmp_path, tmp_path)
 
 
-def test_the_decline_starts_from_the_whole_teacher(config, tmp_path):
+def test_the_decline_starts_with_the_unpruned_teacher(config, tmp_path):
     start = tmp_path / "results/made/en-de/pruning/iter_00/score.json"
     figure = decline(read(config, tmp_path))
     assert "chrf: 50.0 chrF++ with 0 layers removed" in figure.wide.to_json(ensure_ascii=False)
     assert figure.sources[0] == "en-de/pruning/iter_00/score.json"
-    write_json(start, {"metric": "bleu", "score": 50.0})  # of another scale
+    write_json(start, {"metric": "bleu", "score": 50.0})  # another metric
     figure = decline(read(config, tmp_path))
     assert "with 0 layers" not in figure.wide.to_json()
     assert figure.sources == ["en-de/pruning/chrf/iter_*/layers.json"]
 
 
-def test_published_points_stand_in_the_chart_if_asked_for(config, tmp_path):
+def test_the_config_adds_published_points_to_the_chart(config, tmp_path):
     assert "Diet-KIT" not in page(config, tmp_path)
     config["report"]["published"] = True
     text = page(config, tmp_path)
@@ -255,7 +255,7 @@ def test_charts_are_files_and_follow_the_theme_on_the_page(config, tmp_path):
     assert "var(" not in (plots / "en-de.quality_size.svg").read_text()
 
 
-def test_the_front_holds_what_nothing_beats():
+def test_the_pareto_front():
     points = [
         Point(name, Interval(x), Interval(y), name)
         for name, x, y in [("a", 1, 5), ("b", 2, 4), ("c", 3, 9), ("d", 3, 8), ("e", 4, 9)]
@@ -263,7 +263,7 @@ def test_the_front_holds_what_nothing_beats():
     assert [point.name for point in front(points)] == ["a", "c"]
 
 
-def test_costs_of_removals_count_from_the_layer_that_went():
+def test_costs_are_relative_to_the_removed_layer():
     higher = Iteration(1, 3, {2: 40.0, 3: 50.0}, [0, 1, 2], metric="chrf++")
     lower = Iteration(1, 3, {2: 1.5, 3: 1.0}, [0, 1, 2], metric="loss")
     assert costs(higher) == {2: 10.0, 3: 0.0}
@@ -285,7 +285,7 @@ def test_the_latex_table_is_safe_for_latex(config, tmp_path):
     assert escape("a_b & 50 %") == r"a\_b \& 50 \%"
 
 
-def test_hashes_are_as_sha256sum_has_them(tmp_path):
+def test_hashes_have_the_format_of_sha256sum(tmp_path):
     write_text(tmp_path / "packed" / "a.json", "abc")
     write_text(tmp_path / "packed" / ".snakemake_timestamp", "")
     # Of "abc": FIPS 180-4, appendix.
@@ -293,7 +293,7 @@ def test_hashes_are_as_sha256sum_has_them(tmp_path):
     assert sha256_lines(tmp_path / "packed") == f"{digest}  {tmp_path}/packed/a.json\n"
 
 
-def test_numbers_for_people():
+def test_format_of_numbers():
     assert [numbers.ratio(x) for x in (0.0123, 1.234, 12.34, 123.4, 0, None)] == [
         "0.012",
         "1.23",

@@ -22,7 +22,7 @@ from slimspeech.cli.options import (
     segmentation_of,
 )
 from slimspeech.errors import InputError
-from slimspeech.formatting import file_size, weight_count
+from slimspeech.formatting import MISSING, aligned, file_size, text_table, weight_count
 from slimspeech.longform.subtitles import timestamp
 
 if TYPE_CHECKING:
@@ -238,13 +238,12 @@ def _text(outcomes: Sequence[Outcome]) -> str:
 
 
 def _markdown(outcomes: Sequence[Outcome]) -> str:
-    rows = [["time", *(outcome.name for outcome in outcomes)]]
-    for utterances in zip(*(outcome.utterances for outcome in outcomes), strict=True):
-        time = timestamp(utterances[0].start, ".")
-        rows.append([time, *(utterance.text for utterance in utterances)])
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    lines.insert(1, "|" + "---|" * len(rows[0]))
-    return "\n".join(lines) + "\n\n" + _table(outcomes)
+    rows = [
+        [timestamp(utterances[0].start, "."), *(utterance.text for utterance in utterances)]
+        for utterances in zip(*(outcome.utterances for outcome in outcomes), strict=True)
+    ]
+    header = ["time", *(outcome.name for outcome in outcomes)]
+    return text_table(header, rows) + "\n\n" + _table(outcomes)
 
 
 def _json(outcomes: Sequence[Outcome]) -> str:
@@ -252,8 +251,6 @@ def _json(outcomes: Sequence[Outcome]) -> str:
 
 
 def _table(outcomes: Sequence[Outcome]) -> str:
-    from slimspeech.formatting import MISSING, aligned
-
     header = ["model", "layers", "weights", "size", "seconds", "s / audio s", "chrF"]
     rows = [
         [
@@ -268,4 +265,4 @@ def _table(outcomes: Sequence[Outcome]) -> str:
         for outcome in outcomes
     ]
     devices = ", ".join(dict.fromkeys(outcome.device for outcome in outcomes))
-    return f"{aligned(header, rows)}\nTime of translating alone, without loading, on {devices}."
+    return f"{aligned(header, rows)}\nTime for translating, without loading, on {devices}."

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from slimspeech import languages
-from slimspeech.formatting import file_size, weight_count
+from slimspeech.formatting import aligned, file_size, weight_count
 from slimspeech.release.deployment import FACTS, Deployment, read_deployment
 
 
@@ -107,8 +107,6 @@ def _speed(cost: Mapping[str, Any] | None) -> str | None:
 
 
 def _parts(size: Mapping[str, Any]) -> str:
-    from slimspeech.formatting import aligned
-
     rows = [
         [
             part,
@@ -125,7 +123,6 @@ def _parts(size: Mapping[str, Any]) -> str:
 def _scores(model: Mapping[str, Any]) -> str:
     """Scores on the test set with their 95 % intervals."""
     from slimspeech.evaluation.score_table import TITLES
-    from slimspeech.formatting import aligned
 
     metrics = list(dict.fromkeys(m for scores in model["scores"].values() for m in scores))
     header = ["test set"]

@@ -1,1 +1,1 @@
-"""The report of an experiment: what lies in its folder of results, read, drawn and laid out."""
+"""The report of an experiment: reads its results, draws charts, writes one page."""

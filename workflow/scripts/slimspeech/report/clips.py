@@ -1,4 +1,4 @@
-"""The clips of the test set, for the page to play: inside it, beside it, or not at all."""
+"""The clips of the test set: embedded in the page, linked, or omitted."""
 
 import base64
 import os
@@ -11,38 +11,38 @@ import soundfile
 
 from slimspeech.errors import InputError
 
-EMBED, LINK, NONE = "embed", "link", "none"
-# For 16 kHz mono, MPEG-2 Layer III: 2 kB a second, and it plays in every browser.
+LINK, NONE = "link", "none"
+# MPEG-2 Layer III at 16 kHz mono: 2 kB per second, and every browser plays it.
 KBIT_PER_SECOND = 16
-# Of LAME, 0 best to 9 fastest: a third of the time of 5, and as near to the clip at this bit rate.
+# LAME's quality, 0 best to 9 fastest: a third of the time of 5, equally good at this bit rate.
 QUALITY = 7
 
 
 def clip_urls(
     paths: Iterable[str], mode: str, folder: str | Path, root: str | Path = "."
 ) -> dict[str, str]:
-    """What the src of an audio element is, by the path of the clip from the project's root.
+    """The src of an audio element, by the path of the clip from the project's root.
 
-    mode: "embed" gives MP3 as data, "link" paths relative to `folder`, where the report will be,
-    "none" nothing. A clip that is not there is left out, as `data/audio` may be deleted.
-    Raises InputError naming a clip that cannot be read.
+    mode: "embed" for MP3 data, "link" for paths relative to `folder`, the report's, "none" for no
+    clips. Clips that do not exist are omitted, because users may delete `data/audio`. Raises
+    InputError naming a clip that cannot be read.
     """
-    root = Path(root)
-    there = [path for path in dict.fromkeys(paths) if (root / path).is_file()]
-    if mode == LINK:
-        return {path: Path(os.path.relpath(path, folder)).as_posix() for path in there}
     if mode == NONE:
         return {}
+    root = Path(root)
+    existing = [path for path in dict.fromkeys(paths) if (root / path).is_file()]
+    if mode == LINK:
+        return {path: Path(os.path.relpath(path, folder)).as_posix() for path in existing}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(zip(there, pool.map(lambda path: _mp3(root / path), there), strict=True))
+        return dict(zip(existing, pool.map(lambda path: _mp3(root / path), existing), strict=True))
 
 
 def _mp3(path: Path) -> str:
     try:
         samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
     except soundfile.LibsndfileError as error:
-        raise InputError(f"{path}: cannot be read ({error}); make it again") from error
-    # libsndfile writes MP3 too, but in seven times the time: it leaves LAME no choice of quality.
+        raise InputError(f"{path}: cannot be read ({error}); create it again") from error
+    # libsndfile also writes MP3, but takes seven times as long, because it fixes LAME's quality.
     encoder = lameenc.Encoder()
     encoder.silence()
     encoder.set_bit_rate(KBIT_PER_SECOND)

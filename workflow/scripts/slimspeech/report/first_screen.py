@@ -1,4 +1,4 @@
-"""The first screen: how small the students are and how much of the teacher they keep."""
+"""The first screen: the size of the students, and how much of the teacher's score they keep."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from slimspeech.report.results import Experiment, Interval, Pair, System, title
 
 @dataclass(frozen=True)
 class Fact:
-    """A figure to be read first, and what it means."""
+    """A number in large type, and its meaning."""
 
     figure: str
     meaning: str
@@ -23,13 +23,13 @@ class Card:
 
 
 def cards(experiment: Experiment) -> list[Card]:
-    """One for each student that is to be scored, the smallest of a pair first, failed ones last."""
-    found = []
+    """One card per student; in each pair the smallest first, students without size last."""
+    students = []
     for pair in experiment.pairs:
-        students = [s for s in pair.systems if s.name in experiment.config["students"]]
-        for system in sorted(students, key=lambda s: (s.bytes is None, s.bytes)):
-            found.append(Card(system, pair, _facts(pair, system)))
-    return found
+        systems = [s for s in pair.systems if s.name in experiment.config["students"]]
+        for system in sorted(systems, key=lambda s: (s.bytes is None, s.bytes)):
+            students.append(Card(system, pair, _facts(pair, system)))
+    return students
 
 
 def _facts(pair: Pair, system: System) -> list[Fact]:
@@ -61,6 +61,6 @@ def _speed(system: System, teacher: System) -> Fact:
     own, whole = (s.cost.best.seconds_per_audio_second.value for s in (system, teacher))
     return Fact(
         f"{whole / own:.2f}×",
-        f"the teacher’s speed: {numbers.ratio(own)} s of work for a second of audio, the teacher "
+        f"the teacher’s speed: {numbers.ratio(own)} s per second of audio, the teacher "
         f"{numbers.ratio(whole)} s",
     )

@@ -20,12 +20,12 @@ SPECIAL = {
 
 
 def escape(text: str) -> str:
-    return "".join(SPECIAL.get(character, character) for character in text)
+    return text.translate(str.maketrans(SPECIAL))
 
 
 def latex_table(experiment: Experiment) -> str:
-    """One table for all pairs; needs \\usepackage{booktabs}. The best of a column is not marked:
-    which differences are more than noise is what the intervals say."""
+    """One table for all pairs; needs \\usepackage{booktabs}. Best values are not marked:
+    the intervals show which differences are more than noise."""
     metrics = list(dict.fromkeys(name for pair in experiment.pairs for name in pair.metrics))
     titles = [escape(title(name)) for name in metrics]
     header = ["System", "Layers", "Weights", "Size", *titles, r"\% of teacher"]

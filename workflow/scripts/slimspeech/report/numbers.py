@@ -1,4 +1,4 @@
-"""Numbers as they are written in the report."""
+"""The format of numbers in the report."""
 
 from slimspeech.evaluation.metrics import METRICS
 from slimspeech.formatting import MISSING, file_size, weight_count
@@ -6,17 +6,17 @@ from slimspeech.report.results import Interval
 
 
 def count(value: float | None) -> str:
-    """Weights: 8.40 B."""
+    """Weights, such as 8.40 B."""
     return MISSING if value is None else weight_count(value)
 
 
 def size(value: float | None) -> str:
-    """Bytes on disk, in units of a thousand."""
+    """Bytes, in units of a thousand."""
     return MISSING if value is None else file_size(value)
 
 
 def score(metric: str, value: float | None) -> str:
-    """sacreBLEU's scores go to 100, those of COMET models to about 1."""
+    """The scores of sacreBLEU have a maximum of 100, those of COMET models of about 1."""
     if value is None:
         return MISSING
     return f"{value:.1f}" if metric in METRICS else f"{value:.3f}"
@@ -27,17 +27,17 @@ def percent(value: float | None) -> str:
 
 
 def ratio(value: float | None) -> str:
-    """Three digits that mean something, without an exponent: 0.0123, 1.23, 123."""
+    """Three significant digits without an exponent: 0.012, 1.23, 123."""
     if value is None:
         return MISSING
     if value == 0:
         return "0"
-    digits = max(0, 2 - len(str(int(abs(value)))) + 1) if abs(value) >= 1 else 3
+    digits = max(0, 3 - len(str(int(abs(value))))) if abs(value) >= 1 else 3
     return f"{value:.{digits}f}"
 
 
 def duration(seconds: float | None) -> str:
-    """From 0.42 s to 3 h 25 min."""
+    """Such as 0.4 s, 2 min 5 s or 3 h 25 min."""
     if seconds is None:
         return MISSING
     if seconds < 10:
@@ -56,7 +56,7 @@ def p_value(value: float | None) -> str:
 
 
 def spread(interval: Interval | None, write=ratio) -> str:
-    """low – high, or nothing."""
+    """low – high, or an empty text if they are unknown."""
     if interval is None or not interval.known:
         return ""
     return f"{write(interval.low)} – {write(interval.high)}"

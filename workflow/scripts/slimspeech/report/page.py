@@ -1,4 +1,4 @@
-"""Lay the report out as one HTML file that asks nothing of any network."""
+"""Writes the report as one HTML file that needs no network."""
 
 import base64
 import hashlib
@@ -33,10 +33,10 @@ def render_page(
     provenance: Mapping[str, Any],
     published: Sequence[Mapping[str, Any]],
 ) -> str:
-    """The whole page.
+    """The page.
 
-    figures: by section, each with its SVG at the wide and, if there is one, the narrow width.
-    clips: sources of audio by path, of clip_urls(). provenance: what the last section shows.
+    figures: by section, each with its SVG at the wide and, if it has one, the narrow width. clips:
+    of clip_urls(). provenance: values of the last section. published: points of the literature.
     """
     scripts = [(ASSETS / "vendor" / name).read_text(encoding="utf-8") for name in LIBRARIES]
     for file in (ASSETS / "elements.js", TEMPLATES / "page.js"):
@@ -57,8 +57,12 @@ def render_page(
         "p_value": numbers.p_value,
         "title": title,
     }
-    environment.globals |= {"timed": _settings}
-    environment.globals |= {"score": numbers.score, "spread": numbers.spread, "overlaps": overlaps}
+    environment.globals |= {
+        "timed": _timing_settings,
+        "score": numbers.score,
+        "spread": numbers.spread,
+        "overlaps": overlaps,
+    }
     return environment.get_template("page.html.j2").render(
         experiment=experiment,
         cards=cards(experiment),
@@ -84,8 +88,8 @@ def _draw(figure: Figure, wide: str, narrow: str | None) -> Markup:
     return Markup("".join(parts))
 
 
-def _settings(pair: Pair) -> dict[str, list[str]]:
-    """What speeds were measured on, each setting once, with its systems."""
+def _timing_settings(pair: Pair) -> dict[str, list[str]]:
+    """The settings of speed measurements, each with the names of its systems."""
     settings: dict[str, list[str]] = {}
     for system in pair.scored:
         if system.cost:
@@ -96,7 +100,7 @@ def _settings(pair: Pair) -> dict[str, list[str]]:
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """No scripts but these, and no requests: what a translation says can then never run."""
+    """Allows these scripts only, and no requests, so that no text of a translation can run."""
     hashes = (hashlib.sha256(text.encode()).digest() for text in scripts)
     allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in hashes)
     return (

@@ -1,4 +1,4 @@
-"""Write the report of an experiment: the page, its charts as files, and a table for LaTeX."""
+"""Writes the report of an experiment: the page, its charts as files, and a LaTeX table."""
 
 import logging
 from collections.abc import Mapping
@@ -29,9 +29,8 @@ Drawn = dict[str, list[tuple[Figure, str, str | None]]]
 def write_report(config: Mapping[str, Any], published: str | Path, root: str | Path = ".") -> None:
     """Write report.html, plots/ (SVG and PNG) and scores.tex into results/{experiment}.
 
-    config: with its defaults. published: points of the literature (YAML), shown if the config says
-    so. Files that are missing are said on the page to be missing. Raises InputError for files that
-    are not sound.
+    config: with its defaults. published: YAML file with points of the literature, shown if the
+    config says so. The page names missing results. Raises InputError for invalid files.
     """
     root = Path(root)
     reader = Reader(root)
@@ -73,32 +72,32 @@ def write_report(config: Mapping[str, Any], published: str | Path, root: str | P
 
 
 def not_run(experiment: Experiment, reader: Reader) -> list[str]:
-    """What a reader may look for and will not find, each with its reason."""
-    found = [
+    """Results that the report does not have, each with the reason."""
+    missing = [
         f"{pair.code}: system {system.name} {system.reason}"
         for pair in experiment.pairs
         for system in pair.systems
         if system.state == NOT_RUN
     ]
     if not experiment.config["evaluation"].get("comet"):
-        found.append("COMET: off in the config (evaluation.comet)")
+        missing.append("COMET: off in the config (evaluation.comet)")
     for pair in experiment.pairs:
         if pair.scored and not pair.comparison:
-            found.append(f"{pair.code}: intervals of the scores; there is no comparison.json")
+            missing.append(f"{pair.code}: intervals of the scores; comparison.json does not exist")
         elif pair.scored and pair.teacher is None:
-            found.append(f"{pair.code}: comparison with a teacher; it is not among the systems")
+            missing.append(f"{pair.code}: comparison with a teacher; no teacher among the systems")
         for key, what in {
             "cost": "cost at several batch sizes",
             "checks": "checks of the translations",
         }.items():
-            without = [s.name for s in pair.scored if key not in s.files and not s.given]
+            without = [s.name for s in pair.scored if key not in s.files and not s.text_only]
             if without:
-                found.append(f"{pair.code}: {what}, of {', '.join(without)}; no {key}.json")
+                missing.append(f"{pair.code}: {what} of {', '.join(without)}; no {key}.json")
         if not pair.manifests.get("out_of_domain"):
-            found.append(f"{pair.code}: out-of-domain data")
+            missing.append(f"{pair.code}: out-of-domain data")
     if experiment.config["report"]["audio"] == "none":
-        found.append("Audio of the test set: off in the config (report.audio)")
-    return found
+        missing.append("Audio of the test set: off in the config (report.audio)")
+    return missing
 
 
 def _figures(
@@ -125,7 +124,7 @@ def _figures(
 
 
 def _write_plots(folder: Path, drawn: Drawn) -> None:
-    """A chart of an earlier report that is no more is removed."""
+    """Write the charts, and remove those that only an earlier report had."""
     folder.mkdir(parents=True, exist_ok=True)
     figures = [figure for figures in drawn.values() for figure in figures]
     names = {figure.name for figure, _, _ in figures}

@@ -1,4 +1,4 @@
-"""What an experiment found, as the report shows it. Every part knows the files it came from."""
+"""The results of an experiment as the report shows them, each with its source files."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ SCORED, FAILED, NOT_RUN = "scored", "failed", "not run"
 
 @dataclass(frozen=True)
 class Interval:
-    """A number with the ends of its 95 % interval, or of its spread over repeats, if known."""
+    """A value with the ends of its 95 % interval or of its range over repeats, if known."""
 
     value: float
     low: float | None = None
@@ -30,13 +30,13 @@ class Score:
     score: Interval
     signature: str | None = None
     retention: Interval | None = None  # percent of the teacher's score
-    difference: Interval | None = None  # the score less the teacher's
+    difference: Interval | None = None  # score minus the teacher's
     p_value: float | None = None
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Work at one batch size; seconds_per_audio_second: lower is faster."""
+    """Speed at one batch size."""
 
     batch_size: int | str
     best: bool
@@ -46,7 +46,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Cost:
-    """How fast a system is and what it takes, on one machine."""
+    """Speed and memory of a system on one machine."""
 
     device: str
     dtype: str
@@ -59,20 +59,20 @@ class Cost:
 
     @property
     def best(self) -> Timing:
-        """At the best batch size, or at the only one."""
+        """At the fastest batch size, or at the only one."""
         return next((timing for timing in self.timings if timing.best), self.timings[-1])
 
 
 @dataclass(frozen=True)
 class System:
-    """One system of one pair. What was not measured is empty or None; `files` says from where."""
+    """One system of one pair; values not measured are empty or None. files: the sources by kind."""
 
     pair: str
     name: str
     state: str  # SCORED, FAILED or NOT_RUN
     reason: str = ""
     log: str | None = None
-    given: bool = False  # text alone, from the config; nothing of it is measured but scores
+    text_only: bool = False  # a text of the config, of which only scores are measured
     scores: Mapping[str, Score] = field(default_factory=dict)
     talks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     decoder_layers: int | None = None
@@ -87,17 +87,17 @@ class System:
 
     @property
     def timed_alone(self) -> bool:
-        """Whether its cost was measured by itself, not while the test set was translated."""
+        """Whether its cost was measured separately, not while it translated the test set."""
         return "cost" in self.files
 
 
 @dataclass(frozen=True)
 class Iteration:
-    """One removal of a search for layers, and what was measured for it."""
+    """One removal of a search for layers, with its measurements."""
 
     number: int
     layer: int
-    scores: Mapping[int, float]  # by the layer left out; empty where nothing was measured
+    scores: Mapping[int, float]  # by removed layer; empty if nothing was measured
     kept: Sequence[int]
     metric: str | None = None
     score: float | None = None
@@ -112,7 +112,7 @@ class Search:
     iterations: Sequence[Iteration]
     layers: int  # of the teacher's decoder
     folder: str
-    unpruned: float | None = None  # with every layer, by the metric of the iterations
+    unpruned: float | None = None  # with all layers, by the metric of the iterations
 
 
 @dataclass(frozen=True)
@@ -128,14 +128,14 @@ class Curve:
 class Pair:
     code: str
     title: str
-    metric: str  # that systems are ranked by
+    metric: str  # that ranks the systems
     segments: Sequence[Mapping[str, Any]]  # rows of the test manifest
     manifests: Mapping[str, Mapping[str, float]]  # by part: segments and hours
     systems: Sequence[System]
     searches: Sequence[Search]
     curves: Sequence[Curve]
     distillation: Mapping[str, int] | None
-    comparison: str | None  # the file that the intervals are from
+    comparison: str | None  # source file of the intervals
 
     @property
     def target(self) -> str:
@@ -154,17 +154,17 @@ class Pair:
         return system if system and system.state == SCORED else None
 
     def sources(self, *kinds: str, systems: Collection[str] | None = None) -> list[str]:
-        """Where these kinds of files are, seen from the report; `*` is a system.
+        """Paths of these kinds of files relative to the report, with `*` for the system.
 
-        systems: names; None for all that have scores.
+        systems: names; None for all systems with scores.
         """
-        found = [
+        paths = [
             system.files[kind].split("/", 2)[2].replace(f"/{system.name}/", "/*/")
             for kind in kinds
             for system in self.scored
             if kind in system.files and (systems is None or system.name in systems)
         ]
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(paths))
 
     @property
     def utterance_sources(self) -> list[str]:
@@ -172,21 +172,21 @@ class Pair:
         return [f"{self.code}/data/test.jsonl", *self.sources(*kinds)]
 
     def retention(self, system: System) -> Interval | None:
-        """Percent of the teacher's score by the pair's metric; None where there is no ratio."""
+        """Percent of the teacher's score, by the pair's metric; None if it is undefined."""
         own = system.scores.get(self.metric)
-        whole = self.teacher.scores.get(self.metric) if self.teacher else None
-        if own is None or whole is None or not whole.score.value:
+        teacher = self.teacher.scores.get(self.metric) if self.teacher else None
+        if own is None or teacher is None or not teacher.score.value:
             return None
-        return own.retention or Interval(100 * (own.score.value / whole.score.value))
+        return own.retention or Interval(100 * (own.score.value / teacher.score.value))
 
     @property
     def compared(self) -> list[str]:
-        """The file of the intervals, seen from the report, or nothing."""
+        """Path of the file with the intervals relative to the report, if there is one."""
         return [self.comparison.split("/", 2)[2]] if self.comparison else []
 
     @property
     def metrics(self) -> list[str]:
-        """All that any system was scored by, in their order."""
+        """The metrics of all systems, in order."""
         return list(dict.fromkeys(name for system in self.scored for name in system.scores))
 
 
@@ -200,5 +200,5 @@ class Experiment:
 
 
 def title(metric: str) -> str:
-    """How a metric is written for people; a COMET model goes by its name in the config."""
+    """The title of a metric; for a COMET model its name in the config."""
     return TITLES.get(metric, metric)

@@ -1,4 +1,4 @@
-"""What the page's browser of utterances shows: texts are data for it, never markup."""
+"""The data of the page's browser of utterances; texts are data, never markup."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from slimspeech.report.results import Experiment, Pair, title
 
 
 def utterances(experiment: Experiment, clips: Mapping[str, str]) -> dict[str, Any]:
-    """All segments of all pairs with their translations; a clip is stored once for all pairs."""
+    """All segments of all pairs with their translations; each clip is stored once."""
     used = list(dict.fromkeys(row["audio"] for pair in experiment.pairs for row in pair.segments))
     numbers = {path: number for number, path in enumerate(path for path in used if path in clips)}
     return {
@@ -21,7 +21,7 @@ def utterances(experiment: Experiment, clips: Mapping[str, str]) -> dict[str, An
 
 
 def as_script(value: Any) -> str:
-    """JSON that is safe inside a script element: `<` never stands there as itself."""
+    """JSON that is safe inside a script element: it contains no `<`."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
@@ -29,7 +29,7 @@ def as_script(value: Any) -> str:
 def _pair(pair: Pair, clips: Mapping[str, int]) -> dict[str, Any]:
     systems = [system for system in pair.scored if system.hypotheses]
     metrics = list(dict.fromkeys(name for system in systems for name in system.segment_scores))
-    # The metric that ranks the pair is the one a reader sees first.
+    # The page shows the metric that ranks the pair first.
     metrics.sort(key=lambda name: name != pair.metric)
     flags = {system.name: _flags(system.checks) for system in systems}
     return {
@@ -65,14 +65,14 @@ def _rounded(scores: Any, i: int) -> float | None:
 
 
 def _flags(checks: Mapping[str, Any] | None) -> dict[str, list[str]]:
-    """What checks.json finds odd of each segment."""
-    found: dict[str, list[str]] = {}
+    """The findings of checks.json by segment id."""
+    flags: dict[str, list[str]] = {}
     if not checks:
-        return found
+        return flags
     for key in ("empty", "copied_source", "too_long", "too_short", "repetition"):
         for item in checks.get(key) or []:
             name = item["id"] if isinstance(item, Mapping) else item
-            found.setdefault(name, []).append(key.replace("_", " "))
+            flags.setdefault(name, []).append(key.replace("_", " "))
     for item in (checks.get("language") or {}).get("other", []):
-        found.setdefault(item["id"], []).append(f"language: {item['found']}")
-    return found
+        flags.setdefault(item["id"], []).append(f"language: {item['found']}")
+    return flags

@@ -1,4 +1,4 @@
-"""The losses of every training, one small chart a stage, and the scores of each talk."""
+"""The losses of every training, one small chart per stage, and the scores of each talk."""
 
 import altair as alt
 
@@ -25,7 +25,7 @@ def training(pair: Pair, curve: Curve) -> Figure:
     ends = ", ".join(f"{name} loss {values[0]:.3f}" for name, values in last.items() if values)
     base = alt.Chart(data(rows)).encode(
         x=alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, tickCount=5)),
-        y=alt.Y("loss:Q", title="Loss (nats a token)", scale=alt.Scale(zero=True)),
+        y=alt.Y("loss:Q", title="Loss (nats per token)", scale=alt.Scale(zero=True)),
         color=alt.Color(
             "of:N",
             scale=alt.Scale(domain=list(LOSSES.values()), range=[SERIES[1], SERIES[2]]),
@@ -47,7 +47,7 @@ def training(pair: Pair, curve: Curve) -> Figure:
 
 
 def talks(pair: Pair) -> Figure | None:
-    """Score of each talk by each system."""
+    """The score of each talk by each system; None for one talk, or too many."""
     names = list(dict.fromkeys(talk for system in pair.scored for talk in system.talks))
     if not 2 <= len(names) <= MOST_TALKS:
         return None
@@ -65,7 +65,7 @@ def talks(pair: Pair) -> Figure | None:
     if not rows:
         return None
     order = [system.name for system in pair.systems]
-    shown = list(dict.fromkeys(row["system"] for row in rows))
+    drawn = list(dict.fromkeys(row["system"] for row in rows))
 
     def chart(width: int, columns: int) -> alt.LayerChart:
         base = alt.Chart(data(rows)).encode(
@@ -77,7 +77,7 @@ def talks(pair: Pair) -> Figure | None:
                 "system:N",
                 scale=color_scale(order),
                 legend=alt.Legend(
-                    title=None, orient="top", columns=columns, labelColor=INK, values=shown
+                    title=None, orient="top", columns=columns, labelColor=INK, values=drawn
                 ),
             ),
             description="label:N",

@@ -1,4 +1,4 @@
-"""The search for layers: what each removal costs, what is left, and how far searches agree."""
+"""The search for layers: the cost of each removal, the remaining score, and shared layers."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,17 @@ from slimspeech.report import numbers
 from slimspeech.report.figures.style import ACCENT, GRID, INK, MUTED, SERIES, Figure, data
 from slimspeech.report.results import Experiment, Iteration, Pair, Search
 
-CELL, LABELLED = 44, 16  # pixels; layers up to which a cell holds its number
-# Opacity of the costliest cell: text on it keeps a contrast of 4.5 in the light and the dark theme.
+CELL = 44  # pixels
+MOST_LABELLED = 16  # layers; with more, cells have no numbers
+# Opacity of the most costly cell: its text has a contrast of 4.5 in the light and dark theme.
 STRONGEST = 0.54
 
 
 def costs(iteration: Iteration) -> dict[int, float]:
-    """By layer: how much worse its removal scores than that of the layer that went."""
+    """By layer: how much worse its removal scores than that of the removed layer."""
     sign = 1 if iteration.metric in HIGHER_COSTS_LESS else -1
-    chosen = iteration.scores[iteration.layer]
-    return {layer: sign * (chosen - score) for layer, score in iteration.scores.items()}
+    best = iteration.scores[iteration.layer]
+    return {layer: sign * (best - score) for layer, score in iteration.scores.items()}
 
 
 def heat_map(pair: Pair, search: Search) -> Figure | None:
@@ -30,9 +31,9 @@ def heat_map(pair: Pair, search: Search) -> Figure | None:
     order = ", ".join(str(iteration.layer) for iteration in search.iterations)
     return Figure(
         name=f"{pair.code}.search.{search.criterion}",
-        title=f"What each removal costs, {pair.title}, by {search.criterion}",
-        alt=f"Search by {search.criterion}, {pair.title}: cost of leaving out each layer, one row "
-        f"an iteration, in {metric} beyond the layer that went. Removed, in order: {order}.",
+        title=f"Cost of each removal, {pair.title}, by {search.criterion}",
+        alt=f"Search by {search.criterion}, {pair.title}: cost of removing each layer, one row per "
+        f"iteration, in {metric} relative to the removed layer. Removed, in order: {order}.",
         sources=[
             f"{_short(search.folder)}/iter_*/{name}" for name in ("scores.csv", "layers.json")
         ],
@@ -41,51 +42,53 @@ def heat_map(pair: Pair, search: Search) -> Figure | None:
 
 
 def _heat_chart(search: Search, metric: str, cell: int) -> alt.LayerChart:
-    largest = max(
-        (cost for i in search.iterations if i.scores for cost in costs(i).values()), default=0
-    )
+    costs_by_iteration = [costs(i) if i.scores else {} for i in search.iterations]
+    largest = max(max(by_layer.values(), default=0) for by_layer in costs_by_iteration)
     rows = []
-    gone: list[int] = []
-    for iteration in search.iterations:
-        by_layer = costs(iteration) if iteration.scores else {}
+    removed: set[int] = set()
+    for iteration, by_layer in zip(search.iterations, costs_by_iteration, strict=True):
         for layer in range(search.layers):
             cost = by_layer.get(layer)
-            state = "gone" if layer in gone else "kept"
-            state = "removed" if layer == iteration.layer else state
+            if layer == iteration.layer:
+                state = "removed"
+            elif layer in removed:
+                state = "removed before"
+            else:
+                state = "not measured" if cost is None else "kept"
+            share = max(cost, 0) / largest if cost and largest else 0
             rows.append(
                 {
                     "layer": layer,
                     "iteration": iteration.number,
-                    "state": state if cost is not None or state != "kept" else "not measured",
-                    "strength": STRONGEST * (max(cost, 0) / largest) ** 0.6
-                    if cost and largest
-                    else 0,
-                    "text": "" if cost is None or state == "removed" else _short_cost(cost),
+                    "state": state,
+                    "strength": STRONGEST * share**0.6,
+                    "text": _short_cost(cost) if state == "kept" else "",
                     "label": _cell_label(iteration, layer, cost, state, metric),
                 }
             )
-        gone.append(iteration.layer)
+        removed.add(iteration.layer)
     base = alt.Chart(data(rows)).encode(
         x=alt.X("layer:O", title="Layer of the teacher's decoder", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("iteration:O", title="Iteration"),
     )
-    where = alt.datum.state
     layers = [
         base.mark_rect(fill=ACCENT, stroke=GRID, strokeWidth=1).encode(
             fillOpacity=alt.FillOpacity("strength:Q", scale=None, legend=None),
             description=alt.Description("label:N"),
         ),
-        base.transform_filter(where == "removed")
+        base.transform_filter(alt.datum.state == "removed")
         .mark_rect(filled=False, stroke=INK, strokeWidth=2, aria=False)
         .encode(),
-        base.transform_filter(where == "removed")
+        base.transform_filter(alt.datum.state == "removed")
         .mark_text(text="×", fontSize=18, fontWeight="bold", color=INK, aria=False)
         .encode(),
-        base.transform_filter(where == "gone").mark_text(text="·", color=MUTED, aria=False),
+        base.transform_filter(alt.datum.state == "removed before").mark_text(
+            text="·", color=MUTED, aria=False
+        ),
     ]
-    if search.layers <= LABELLED:
+    if search.layers <= MOST_LABELLED:
         layers.append(
-            base.transform_filter(where == "kept")
+            base.transform_filter(alt.datum.state == "kept")
             .mark_text(fontSize=11, color=INK, aria=False)
             .encode(text="text:N")
         )
@@ -94,19 +97,17 @@ def _heat_chart(search: Search, metric: str, cell: int) -> alt.LayerChart:
 
 
 def _short_cost(cost: float) -> str:
-    """Two digits, as wide as a cell: 12, 1.2, 0.12."""
+    """Two significant digits, to fit a cell: 12, 1.2, 0.12."""
     return f"{cost:.0f}" if abs(cost) >= 10 else f"{cost:#.2g}"
 
 
 def _cell_label(
     iteration: Iteration, layer: int, cost: float | None, state: str, metric: str
 ) -> str:
-    place = f"Iteration {iteration.number}, layer {layer}"
-    if state == "gone":
-        return f"{place}: removed before"
+    cell = f"Iteration {iteration.number}, layer {layer}"
     if cost is None:
-        return f"{place}: " + ("removed" if state == "removed" else "not measured")
-    text = f"{place}: {metric} {numbers.ratio(iteration.scores[layer])} without it"
+        return f"{cell}: {state}"
+    text = f"{cell}: {metric} {numbers.ratio(iteration.scores[layer])} without it"
     if state != "removed":
         return f"{text}, {numbers.ratio(cost)} worse than without layer {iteration.layer}"
     text += "; removed"
@@ -120,7 +121,8 @@ def _cell_label(
 
 
 def decline(pair: Pair) -> Figure | None:
-    """Score of the search segments over the number of removed layers, where they are translated."""
+    """Score of the search segments against the number of removed layers, for criteria that
+    translate them."""
     searches = [
         search
         for search in pair.searches
@@ -145,13 +147,13 @@ def decline(pair: Pair) -> Figure | None:
         if score is not None
     ]
     names = [search.criterion for search in searches]
-    started = any(search.unpruned is not None for search in searches)
+    has_start = any(search.unpruned is not None for search in searches)
 
     def chart(width: int) -> alt.LayerChart:
         base = alt.Chart(data(rows)).encode(
             x=alt.X(
                 "removed:Q",
-                title="Layers removed",
+                title="Removed layers",
                 axis=alt.Axis(values=sorted({row["removed"] for row in rows}), format="d"),
                 scale=alt.Scale(nice=False, padding=14),
             ),
@@ -173,10 +175,10 @@ def decline(pair: Pair) -> Figure | None:
 
     return Figure(
         name=f"{pair.code}.search.decline",
-        title=f"{metric} over layers removed, {pair.title}",
-        alt=f"{metric} of the search segments after each removal, before any repair, {pair.title}.",
+        title=f"{metric} against removed layers, {pair.title}",
+        alt=f"{metric} of the search segments after each removal, without training, {pair.title}.",
         sources=[
-            *([f"{pair.code}/pruning/iter_00/score.json"] if started else []),
+            *([f"{pair.code}/pruning/iter_00/score.json"] if has_start else []),
             *(f"{_short(search.folder)}/iter_*/layers.json" for search in searches),
         ],
         wide=chart(520),
@@ -185,25 +187,25 @@ def decline(pair: Pair) -> Figure | None:
 
 
 def agreement(experiment: Experiment) -> Figure | None:
-    """Which layers each search of each pair removes, and when."""
-    found = [(pair, search) for pair in experiment.pairs for search in pair.searches]
-    if len(found) < 2:
+    """The layers that each search of each pair removes, by iteration."""
+    searches = [(pair, search) for pair in experiment.pairs for search in pair.searches]
+    if len(searches) < 2:
         return None
-    several = len({search.criterion for _, search in found}) > 1
+    several = len({search.criterion for _, search in searches}) > 1
     names = {
         (pair.code, search.criterion): f"{pair.code}, {search.criterion}" if several else pair.code
-        for pair, search in found
+        for pair, search in searches
     }
-    count = max(search.layers for _, search in found)
+    count = max(search.layers for _, search in searches)
     rows = [
         {
             "search": names[pair.code, search.criterion],
             "layer": iteration.layer,
             "number": iteration.number,
-            "label": f"{names[pair.code, search.criterion]}: layer {iteration.layer} goes in "
+            "label": f"{names[pair.code, search.criterion]}: layer {iteration.layer} is removed in "
             f"iteration {iteration.number}",
         }
-        for pair, search in found
+        for pair, search in searches
         for iteration in search.iterations
     ]
     order = list(names.values())
@@ -225,15 +227,15 @@ def agreement(experiment: Experiment) -> Figure | None:
 
     return Figure(
         name="searches",
-        title="Layers removed, search by search",
-        alt="Which layers each search removes; the number in a circle is the iteration.",
-        sources=[f"{_short(search.folder)}/iter_*/layers.json" for _, search in found],
+        title="Removed layers by search",
+        alt="The layers that each search removes; the number in a circle is the iteration.",
+        sources=[f"{_short(search.folder)}/iter_*/layers.json" for _, search in searches],
         wide=chart(min(CELL - 8, 760 // count)),
     )
 
 
 def overlaps(searches: Sequence[Search]) -> list[dict[str, object]]:
-    """How many of its layers each search shares with every other, for a table."""
+    """Rows of a table: the removed layers of each search, and how many it shares with others."""
     removed = {s.criterion: {i.layer for i in s.iterations} for s in searches}
     return [
         {
@@ -247,5 +249,5 @@ def overlaps(searches: Sequence[Search]) -> list[dict[str, object]]:
 
 
 def _short(folder: str) -> str:
-    """Without results/{experiment}/, where the report itself lies."""
+    """Relative to results/{experiment}/, the folder of the report."""
     return folder.split("/", maxsplit=2)[2]

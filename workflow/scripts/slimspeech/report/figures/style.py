@@ -1,7 +1,7 @@
-"""How charts look, and how one specification becomes a file for papers and a part of the page.
+"""The style of charts; draws a specification as a file for papers and as a part of the page.
 
-Charts are drawn once, here, as SVG; the page runs no plotting code. On the page colours are
-variables of its style sheet, so that a chart follows the light and the dark theme.
+Charts are SVG; the page runs no plotting code. On the page, colours are variables of its style
+sheet, so that a chart follows the light and dark theme.
 """
 
 import re
@@ -13,19 +13,11 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-FONT = "Arial, Helvetica, Liberation Sans, sans-serif"  # alike in width on every system
+FONT = "Arial, Helvetica, Liberation Sans, sans-serif"  # of the same width on every system
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 
-# Colour in a file: variable of the page's style sheet.
-INK, MUTED, GRID, PAPER, ACCENT, GOOD = (
-    "#1d1d1f",
-    "#6a6a72",
-    "#e3e3e8",
-    "#fefefe",
-    "#2a64c5",
-    "#1e8a5a",
-)
-# Of systems, in the order of the config; from Okabe and Ito, told apart by the colour-blind.
+INK, MUTED, GRID, PAPER, ACCENT = "#1d1d1f", "#6a6a72", "#e3e3e8", "#fefefe", "#2a64c5"
+# Colours of systems in the order of the config, after Okabe and Ito for colour-blind readers.
 SERIES = (
     "#6b7280",
     "#0072b2",
@@ -38,8 +30,9 @@ SERIES = (
     "#d55e00",
     "#3f7f3f",
 )
+# Colour in a file: variable of the page's style sheet.
 VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper", ACCENT: "accent"}
-VARIABLES |= {GOOD: "good"} | {color: f"series-{i}" for i, color in enumerate(SERIES)}
+VARIABLES |= {color: f"series-{i}" for i, color in enumerate(SERIES)}
 
 CONFIG = {
     "font": FONT,
@@ -65,9 +58,9 @@ CONFIG = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart as it is at two widths, for wide and for narrow windows.
+    """A chart at two widths, for wide and narrow windows.
 
-    name: of its files. alt: what it shows, in a sentence. sources: the files its numbers are from.
+    name: of its files. alt: its content in a sentence. sources: the files of its numbers.
     """
 
     name: str
@@ -79,21 +72,21 @@ class Figure:
 
 
 def svg(chart: alt.TopLevelMixin) -> str:
-    """As a file of its own, in the light theme."""
+    """The chart as a separate file, in the light theme."""
     spec = chart.to_dict(validate=False) | {"config": CONFIG}
     return vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
 
 
 def png(text: str) -> bytes:
-    """A drawn SVG on white, at twice the resolution of a screen."""
+    """An SVG on white, at twice the resolution of a screen."""
     opaque = text.replace(">", f'><rect width="100%" height="100%" fill="{PAPER}"/>', 1)
     return vl_convert.svg_to_png(opaque, scale=2)
 
 
 def inline(text: str, label: str, shrinks: bool) -> str:
-    """A drawn SVG as a part of the page: colours by the theme, no wider than it was drawn.
+    """An SVG as a part of the page, with the colours of the theme and at most its original width.
 
-    shrinks: whether it gives way to a narrow window, or is scrolled in its box.
+    shrinks: whether it shrinks in a narrow window; otherwise its box scrolls.
     """
     for color, variable in VARIABLES.items():
         text = text.replace(f'"{color}"', f'"var(--{variable})"')

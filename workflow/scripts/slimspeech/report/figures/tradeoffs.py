@@ -1,4 +1,4 @@
-"""Quality against size and against speed: one point a system, with the front of the best."""
+"""Quality against size and against speed: one point per system, with the Pareto front."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ class Point:
 
 
 def quality(pair: Pair, system: System) -> tuple[Interval, str] | None:
-    """What stands for a system's quality in the charts of a pair: percent of the teacher's score
-    where there is a teacher, else the score; None where the pair's metric was not measured."""
+    """The quality of a system and its axis title: percent of the teacher's score if the pair has a
+    teacher, else the score; None if the pair's metric was not measured."""
     if pair.metric not in system.scores:
         return None
     retention = pair.retention(system)
@@ -35,7 +35,7 @@ def quality(pair: Pair, system: System) -> tuple[Interval, str] | None:
 
 
 def front(points: Sequence[Point]) -> list[Point]:
-    """Those that no other beats in both: nothing left of them (smaller x) is as high."""
+    """The Pareto front: the points for which no other has a smaller x and at least the same y."""
     best: list[Point] = []
     for point in sorted(points, key=lambda p: (p.x.value, -p.y.value)):
         if not best or point.y.value > best[-1].y.value:
@@ -44,15 +44,16 @@ def front(points: Sequence[Point]) -> list[Point]:
 
 
 def size_figure(pair: Pair, published: Sequence[Mapping[str, Any]] = ()) -> Figure | None:
-    """published: rows of name, gigabytes and percent, of that pair."""
+    """published: rows of name, gigabytes and percent of this pair."""
     largest = max((system.bytes or 0 for system in pair.scored), default=0)
     unit = next((unit for unit, step in UNITS.items() if largest >= step), "B")
     points = []
     for system in pair.scored:
-        found = quality(pair, system)
-        if found and system.bytes:
-            label = f"{system.name}: {numbers.size(system.bytes)}, {_quality_text(*found)}"
-            points.append(Point(system.name, Interval(system.bytes / UNITS[unit]), found[0], label))
+        measured = quality(pair, system)
+        if measured and system.bytes:
+            label = f"{system.name}: {numbers.size(system.bytes)}, {_quality_text(*measured)}"
+            x = Interval(system.bytes / UNITS[unit])
+            points.append(Point(system.name, x, measured[0], label))
     if pair.teacher:
         for row in published:
             text = f"{row['name']} (published): {row['gigabytes']} GB, {row['percent']} %"
@@ -64,16 +65,16 @@ def size_figure(pair: Pair, published: Sequence[Mapping[str, Any]] = ()) -> Figu
 def speed_figure(pair: Pair) -> Figure | None:
     points = []
     for system in pair.scored:
-        found = quality(pair, system)
-        if found and system.cost:
+        measured = quality(pair, system)
+        if measured and system.cost:
             timing = system.cost.best
             speed = timing.seconds_per_audio_second
             label = (
                 f"{system.name}: {numbers.ratio(speed.value)} s per second of audio at batch size "
-                f"{timing.batch_size}, {_quality_text(*found)}"
+                f"{timing.batch_size}, {_quality_text(*measured)}"
             )
-            points.append(Point(system.name, speed, found[0], label))
-    axis = "Seconds of work per second of audio"
+            points.append(Point(system.name, speed, measured[0], label))
+    axis = "Seconds per second of audio"
     return _figure(pair, points, "quality_speed", axis, "Quality against speed")
 
 
@@ -91,14 +92,14 @@ def _figure(
     ours = [point for point in points if not point.published]
     drawn = {point.name for point in ours}
     best = ", ".join(point.name for point in front(ours))
-    y_title = next(found[1] for system in pair.scored if (found := quality(pair, system)))
+    y_title = next(value[1] for system in pair.scored if (value := quality(pair, system)))
     timed = "cost" if any(system.timed_alone for system in pair.scored) else "translation"
     keys = ("scores", "size" if name == "quality_size" else timed)
     order = [system.name for system in pair.systems]
     return Figure(
         name=f"{pair.code}.{name}",
         title=f"{heading}, {pair.title}",
-        alt=f"{heading}, {pair.title}. On the front, which no other system beats in both: {best}.",
+        alt=f"{heading}, {pair.title}. On the Pareto front: {best}.",
         sources=pair.sources(*keys, systems=drawn) + pair.compared,
         wide=_chart(points, order, x_title, y_title, WIDE),
         narrow=_chart(points, order, x_title, y_title, NARROW),
@@ -120,8 +121,8 @@ def _chart(
     rows = _rows(points, x_scale.domain, y_scale.domain, width)
     ours = [row for row in rows if not row["published"]]
     theirs = [row for row in rows if row["published"]]
-    known = alt.Chart(data([row for row in rows if row["low"] is not None]))
-    wide = alt.Chart(data([row for row in rows if row["left"] is not None]))
+    with_y_interval = alt.Chart(data([row for row in rows if row["low"] is not None]))
+    with_x_interval = alt.Chart(data([row for row in rows if row["left"] is not None]))
     edge = front([point for point in points if not point.published])
     steps = alt.Chart(data([{"x": p.x.value, "y": p.y.value} for p in edge]))
     color = alt.Color("name:N", scale=color_scale(order), legend=None)
@@ -130,10 +131,10 @@ def _chart(
         steps.mark_line(
             interpolate="step-after", color=MUTED, strokeDash=[2, 3], strokeWidth=1, aria=False
         ).encode(x=x, y=y),
-        known.mark_rule(strokeWidth=2, opacity=0.55, aria=False).encode(
+        with_y_interval.mark_rule(strokeWidth=2, opacity=0.55, aria=False).encode(
             x=x, y=alt.Y("low:Q"), y2="high:Q", color=color
         ),
-        wide.mark_rule(strokeWidth=2, opacity=0.55, aria=False).encode(
+        with_x_interval.mark_rule(strokeWidth=2, opacity=0.55, aria=False).encode(
             x=alt.X("left:Q"), x2="right:Q", y=y, color=color
         ),
         alt.Chart(data(ours))
@@ -162,10 +163,10 @@ def _rows(
     y_domain: Sequence[float],
     width: int,
 ) -> list[dict[str, Any]]:
-    """Points with the place of their labels: towards the middle, and apart from one another."""
+    """Points with the positions of their labels, which must not overlap or leave the chart."""
     span = y_domain[1] - y_domain[0]
     line = 15 / HEIGHT * span
-    placed: list[tuple[float, float, float]] = []  # left and right end, height
+    placed: list[tuple[float, float, float]] = []  # left end, right end, height
     rows = []
     for point in sorted(points, key=lambda p: -p.y.value):
         text = f"{point.name} (published)" if point.published and width == WIDE else point.name

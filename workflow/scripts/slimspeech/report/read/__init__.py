@@ -1,1 +1,1 @@
-"""Reads an experiment's results for the report."""
+"""Reads the results of an experiment for the report."""

@@ -1,5 +1,5 @@
-"""Gather what lies under results/{experiment}. Every file may be absent: a report of a run that
-failed half-way is of use too. What is there has to be sound."""
+"""Reads the files below results/{experiment}. Any file may be absent, so that a failed run has a
+report too; an existing file must be valid."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,10 +16,10 @@ PARTS = ("train", "validation", "test", "out_of_domain")
 
 
 def read_experiment(config: Mapping[str, Any], root: str | Path = ".") -> Experiment:
-    """The experiment that a config names, its defaults filled in; paths are from `root`.
+    """The results of the experiment of a config with its defaults; paths are relative to `root`.
 
-    Raises InputError naming the file where one cannot be read, a score is no number, or the
-    hypotheses are not those of the test manifest.
+    Raises InputError, naming the file, for an unreadable file, a score that is not a number, and
+    hypotheses that do not match the test manifest.
     """
     reader = Reader(Path(root))
     folder = f"results/{config['experiment']}"
@@ -54,7 +54,7 @@ def _read_pair(reader: Reader, config: Mapping[str, Any], experiment: str, code:
             if rows is not None
         },
         systems=[
-            read_system(reader, folder, name, segments, comparison, given=name in texts)
+            read_system(reader, folder, name, segments, comparison, text_only=name in texts)
             or state_of(reader, config, code, name)
             for name in [*config["evaluation"]["systems"], *texts]
         ],
@@ -75,19 +75,20 @@ def _read_curves(reader: Reader, config: Mapping[str, Any], folder: str) -> list
 
 
 def _read_searches(reader: Reader, config: Mapping[str, Any], folder: str) -> list[Search]:
-    """Each criterion with a finished removal, that of the config first."""
-    found: dict[str, list[str]] = {}
+    """One search per criterion with a finished removal, that of the config first."""
+    paths: dict[str, list[str]] = {}
     for path in reader.glob(f"{folder}/pruning/*/iter_*/layers.json"):
-        found.setdefault(path.split("/")[-3], []).append(path)
+        paths.setdefault(path.split("/")[-3], []).append(path)
     first = config["pruning"]["criterion"]
     start = reader.json(f"{folder}/pruning/iter_00/score.json") or {}
     searches = []
-    for criterion in sorted(found, key=lambda name: (name != first, name)):
-        iterations = [_read_iteration(reader, path) for path in found[criterion]]
+    for criterion in sorted(paths, key=lambda name: (name != first, name)):
+        iterations = [_read_iteration(reader, path) for path in paths[criterion]]
         layers = len(iterations[0].kept) + iterations[0].number
-        place = f"{folder}/pruning/{criterion}"
         unpruned = start["score"] if start.get("metric") == iterations[0].metric else None
-        searches.append(Search(criterion, iterations, layers, place, unpruned))
+        searches.append(
+            Search(criterion, iterations, layers, f"{folder}/pruning/{criterion}", unpruned)
+        )
     return searches
 
 

@@ -1,4 +1,4 @@
-"""Files of an experiment by their path from the project's root."""
+"""Reads files by their path from the project's root."""
 
 import math
 from pathlib import Path
@@ -9,7 +9,7 @@ from slimspeech.errors import InputError
 
 
 class Reader:
-    """Reads files by their path from the project's root; what is absent is None."""
+    """An absent file is None."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -33,9 +33,9 @@ class Reader:
 def number(value: Any, path: str, what: str) -> float:
     """Raises InputError naming file and key unless the value is a finite number."""
     try:
-        found = float(value)
+        converted = float(value)
     except (TypeError, ValueError):
-        found = math.nan
-    if not math.isfinite(found):
+        converted = math.nan
+    if not math.isfinite(converted):
         raise InputError(f"{path}: {what} is {value!r}, not a number; remove it and run again")
-    return found
+    return converted

@@ -1,4 +1,4 @@
-"""Where the results come from: code, versions, machine, students' hashes, time and memory."""
+"""The origin of the results: code, versions, machine, hashes of students, time and memory."""
 
 import importlib.metadata
 import os
@@ -16,7 +16,7 @@ from slimspeech.report.results import Experiment
 
 @dataclass(frozen=True)
 class RuleCost:
-    """What the jobs of one rule took together; memory is of the hungriest, in bytes."""
+    """The jobs of one rule. seconds: in total; longest: one job; memory: the largest, in bytes."""
 
     rule: str
     jobs: int
@@ -28,23 +28,23 @@ class RuleCost:
 
 @dataclass(frozen=True)
 class Commit:
-    """The code at the time of the report. `changed`: tracked files differ from the commit."""
+    """The code when the report was written. changed: tracked files differ from the commit."""
 
     sha: str
     changed: bool
 
 
 def rule_costs(reader: Reader, experiment: Experiment) -> list[RuleCost]:
-    """Of every rule with benchmark files, the longest first."""
-    places = {f"{experiment.folder}/benchmarks": "benchmarks"}
-    places |= {
+    """One entry per rule with benchmark files, the longest first."""
+    folders = {f"{experiment.folder}/benchmarks": "benchmarks"}
+    folders |= {
         f"{experiment.folder}/{p.code}/benchmarks": "{pair}/benchmarks" for p in experiment.pairs
     }
     jobs: dict[tuple[str, str], list[dict]] = {}
-    for place, shown in places.items():
-        for path in reader.glob(f"{place}/**/*.jsonl"):
-            rule = Path(path).relative_to(place).parts[0].removesuffix(".jsonl")
-            jobs.setdefault((rule, f"{shown}/{rule}*"), []).extend(reader.jsonl(path))
+    for folder, label in folders.items():
+        for path in reader.glob(f"{folder}/**/*.jsonl"):
+            rule = Path(path).relative_to(folder).parts[0].removesuffix(".jsonl")
+            jobs.setdefault((rule, f"{label}/{rule}*"), []).extend(reader.jsonl(path))
     costs = [
         RuleCost(
             rule=rule,
@@ -61,13 +61,13 @@ def rule_costs(reader: Reader, experiment: Experiment) -> list[RuleCost]:
 
 
 def _largest(megabytes: Iterable[float | str | None]) -> float | None:
-    """Snakemake writes "NA" or null for a job that was too short to look at, and means MiB."""
-    known = [value for value in megabytes if isinstance(value, (int, float))]
-    return max(known) * 2**20 if known else None
+    """Bytes. Snakemake writes MiB, and "NA" or null for a job too short to measure."""
+    measured = [value for value in megabytes if isinstance(value, (int, float))]
+    return max(measured) * 2**20 if measured else None
 
 
 def student_hashes(reader: Reader, experiment: Experiment) -> list[dict[str, str]]:
-    """Rows of pair, student, file and sha256, of students whose hashes were taken."""
+    """Rows of name, sha256 and file (which lists the hash), for students with hashes."""
     rows = []
     for pair in experiment.pairs:
         for student in experiment.config["students"]:
@@ -82,7 +82,7 @@ def student_hashes(reader: Reader, experiment: Experiment) -> list[dict[str, str
 
 
 def commit(root: Path) -> Commit | None:
-    """None where the project is no git repository, or git is not installed."""
+    """None if the project is not a git repository, or git is not installed."""
     sha = _git(root, "rev-parse", "HEAD")
     if sha is None:
         return None
@@ -90,20 +90,19 @@ def commit(root: Path) -> Commit | None:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    # A folder inside another's repository is not that repository.
+    # Ignore a repository that only contains the project's folder.
     if not (root / ".git").exists():
         return None
     try:
-        done = subprocess.run(
+        return subprocess.run(
             ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
-        )
+        ).stdout
     except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout
 
 
 def versions(root: Path) -> list[dict[str, str | None]]:
-    """Rows of package, pin (of envs/*.yaml) and what is installed where the report is written."""
+    """Rows of package, pin (of envs/*.yaml) and version installed where the report is written."""
     pins: dict[str, str] = {}
     for path in sorted((root / "envs").glob("*.yaml")):
         for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["dependencies"]:
@@ -123,7 +122,7 @@ def _installed(name: str) -> str | None:
 
 
 def machine() -> str:
-    """Where the report was written."""
+    """The machine that writes the report."""
     return (
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
         f"Python {platform.python_version()}"

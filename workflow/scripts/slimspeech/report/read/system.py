@@ -1,4 +1,4 @@
-"""One system of one pair, from its folder under evaluation/."""
+"""Reads one system of one pair from its folder below evaluation/ or submission/."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
@@ -17,33 +17,33 @@ def read_system(
     name: str,
     segments: Sequence[Row],
     comparison: Mapping[str, Any] | None,
-    given: bool = False,
+    text_only: bool = False,
 ) -> System | None:
     """None if the system has no scores yet.
 
-    folder: results/{experiment}/{pair}. comparison: the content of its comparison.json. given:
-    whether it is one of evaluation.texts, of which there is text alone, cut to the references.
+    folder: results/{experiment}/{pair}. comparison: the content of its comparison.json. text_only:
+    the system is one of evaluation.texts.
     """
-    place = f"{folder}/{'submission' if given else 'evaluation'}/{name}"
-    scores = reader.json(f"{place}/scores.json")
+    folder = f"{folder}/{'submission' if text_only else 'evaluation'}/{name}"
+    scores = reader.json(f"{folder}/scores.json")
     if scores is None:
         return None
-    size = reader.json(f"{place}/size.json") or {}
-    comet = _read_comet(reader, place)
+    size = reader.json(f"{folder}/size.json") or {}
+    comet = _read_comet(reader, folder)
     against = (comparison or {}).get("systems", {}).get(name, {})
     metrics = scores["metrics"] | {metric: result for metric, (result, _) in comet.items()}
     names = ["scores", "size", "translation", "cost", "checks"]
-    files = {key: f"{place}/{key}.json" for key in names}
-    texts = "resegmented" if given else "hypotheses"
-    files |= {"hypotheses": f"{place}/{texts}.jsonl", "segments": f"{place}/segments.csv"}
+    files = {key: f"{folder}/{key}.json" for key in names}
+    texts = "resegmented" if text_only else "hypotheses"
+    files |= {"hypotheses": f"{folder}/{texts}.jsonl", "segments": f"{folder}/segments.csv"}
     for metric in comet:
-        files[metric] = f"{place}/comet/{metric}.json"
-        files[f"{metric} segments"] = f"{place}/comet/{metric}.jsonl"
+        files[metric] = f"{folder}/comet/{metric}.json"
+        files[f"{metric} segments"] = f"{folder}/comet/{metric}.jsonl"
     return System(
         pair=scores["pair"],
         name=name,
         state=SCORED,
-        given=given,
+        text_only=text_only,
         scores={
             metric: _score(result, against.get(metric, {}), files.get(metric, files["scores"]))
             for metric, result in metrics.items()
@@ -81,15 +81,15 @@ def _interval(against: Mapping[str, Any], key: str) -> Interval | None:
 
 
 def _read_comet(
-    reader: Reader, place: str
+    reader: Reader, folder: str
 ) -> dict[str, tuple[Mapping[str, Any], Sequence[float] | None]]:
-    """By metric: its JSON, and the score of each segment."""
-    found = {}
-    for path in reader.glob(f"{place}/comet/*.json"):
+    """By metric: its JSON, and the scores of segments."""
+    comet = {}
+    for path in reader.glob(f"{folder}/comet/*.json"):
         rows = reader.jsonl(f"{path}l")
         scores = [number(row["score"], f"{path}l", row["id"]) for row in rows] if rows else None
-        found[PurePosixPath(path).stem] = (reader.json(path), scores)
-    return found
+        comet[PurePosixPath(path).stem] = (reader.json(path), scores)
+    return comet
 
 
 def _talks(
@@ -132,7 +132,7 @@ def _read_segment_scores(
 
 
 def _read_cost(reader: Reader, files: Mapping[str, str]) -> Cost | None:
-    """As it was measured by itself; else what translating the test set took."""
+    """The separate measurement if there is one, else the time for translating the test set."""
     cost, translation = (reader.json(files[key]) for key in ("cost", "translation"))
     if cost:
         return Cost(

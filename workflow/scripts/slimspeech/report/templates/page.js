@@ -1,6 +1,6 @@
 "use strict";
 
-// What a mark of a chart stands for, beside the pointer.
+// The value of a chart's mark, shown beside the pointer.
 {
   const tip = make("div", { id: "tip", role: "status", hidden: "" });
   document.body.append(tip);
@@ -28,7 +28,7 @@
   );
   const list = byId("list");
   let page = 0;
-  let hidden = new Set();
+  let hidden = new Set(); // names of systems
 
   const pair = () => data.pairs[controls.pair.value];
   const fill = (select, options) =>
@@ -58,17 +58,17 @@
       controls.compare.value
     ];
     const own = scoreOf(segment, system);
-    const less = name === data.teacher ? null : loss(segment, system);
+    const lost = name === data.teacher ? null : loss(segment, system);
     let score = own === null ? "" : own.toFixed(Math.abs(own) > 2 ? 1 : 3);
     const step = own !== null && Math.abs(own) > 2 ? 0.05 : 0.0005;
     let kind = "";
-    if (less !== null) {
-      const amount = Math.abs(less).toFixed(step === 0.05 ? 1 : 3);
-      score += less > step ? ` (−${amount})` : less < -step ? ` (+${amount})` : " (=)";
-      kind = less > step ? "worse" : less < -step ? "better" : "";
+    if (lost !== null) {
+      const amount = Math.abs(lost).toFixed(step === 0.05 ? 1 : 3);
+      score += lost > step ? ` (−${amount})` : lost < -step ? ` (+${amount})` : " (=)";
+      kind = lost > step ? "worse" : lost < -step ? "better" : "";
     }
-    const shown = other === undefined ? text : marked(text, other, { words: pair().words, missing: controls.missing.checked });
-    return line(name, text === "" ? make("em", {}, "empty") : shown, pair().target, score, kind, segment.flags[system]);
+    const content = other === undefined ? text : marked(text, other, { words: pair().words, missing: controls.missing.checked });
+    return line(name, text === "" ? make("em", {}, "empty") : content, pair().target, score, kind, segment.flags[system]);
   };
 
   const article = (segment) => {
@@ -87,7 +87,7 @@
     return make("article", { class: "utterance" }, head, lines);
   };
 
-  const chosen = () => {
+  const matching = () => {
     const talk = controls.talk.value;
     const text = controls.text.value.trim().toLowerCase();
     const rows = pair().segments.filter(
@@ -95,26 +95,26 @@
         (!talk || segment.talk === talk) &&
         (!controls.flagged.checked || segment.flags.some((flags) => flags.length)) &&
         (!text ||
-          [segment.id, segment.source, segment.reference, ...segment.hypotheses].some((one) =>
-            one.toLowerCase().includes(text),
+          [segment.id, segment.source, segment.reference, ...segment.hypotheses].some((part) =>
+            part.toLowerCase().includes(text),
           )),
     );
     const [by, system] = controls.sort.value.split(" ");
     if (by === "order") return rows;
     const key = (segment) => (by === "loss" ? loss(segment, +system) : -(scoreOf(segment, +system) ?? Infinity));
-    // Segments without a score stand last.
+    // Segments without a score are last.
     return rows.sort((a, b) => (key(b) ?? -Infinity) - (key(a) ?? -Infinity));
   };
 
   const show = () => {
-    const rows = chosen();
+    const rows = matching();
     const last = Math.max(0, Math.ceil(rows.length / PAGE) - 1);
     page = Math.min(page, last);
     const from = page * PAGE;
-    const some = rows.slice(from, from + PAGE);
-    list.replaceChildren(...some.map(article));
-    const place = rows.length ? `${from + 1} to ${from + some.length} of ${rows.length}` : "No segment matches";
-    for (const element of document.querySelectorAll(".u-place")) element.textContent = place;
+    const visible = rows.slice(from, from + PAGE);
+    list.replaceChildren(...visible.map(article));
+    const position = rows.length ? `${from + 1} to ${from + visible.length} of ${rows.length}` : "No segment matches";
+    for (const element of document.querySelectorAll(".u-place")) element.textContent = position;
     for (const element of document.querySelectorAll(".u-previous")) element.disabled = page === 0;
     for (const element of document.querySelectorAll(".u-next")) element.disabled = page === last;
   };
@@ -125,10 +125,10 @@
     fill(controls.talk, [["", "all talks"], ...talks.map((talk) => [talk, talk])]);
     fill(controls.metric, metrics.map(({ title }, i) => [i, title]));
     const others = systems.map((name, i) => [name, i]).filter(([name]) => name !== data.teacher);
-    const against = systems.includes(data.teacher) && metrics.length;
+    const comparable = systems.includes(data.teacher) && metrics.length;
     fill(controls.sort, [
       ["order order", "order of the test set"],
-      ...(against ? others.map(([name, i]) => [`loss ${i}`, `loss of ${name} against ${data.teacher}`]) : []),
+      ...(comparable ? others.map(([name, i]) => [`loss ${i}`, `loss of ${name} against ${data.teacher}`]) : []),
       ...(metrics.length ? systems.map((name, i) => [`score ${i}`, `lowest score of ${name}`]) : []),
     ]);
     fill(controls.compare, [
