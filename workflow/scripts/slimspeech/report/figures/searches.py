@@ -153,7 +153,7 @@ def decline(pair: Pair) -> Figure | None:
         base = alt.Chart(data(rows)).encode(
             x=alt.X(
                 "removed:Q",
-                title="Removed layers",
+                title="Layers removed",
                 axis=alt.Axis(values=sorted({row["removed"] for row in rows}), format="d"),
                 scale=alt.Scale(nice=False, padding=14),
             ),
