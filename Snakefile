@@ -1,6 +1,13 @@
+import sys
+
 from snakemake.utils import min_version
 
 min_version("9.20")
+
+sys.path[:0] = [f"{workflow.basedir}/workflow", f"{workflow.basedir}/workflow/scripts"]
+from screen import MINI_TIME, OTHER_TIME, show
+
+SCREEN = show(workflow)
 
 
 # A config given by --configfile stands alone: nothing of this one is mixed into it.
@@ -29,8 +36,21 @@ include: "workflow/rules/report.smk"
 report: "workflow/report/workflow.rst"
 
 
+onstart:
+    SCREEN.begin(
+        f"Experiment {config['experiment']} ({', '.join(config['pairs'])})",
+        expected=MINI_TIME if config["base"]["model"] == "resources/mini/base" else OTHER_TIME,
+        cores=workflow.cores if workflow.local_exec else None,
+        models={rule.name for rule in workflow.rules if "gpu" in rule.resources},
+    )
+
+
+onsuccess:
+    SCREEN.succeed([f"{EXPERIMENT}/scores.md", f"{EXPERIMENT}/report.html"])
+
+
 onerror:
-    print(f"The report of what is there so far: {get_report_command()}")
+    SCREEN.fail(get_report_command())
 
 
 # What the experiment is for: scores of every system, the packed students, the pruned checkpoints,

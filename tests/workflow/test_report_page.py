@@ -224,7 +224,7 @@ def test_a_chart_tells_its_numbers_under_the_pointer(page):
     assert "95 % interval" in page.locator("#tip").inner_text()
 
 
-def test_a_run_that_fails_says_how_to_have_its_report(project):
+def test_a_run_that_fails_ends_with_the_reason_and_says_how_to_have_its_report(project):
     config = yaml.safe_load((project.root / "made.yaml").read_text(encoding="utf-8"))
     config["experiment"] = "broken"
     (project.root / "broken.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
@@ -232,6 +232,8 @@ def test_a_run_that_fails_says_how_to_have_its_report(project):
     done = project.snakemake(*arguments, "--", "results/broken/data/segments.jsonl")
     assert done.returncode != 0
     assert "make report CONFIG=broken.yaml" in done.stdout
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("prepare_segments: made.zip: ") and "data/archive" in last
     project.succeed(*arguments, "--", "report_so_far")
     text = (project.root / "results" / "broken" / "report.html").read_text(encoding="utf-8")
     assert text.count("prepare_segments: made.zip") >= 4

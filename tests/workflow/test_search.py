@@ -88,7 +88,7 @@ def test_a_finished_shard_survives_the_crash_of_another(crashed):
     finished = (folder / "shards" / "1-of-2.json").stat().st_mtime_ns
 
     text = crashed.succeed(f"{FOLDER}/loss/iter_01/layers.json", *IN_TWO)
-    assert re.findall(r"^(?:local)?rule (\w+):", text, re.M) == [
+    assert re.findall(r"^ *\d+/\d+  (\w+)", text, re.M) == [
         "score_layers",
         "gather_scores",
         "select_layer",
