@@ -62,6 +62,9 @@ def write_pages(app: Sphinx, config: Config) -> None:
     root = Path(app.srcdir)
     pages = yaml.safe_load((root / PAGES / "pages.yaml").read_text(encoding="utf-8"))
     library = [module for folder in LIBRARIES for module in modules_of(root / folder)]
+    for stale in (root / PAGES).glob("*.md"):
+        if stale.stem not in {"index", *pages}:
+            stale.unlink()
     for page, modules in assign(pages, library).items():
         file = root / PAGES / f"{page}.md"
         text = text_of(pages[page], modules)

@@ -1,6 +1,7 @@
 """Which package of the library may import which."""
 
 import ast
+from functools import cache
 
 import pytest
 from project import REPOSITORY
@@ -21,6 +22,7 @@ FLOORS = [
 FLOOR = {package: number for number, packages in enumerate(FLOORS) for package in packages}
 
 
+@cache
 def imports() -> dict[str, set[str]]:
     """The packages that each package imports from. "ground": the library's own modules."""
     arrows: dict[str, set[str]] = {package: set() for package in [*FLOOR, "ground"]}

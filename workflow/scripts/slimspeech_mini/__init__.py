@@ -1,1 +1,1 @@
-"""The mini world: a made-up corpus and a small model, so that all of it runs on two cores."""
+"""The mini experiment: a made-up corpus and a small model, so that all of it runs on two cores."""
