@@ -1,4 +1,4 @@
-"""kill -9 at random moments: what is there afterwards is whole, and the next run finishes it."""
+"""kill -9 at random moments: every file is complete afterwards, and the next run finishes."""
 
 import base64
 import contextlib
@@ -40,15 +40,15 @@ def start(project: Project, *targets: str) -> subprocess.Popen:
 
 def members(group: int) -> dict[int, str]:
     """The command lines of a process group, by process."""
-    found = {}
+    commands = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             status = (folder / "stat").read_text().rpartition(")")[2].split()
             if int(status[2]) == group and status[0] != "Z":
-                found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
+                commands[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
         except (OSError, ValueError):
             continue
-    return found
+    return commands
 
 
 def jobs_of(process: subprocess.Popen) -> list[int]:
@@ -68,12 +68,12 @@ def kill(process: subprocess.Popen, what: str, generator: random.Random) -> None
             with contextlib.suppress(ProcessLookupError):  # it has just ended
                 os.kill(generator.choice(jobs), signal.SIGKILL)
     process.wait()
-    while members(process.pid):  # what goes on without its driver; a new run would meet it
+    while members(process.pid):  # jobs that go on without Snakemake would disturb the next run
         time.sleep(0.1)
 
 
 def partial_files(project: Project, whole: dict[str, str]) -> list[str]:
-    """Files that differ from the undisturbed run's, and that Snakemake does not know to be so."""
+    """Files unlike the undisturbed run's that Snakemake does not list as incomplete."""
     markers = project.root / ".snakemake" / "incomplete"
     known = tuple(
         base64.b64decode(path.name).decode().removeprefix("results/smoke/")
@@ -89,7 +89,7 @@ def partial_files(project: Project, whole: dict[str, str]) -> list[str]:
 def disturb(
     project: Project, whole: dict[str, str], kills: int, longest: float, *targets: str
 ) -> list[str]:
-    """Kill and go on so many times, then finish. Returns what was killed, one word a kill.
+    """Kill and resume so many times, then finish. Returns what was killed, one word a kill.
 
     A kill comes at most `longest` seconds after the first job has begun.
     """
@@ -113,7 +113,7 @@ def disturb(
 
 
 def test_kills_leave_what_an_undisturbed_run_makes(tmp_path, smoke_hashes):
-    """A kill in each way on the way to the pseudo-labels, or $KILLS of them up to the report."""
+    """One kill of each kind before the pseudo-labels are done, or $KILLS kills up to the report."""
     if "KILLS" in os.environ:
         number, longest, targets = int(os.environ["KILLS"]), 14, ()
     else:

@@ -1,5 +1,5 @@
 """`snakemake --use-conda`: environments solved and installed from the files in `envs/`, each job in
-its own. conda itself is stood in for (conda_command.py), and conda-forge (conda_channel.py)."""
+its own. conda_command.py stands in for conda, conda_channel.py for conda-forge."""
 
 import json
 import os
@@ -26,16 +26,16 @@ pytestmark = [
 
 # Rules that need no model, so that none of their environments holds torch.
 SCORES = "results/smoke/en-de/submission/mine/scores.json"
-# At the end of each script: where its Python is, and where its modules came from.
+# Each script ends by writing where its Python is, and where its modules came from.
 PROBE = """
 import atexit, json, sys
 @atexit.register
-def _tell():
+def _write():
     files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
-    found = {name: file for name, file in files.items() if file and "." not in name}
-    told = {"script": sys.argv[0], "prefix": sys.prefix, "files": found}
+    files = {name: file for name, file in files.items() if file and "." not in name}
+    run = {"script": sys.argv[0], "prefix": sys.prefix, "files": files}
     with open("imports.jsonl", "a") as file:
-        file.write(json.dumps(told) + "\\n")
+        file.write(json.dumps(run) + "\\n")
 """
 RAN = {
     "data": {"prepare_segments", "split_manifest"},
@@ -50,7 +50,7 @@ MODULES = {
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """With the translation of a talk by somebody else, which is scored without any model."""
+    """With somebody else's translation of a talk, which is scored without a model."""
     project = smoke_project(tmp_path / "project")
     talks = project.root / "smoke" / "talks"
     talks.mkdir()
@@ -84,18 +84,18 @@ def conda(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_each_job_runs_in_the_environment_of_its_rule(index, conda, project: Project):
     project.succeed(SCORES, *RUN, "--use-conda")
-    told = (project.root / "imports.jsonl").read_text(encoding="utf-8").splitlines()
-    runs = [json.loads(line) for line in told]
-    places = {str(environment_of(project, name)): name for name in RAN}
+    lines = (project.root / "imports.jsonl").read_text(encoding="utf-8").splitlines()
+    runs = [json.loads(line) for line in lines]
+    prefixes = {str(environment_of(project, name)): name for name in RAN}
     scripts = {name: set() for name in RAN}
     imported = {name: {} for name in RAN}
     for run in runs:
-        name = places[run["prefix"]]
+        name = prefixes[run["prefix"]]
         scripts[name].add(Path(run["script"]).name.split(".")[-2])
         imported[name] |= run["files"]
     assert scripts == RAN
-    for prefix, name in places.items():
-        # The driver's packages lie behind on the path of each job: none of these came from there.
+    for prefix, name in prefixes.items():
+        # The driver's packages come later on the path of each job; none of these came from there.
         elsewhere = {
             module: imported[name].get(module)
             for module in MODULES[name]

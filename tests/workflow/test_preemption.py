@@ -1,4 +1,4 @@
-"""A training that a real Slurm takes off its node for a more urgent job, and puts back."""
+"""A training that a real Slurm stops for a more urgent job and starts again."""
 
 import os
 import shutil
@@ -33,7 +33,9 @@ def project(tmp_path: Path) -> Project:
     return project
 
 
-def test_a_preempted_training_ends_as_an_undisturbed_one(project: Project, cluster: Cluster):
+def test_a_preempted_training_gives_what_an_undisturbed_one_gives(
+    project: Project, cluster: Cluster
+):
     project.succeed(TEACHER, *RUN)
     undisturbed = trained(project)
     shutil.rmtree(project.root / TEACHER)
@@ -53,9 +55,9 @@ def test_a_preempted_training_ends_as_an_undisturbed_one(project: Project, clust
         [job] = cluster.call("squeue", "--noheader", "--format=%i").split()
         node = ("--partition=urgent", "--cpus-per-task=4", "--output=/dev/null")
         cluster.call("sbatch", *node, "--wrap=true")
-        wait_for(lambda: waits_for_its_time(cluster, job), running)
+        wait_for(lambda: is_held_back(cluster, job), running)
         assert not (project.root / TEACHER).exists()
-        # Slurm holds what was requeued back for two minutes.
+        # Slurm makes a requeued job wait for two minutes.
         cluster.call("scontrol", "update", f"JobId={job}", "StartTime=now")
         assert running.wait(300) == 0, log.read_text()[-4000:]
     finally:
@@ -71,14 +73,14 @@ def test_a_preempted_training_ends_as_an_undisturbed_one(project: Project, clust
 
 
 def trained(project: Project) -> dict[str, bytes]:
-    """Every file of the teacher, and the curve it was learnt by."""
+    """Every file of the teacher, and its learning curve."""
     files = [project.root / CURVE, *(project.root / TEACHER).iterdir()]
     return {path.name: path.read_bytes() for path in files}
 
 
-def waits_for_its_time(cluster: Cluster, job: str) -> bool:
-    shown = cluster.call("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T %r")
-    return shown.strip() == "PENDING BeginTime"
+def is_held_back(cluster: Cluster, job: str) -> bool:
+    state = cluster.call("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T %r")
+    return state.strip() == "PENDING BeginTime"
 
 
 def wait_for(happened: Callable[[], object], running: subprocess.Popen) -> None:

@@ -16,7 +16,7 @@ from project import BASE, REPOSITORY, Project, make_project
 SLICE = Path(
     os.environ.get("SLIMSPEECH_ACL_SLICE", REPOSITORY.parent / "shared" / "data" / "acl6060-slice")
 )
-WINDOW = 6.0  # seconds; what the mini model hears at once
+WINDOW = 6.0  # seconds that the mini model takes at once
 
 pytestmark = [
     pytest.mark.slow,
@@ -61,11 +61,11 @@ def test_segments_longer_than_the_window_are_translated(finished_slice):
         assert long <= hypotheses.keys()
 
 
-def test_the_run_ends_with_a_table_and_without_training(finished_slice):
+def test_the_run_ends_with_a_table_and_trains_nothing(finished_slice):
     results = finished_slice.root / "results" / "slice"
     with open(results / "scores.csv", encoding="utf-8") as file:
-        found = [(row["pair"], row["system"]) for row in csv.DictReader(file)]
+        rows = [(row["pair"], row["system"]) for row in csv.DictReader(file)]
     systems = ("base", "teacher", "pruned-01")
-    assert found == [(pair, system) for pair in ("en-de", "en-zh") for system in systems]
+    assert rows == [(pair, system) for pair in ("en-de", "en-zh") for system in systems]
     assert not (results / "en-zh" / "teacher").exists()
     assert not (results / "en-zh" / "students").exists()

@@ -38,7 +38,7 @@ def test_the_table_has_every_system(smoke):
     assert sizes["B"] < sizes["A"] < sizes["teacher"]
 
 
-def test_the_search_leaves_scores_of_every_candidate_and_the_layers_kept(smoke):
+def test_the_search_writes_the_scores_of_every_candidate_and_the_kept_layers(smoke):
     folder = smoke.root / "results" / "smoke" / "en-de" / "pruning"
     layers = list(range(read_layer_count(smoke)))
     first = read_json(folder / "iter_00" / "layers.json")
@@ -58,7 +58,7 @@ def test_the_search_leaves_scores_of_every_candidate_and_the_layers_kept(smoke):
 def test_the_search_starts_from_the_score_of_the_teacher(smoke):
     folder = smoke.root / "results" / "smoke" / "en-de"
     start = folder / "pruning" / "iter_00"
-    found = read_json(start / "score.json")
+    summary = read_json(start / "score.json")
     lines = (start / "hypotheses.jsonl").read_text(encoding="utf-8").splitlines()
     hypotheses = [json.loads(line) for line in lines]
     lines = (folder / "data" / "validation.jsonl").read_text(encoding="utf-8").splitlines()
@@ -66,10 +66,10 @@ def test_the_search_starts_from_the_score_of_the_teacher(smoke):
     assert [row["id"] for row in hypotheses] == [row["id"] for row in segments]
     texts = [row["hypothesis"] for row in hypotheses]
     score = CHRF(word_order=2).corpus_score(texts, [[row["target"] for row in segments]]).score
-    assert found == {"metric": "chrf++", "score": pytest.approx(score)}
+    assert summary == {"metric": "chrf++", "score": pytest.approx(score)}
 
 
-def test_snakemakes_own_report_holds_ours_and_the_tables(smoke):
+def test_snakemakes_report_contains_ours_and_the_tables(smoke):
     smoke.succeed("--configfile", "smoke.yaml", "--report", "workflow.zip")
     with zipfile.ZipFile(smoke.root / "workflow.zip") as archive:
         content = {name: archive.read(name) for name in archive.namelist()}
@@ -78,7 +78,7 @@ def test_snakemakes_own_report_holds_ours_and_the_tables(smoke):
         assert data in content.values(), f"{name} is not in {sorted(content)}"
 
 
-def test_a_shortlist_is_of_the_best_that_were_proposed(smoke):
+def test_a_shortlist_holds_the_best_proposals(smoke):
     folder = smoke.root / "results" / "smoke" / "en-de" / "pruning" / "shortlist" / "iter_01"
     proposed = read_scores(folder / "proposal.csv")
     assert list(proposed) == list(range(read_layer_count(smoke)))[1:-1]
@@ -94,10 +94,10 @@ def test_a_shortlist_is_of_the_best_that_were_proposed(smoke):
     assert layers == len(kept) == read_layer_count(smoke) - 1
 
 
-def test_the_searches_are_laid_side_by_side(smoke):
+def test_the_layer_table_compares_the_searches(smoke):
     results = smoke.root / "results" / "smoke"
     criteria = ("chrf", "shortlist")
-    found = [
+    searches = [
         read_json(results / "en-de" / "pruning" / criterion / "iter_01" / "layers.json")
         for criterion in criteria
     ]
@@ -107,14 +107,14 @@ def test_the_searches_are_laid_side_by_side(smoke):
         (row["pair"], row["criterion"], row["iteration"], int(row["layer"])) for row in rows
     ] == [
         ("en-de", criterion, "1", layers["removed"][0])
-        for criterion, layers in zip(criteria, found, strict=True)
+        for criterion, layers in zip(criteria, searches, strict=True)
     ]
-    assert [float(row["score"]) for row in rows] == [layers["score"] for layers in found]
+    assert [float(row["score"]) for row in rows] == [layers["score"] for layers in searches]
 
     text = (results / "layers.md").read_text(encoding="utf-8")
     assert "## English to German (en-de)" in text
     assert "### chrf" in text and "### shortlist" in text
-    removed = [layers["removed"][0] for layers in found]
+    removed = [layers["removed"][0] for layers in searches]
     shared = int(removed[0] == removed[1])
     summary = [
         [cell.strip() for cell in line.strip("|").split("|")]
@@ -142,7 +142,7 @@ def test_a_packed_student_loads_with_plain_transformers(smoke, student):
 
 
 @pytest.mark.parametrize("student", ["A", "B"])
-def test_a_release_is_whole_and_tells_what_was_measured(smoke, student):
+def test_a_release_is_complete_and_states_what_was_measured(smoke, student):
     folder = smoke.root / "results" / "smoke" / "en-de"
     release = folder / "students" / student / "release"
     chosen = plan(release, "somebody/student")
@@ -156,8 +156,8 @@ def test_a_release_is_whole_and_tells_what_was_measured(smoke, student):
     compared = read_json(measured / "comparison.json")["systems"]
     assert set(facts["scores"]) == {"base", "teacher", student}
     for system, metrics in facts["scores"].items():
-        for metric, found in metrics.items():
-            assert found.items() <= compared[system][metric].items()
+        for metric, scores in metrics.items():
+            assert scores.items() <= compared[system][metric].items()
     criterion = {"A": "iter_00", "B": "shortlist/iter_01"}[student]
     layers = read_json(folder / "pruning" / criterion / "layers.json")
     assert {key: facts["layers"][key] for key in ("kept", "removed")} == {
@@ -171,8 +171,8 @@ def test_a_release_is_whole_and_tells_what_was_measured(smoke, student):
     assert "This is a toy" in card.text
 
 
-def test_what_is_asked_for_by_name_for_others(smoke):
-    """The archive for IWSLT, and the student as serving engines take it."""
+def test_a_submission_and_an_export_are_made_by_name(smoke):
+    """The archive for IWSLT, and the student for serving engines."""
     bundle = "results/smoke/en-de/submission/B/bundle.tar.gz"
     export = "results/smoke/en-de/students/B/export/bf16"
     smoke.succeed(bundle, export, *RUN)
