@@ -49,12 +49,6 @@ def test_early_and_late_layers_are_spread():
     assert max(costs) <= 1.2 * min(costs)
 
 
-@pytest.mark.parametrize("name", ["0-of-2", "3-of-2", "1", "1-of-0", "a-of-b", "1-of-2.json"])
-def test_names_that_are_no_shards(name):
-    with pytest.raises(InputError, match="no shard"):
-        number_of(name)
-
-
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize("translated", [True, False])
 def test_what_is_gathered_does_not_depend_on_the_shards(count, translated):
@@ -68,59 +62,23 @@ def test_what_is_gathered_does_not_depend_on_the_shards(count, translated):
 
 
 @pytest.mark.parametrize(
-    "field, value, message",
+    "field, value",
     [
-        ("iteration", 3, "`iteration` is 2 in one and 3 in the other"),
-        ("kept", [0, 1, 2, 3, 4, 5, 7], r"`kept` is \[0, 1, 2, 3, 5, 6, 7\] in one and \[0, 1, 2"),
-        ("model", "a" * 63 + "c", '`model` is …a{30}a" in one and …a{30}c" in the other'),
-        ("segments", "c" * 64, '`segments` is "b{59}… in one and "c{59}… in the other'),
-        ("settings", {"metric": "chrf++", "precision": "bf16"}, "`settings` .*float32.*bf16"),
-        ("candidates", [1, 2, 3, 5], "`candidates` "),
+        ("iteration", 3),
+        ("kept", [0, 1, 2, 3, 4, 5, 7]),
+        ("model", "a" * 63 + "c"),
+        ("segments", "c" * 64),
+        ("settings", {"metric": "chrf++", "precision": "bf16"}),
+        ("candidates", [1, 2, 3, 5]),
     ],
 )
-def test_shards_of_different_searches(field, value, message):
+def test_shards_of_different_searches(field, value):
     parts = [*shards(3)[:2], shard("3-of-3", **{field: value})]
-    with pytest.raises(InputError, match=f"shards 1-of-3 and 3-of-3 are not of one .*{message}"):
+    with pytest.raises(InputError, match=f"1-of-3 and 3-of-3 .*`{field}` differs"):
         gather(parts)
 
 
-def test_a_long_value_is_shown_where_it_differs():
-    words = [f"layer {number}" for number in range(100)]
-    parts = [shard("1-of-2", settings=words), shard("2-of-2", settings=[*words[:-1], "another"])]
-    with pytest.raises(InputError, match="layer 99.*another") as raised:
-        gather(parts)
-    assert len(str(raised.value)) < 300
-
-
-@pytest.mark.parametrize(
-    "names, message",
-    [
-        ([], "none are not one set"),
-        (["1-of-2", "2-of-3"], "1-of-2, 2-of-3 are not one set"),
-        (["1-of-3", "3-of-3"], "missing: 2-of-3, given twice: none"),
-        (["2-of-2", "1-of-2", "2-of-2"], "missing: none, given twice: 2-of-2; give each of the 2"),
-        (["1-of-2", "1-of-2"], "missing: 2-of-2, given twice: 1-of-2"),
-    ],
-)
-def test_shards_missing_or_doubled(names, message):
-    with pytest.raises(InputError, match=message):
+@pytest.mark.parametrize("names", [["1-of-3", "3-of-3"], ["1-of-2", "2-of-2", "2-of-2"]])
+def test_shards_missing_or_doubled(names):
+    with pytest.raises(InputError, match="score the layers .* each shard of the set once"):
         gather([shard(name) for name in names])
-
-
-@pytest.mark.parametrize(
-    "rows, layers, message",
-    [  # the share is 1, 5, 6
-        ("scores", [1, 6], r"2 has no score for layers \[5\]"),
-        ("scores", [1, 5, 6, 6], r"2 has two scores for layers \[6\]"),
-        ("scores", [1, 2, 6], r"2 has .* \[5\]; scores, not its own, for layers \[2\]"),
-        ("hypotheses", [1, 6], r"2 has no hypotheses for layers \[5\]"),
-        ("hypotheses", [], r"2 has no hypotheses for layers \[1, 5, 6\]"),
-        ("hypotheses", [1, 3, 5, 6], r"2 has hypotheses, not its own, for layers \[3\]"),
-    ],
-)
-def test_candidates_missing_or_doubled(rows, layers, message):
-    first, second = shards(2)
-    every = {row["layer"]: row for row in shard("1-of-1")[rows]}
-    first[rows] = [every[layer] for layer in layers]
-    with pytest.raises(InputError, match=f"shard 1-of-{message}"):
-        gather([first, second])
