@@ -3,8 +3,13 @@ import torch
 
 from slimspeech.errors import InputError
 from slimspeech.evaluation import cost
-from slimspeech.evaluation.cost import CostSettings, measure_cost, spread
-from slimspeech.evaluation.memory_peak import PeakMemory
+from slimspeech.evaluation.cost import (
+    CostSettings,
+    measure_cost,
+    peak_memory,
+    reset_peak_memory,
+    spread,
+)
 from slimspeech.generation.translation import GenerationSettings
 
 SIZE = {"weights": 6, "bytes": 3}
@@ -81,11 +86,11 @@ def test_spread():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="of the memory of a CPU")
 def test_a_peak_is_forgotten():
-    peak = PeakMemory()
-    before = peak.read()
+    reset_peak_memory()
+    before = peak_memory()
     block = torch.ones(64 * 2**20, dtype=torch.uint8)
-    held = peak.read()
-    assert held - before > 60 * 2**20
+    largest = peak_memory()
+    assert largest - before > 60 * 2**20
     del block
-    peak.reset()
-    assert peak.read() < held - 30 * 2**20
+    reset_peak_memory()
+    assert peak_memory() < largest - 30 * 2**20

@@ -2,7 +2,10 @@
 
 import gc
 import logging
+import re
+import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +17,6 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from slimspeech.artifacts import Row
 from slimspeech.errors import InputError
-from slimspeech.evaluation.memory_peak import PeakMemory
 from slimspeech.generation.translation import GenerationSettings, translate
 from slimspeech.models.prompts import Prompt
 from slimspeech.models.qwen2audio import device_name, load_for_inference, load_processor
@@ -61,14 +63,14 @@ def measure_cost(
         )
     torch.set_num_threads(settings.threads)
     clips = segments[: settings.clips]
-    peak = PeakMemory()
+    reset_peak_memory()
     model, load_seconds = _load(directory, generation.precision, settings.repeats)
-    load_peak = peak.read()
+    load_peak = peak_memory()
     processor = load_processor(directory)
     sizes = sorted({1, *(min(size, len(clips)) for size in settings.batch_sizes)})
     batches, skipped = [], []
     for number in sizes:
-        peak.reset()
+        reset_peak_memory()
         exact = replace(generation, batch_size=number, fixed=True)
         try:
             batch = _measure_batch(model, processor, clips, prompt, exact, settings.repeats)
@@ -82,7 +84,7 @@ def measure_cost(
             skipped.append(number)
             torch.cuda.empty_cache()
             continue
-        batches.append(batch | {"peak_memory_bytes": peak.read()})
+        batches.append(batch | {"peak_memory_bytes": peak_memory()})
     best = max(batches, key=lambda b: (b["tokens_per_second"]["median"], -b["seconds"]["median"]))
     return {
         "device": device_name(),
@@ -93,7 +95,7 @@ def measure_cost(
         "audio_seconds": sum(row["duration"] for row in clips),
         "load_seconds": spread(load_seconds),
         "peak_memory_bytes": max(load_peak, *(batch["peak_memory_bytes"] for batch in batches)),
-        "memory_kind": peak.kind,
+        "memory_kind": "gpu" if torch.cuda.is_available() else "rss",
         "weights": size["weights"],
         "bytes": size["bytes"],
         "batches": [
@@ -101,6 +103,32 @@ def measure_cost(
         ],
         "out_of_memory": skipped,
     }
+
+
+def reset_peak_memory() -> None:
+    """Start a new peak; where the system cannot (not Linux), it stays that of the whole process."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        return
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # see proc(5)
+    except OSError:
+        logger.warning("peak memory cannot be reset here: it is that of the whole process")
+
+
+def peak_memory() -> int:
+    """The largest number of bytes since the last reset.
+
+    On a GPU what torch allocated there (not its context, nor cached blocks); else the resident
+    memory of the whole process, Python and its libraries included.
+    """
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss would count the process that started this one too
+        return 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text())[1])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
