@@ -17,7 +17,6 @@ if not workflow.overwrite_configfiles:
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/checks.smk"
 include: "workflow/rules/mini.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/teacher.smk"

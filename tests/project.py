@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from configs import make_base, read_config
 
 REPOSITORY = Path(__file__).parents[1]
 BASE = REPOSITORY / "resources" / "mini" / "base"
-TEACHER_LAYERS = 12
 
 
 @functools.cache
@@ -74,7 +74,7 @@ class Project:
         return done.stdout
 
     def default_config(self) -> dict[str, Any]:
-        return yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+        return read_config()
 
     def write_config(self, config: dict[str, Any]) -> str:
         path = self.root / "changed.yaml"
@@ -97,11 +97,7 @@ def make_project(root: Path) -> Project:
             REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__")
         )
     shutil.copy(REPOSITORY / "Snakefile", root)
-    base = root / "resources" / "mini" / "base"
-    base.mkdir(parents=True)
-    config = {"text_config": {"num_hidden_layers": TEACHER_LAYERS}}
-    (base / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    (base / "model.safetensors").touch()
+    make_base(root)
     return Project(root)
 
 

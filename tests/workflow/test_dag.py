@@ -47,7 +47,7 @@ ONCE = {
     "write_config": 1,
     "write_report": 1,
 }
-HEAVY = {"torch", "transformers", "peft", "datasets", "sacrebleu", "slimspeech"}
+HEAVY = {"torch", "transformers", "peft", "datasets", "sacrebleu"}
 # What stands behind a student's training, for one student and one pair.
 OF_SYSTEM = {
     "translate_test": 1,

@@ -7,15 +7,8 @@ from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import validate
 
 
-def get_schema_problem(error):
-    """What the schema finds wrong, in a sentence: where, what, and what there may be instead."""
-    place = ".".join(map(str, error.absolute_path)) or "top level"
-    if error.validator == "additionalProperties":
-        known = error.schema["properties"]
-        unknown = ", ".join(str(key) for key in error.instance if key not in known)
-        return f"config: {place}: unknown key {unknown}; the keys here are {', '.join(known)}"
-    hint = f" ({error.schema['description']})" if "description" in error.schema else ""
-    return f"config: {place}: {error.message}{hint}; see config/README.md"
+import config_checks
+from slimspeech import systems
 
 
 def sort_keys(value):
@@ -25,32 +18,17 @@ def sort_keys(value):
     return [sort_keys(item) for item in value] if isinstance(value, list) else value
 
 
-# Passwords in addresses and tokens of the Hub: the config is written beside the results.
-SECRET = re.compile(r"://[^/@\s]+@|\bhf_[A-Za-z0-9]{20,}")
-
-
-def get_secrets(value, place):
-    """Where the config holds a secret; the secret itself is not told."""
-    items = dict(enumerate(value)) if isinstance(value, list) else value
-    for key, item in items.items() if isinstance(items, dict) else ():
-        if SECRET.search(str(key)):
-            yield place
-        else:
-            yield from get_secrets(item, f"{place}.{key}".lstrip("."))
-    if isinstance(value, str) and SECRET.search(value):
-        yield place
-
-
-if secrets := [place or "top level" for place in get_secrets(config, "")]:
-    raise WorkflowError(
-        f"config: {', '.join(secrets)}: holds a password or a token, which would be written beside the "
-        "results; take it out, and give tokens in the environment (HF_TOKEN) or by `hf auth login`"
-    )
+if problem := config_checks.secret_problem(config):
+    raise WorkflowError(f"config: {problem}")
 
 try:
     validate(config, schema="../schemas/config.schema.yaml")
 except WorkflowError as error:
-    raise WorkflowError(get_schema_problem(error.__context__)) from None
+    problem = config_checks.schema_problem(error.__context__)
+    raise WorkflowError(f"config: {problem}") from None
+
+if problems := config_checks.problems(config):
+    raise WorkflowError(*(f"config: {problem}" for problem in problems))
 
 config = sort_keys(config)
 EXPERIMENT = f"results/{config['experiment']}"
@@ -63,10 +41,6 @@ STAGES = {
     }
     for name, student in config["students"].items()
 }
-
-# Where what is fetched from the Hugging Face Hub is put: the copy of ACL 60/60, and base models.
-HUB_COPY = "results/corpora/acl6060-hub"
-HUB_MODELS = "results/models"
 
 # Criteria of the search: those that translate, that measure all layers at once, and not at all.
 GENERATED = ("chrf", "shortlist", "comet")
@@ -472,7 +446,10 @@ def get_released_config(wildcards):
     student = config["students"][wildcards.student]
     release = config["release"]
     hub = config["data"].get("hub", {})
-    if os.path.normpath(config["data"]["archive"]) == HUB_COPY and not release["datasets"]:
+    if (
+        os.path.normpath(config["data"]["archive"]) == config_checks.HUB_COPY
+        and not release["datasets"]
+    ):
         release = release | {"datasets": [hub["repository"]]}
     return {key: config[key] for key in keys} | {
         "release": release,

@@ -126,7 +126,7 @@ def test_measurements_are_taken_as_they_are_there(results):
     assert found["scores"]["B"]["chrf"]["score"] == 50
     assert found["size"] == {"weights": 3}
     assert found["layers"] == {"kept": [0, 3], "removed": [2, 1], "encoder": None}
-    assert found["recipe"] == CONFIG["students"]["B"]
+    assert found["recipe"] == CONFIG["students"]["B"] | {"criterion": "chrf"}
 
 
 def test_layers_of_a_pruning_stage_are_numbered_in_the_teacher(results):

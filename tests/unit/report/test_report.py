@@ -92,6 +92,7 @@ def test_scores_of_comet_and_of_talks_join_the_others(config, tmp_path):
 def test_a_failed_system_differs_from_one_that_did_not_run(config, tmp_path, step):
     folder = tmp_path / "results" / "made" / "en-de"
     (tmp_path / "results/made/en-de/teacher").mkdir()
+    (tmp_path / "results/made/en-de/pruning/chrf/iter_02/model").mkdir()
     for name in ("S1", "S2"):
         shutil.rmtree(folder / "evaluation" / name)
     # The teacher and the pseudo-labels exist.
@@ -113,6 +114,20 @@ def test_a_failed_system_differs_from_one_that_did_not_run(config, tmp_path, ste
     assert waiting.state == NOT_RUN and "train_student" in waiting.reason
     text = page(config, tmp_path)
     assert "clip.wav: too long" in text and log in text
+
+
+def test_a_search_by_comet_that_fails_to_score_is_blamed_on_that(config, tmp_path):
+    config["teacher"]["model"] = "teacher"
+    config["pruning"]["comet"] = "comet22"
+    config["evaluation"]["systems"].append("pruned-comet-01")
+    logs = tmp_path / "logs/made/en-de"
+    write_text(logs / "gather_scores/comet_01.log", "2026-11-23 20:00:00,000 INFO root: done\n")
+    write_text(
+        logs / "score_layers_by_comet/01.log",
+        "2026-11-23 20:00:01,000 CRITICAL root: comet22.json: no such checkpoint\n",
+    )
+    reason = read(config, tmp_path).system("pruned-comet-01").reason
+    assert reason == "score_layers_by_comet: comet22.json: no such checkpoint"
 
 
 def test_the_error_of_a_traceback_is_its_last_line(config, tmp_path):

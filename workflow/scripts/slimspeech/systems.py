@@ -1,3 +1,298 @@
-"""Names of the systems that an experiment has beside its students."""
+"""What is named what under results/: systems, criteria, stages, and the rules that make a system.
+
+The rules, the checks of the config, the report and the command line all ask this module. It imports
+the standard library alone, because planning imports it.
+
+`config` is the config of an experiment with its defaults filled in, as in
+results/{experiment}/config.json. Paths are patterns of {experiment} and {pair}, as in the rules.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 BASE, TEACHER = "base", "teacher"
+
+# Criteria of the search for layers: those that translate, those that measure all layers in one
+# pass, and those that measure nothing. Each set of layers in pruning.sets is one more of the last.
+TRANSLATING = ("chrf", "shortlist", "comet")
+ONE_PASS = ("block_influence", "angular")
+MEASURED = (*TRANSLATING, "loss", *ONE_PASS)
+BY_PLACE = ("middle", "last")
+
+# What a training stage may mix.
+DATA_PARTS = ("gold", "distilled", "out_of_domain")
+
+PAIR = "results/{experiment}/{pair}"
+LOGS = "logs/{experiment}/{pair}"
+
+Config = Mapping[str, Any]
+
+
+class Pruned(NamedTuple):
+    """The teacher after a number of removals by one criterion."""
+
+    criterion: str
+    removed: int
+
+
+# Before any removal, the criterion makes no difference.
+UNPRUNED = Pruned(MEASURED[0], 0)
+
+
+class Step(NamedTuple):
+    """A file or folder, and the rules that lead to it, in order, each with its log (a pattern of
+    `glob`).
+    """
+
+    output: str
+    logs: dict[str, str]
+
+
+def unmeasured_criteria(config: Config) -> tuple[str, ...]:
+    """The criteria that go by the place of a layer or by a list."""
+    return (*BY_PLACE, *config["pruning"]["sets"])
+
+
+def all_criteria(config: Config) -> tuple[str, ...]:
+    return (*MEASURED, *unmeasured_criteria(config))
+
+
+def student_criterion(config: Config, student: str) -> str:
+    """The criterion by which the student's layers are removed."""
+    return config["students"][student]["criterion"] or config["pruning"]["criterion"]
+
+
+def recipe(config: Config, system: str) -> dict[str, Any] | None:
+    """How a student is made, its criterion filled in; None for another system."""
+    if system not in config["students"]:
+        return None
+    return config["students"][system] | {"criterion": student_criterion(config, system)}
+
+
+def pruned_name(criterion: str, removed: int) -> str:
+    """The full name of a pruned teacher as a system: "pruned-loss-03"."""
+    return f"pruned-{criterion}-{removed:02d}"
+
+
+def is_pruned(system: str) -> bool:
+    """Whether a system is a pruned teacher. Names of students hold no hyphen."""
+    return system.startswith("pruned-")
+
+
+def parse_pruned(config: Config, system: str) -> Pruned | None:
+    """What "pruned-loss-03" stands for; "pruned-03" is by the criterion of the config.
+
+    None for a system that is no pruned teacher.
+    """
+    if name := re.fullmatch(r"pruned-(?:(\w+)-)?(\d\d)", system):
+        return Pruned(name[1] or config["pruning"]["criterion"], int(name[2]))
+    return None
+
+
+def system_names(config: Config) -> list[str]:
+    """Every system that the experiment can score."""
+    removals = range(1, config["pruning"]["iterations"] + 1)
+    pruned = [f"pruned-{k:02d}" for k in removals]
+    pruned += [pruned_name(name, k) for name in all_criteria(config) for k in removals]
+    return [BASE, TEACHER, *pruned, *config["students"]]
+
+
+def system_pattern(config: Config) -> str:
+    """A regular expression of every system's name, whatever the number of removals."""
+    pruned = rf"pruned-(?:(?:{'|'.join(all_criteria(config))})-)?(?!00)\d\d"
+    return "|".join([BASE, TEACHER, pruned, *config["students"]])
+
+
+def searches(config: Config) -> list[str]:
+    """The criteria whose searches the experiment runs, that of the config first."""
+    students = [name for name, student in config["students"].items() if student["layers_removed"]]
+    pruned = [parse_pruned(config, name) for name in config["evaluation"]["systems"]]
+    return list(
+        dict.fromkeys(
+            [
+                config["pruning"]["criterion"],
+                *(student_criterion(config, name) for name in students),
+                *(system.criterion for system in pruned if system),
+            ]
+        )
+    )
+
+
+def search_length(config: Config, criterion: str, pair: str) -> int:
+    """How many layers a search removes: pruning.iterations, or fewer where a set lists fewer."""
+    iterations, sets = config["pruning"]["iterations"], config["pruning"]["sets"]
+    return min(iterations, len(sets[criterion].get(pair, []))) if criterion in sets else iterations
+
+
+def stages(student: Config) -> dict[str, Any]:
+    """The training stages of a student in order, by the name of their folder: "1-full", …"""
+    return {
+        f"{number}-{stage['method']}": stage
+        for number, stage in enumerate(student["stages"], start=1)
+    }
+
+
+def layers_file(pruned: Pruned) -> str:
+    """The list of the layers that are kept; before any removal it is the same for all criteria."""
+    return f"{PAIR}/pruning/{_iteration(pruned)}/layers.json"
+
+
+def _iteration(pruned: Pruned) -> str:
+    criterion, removed = pruned
+    return f"{criterion}/iter_{removed:02d}" if removed else "iter_00"
+
+
+def teacher_model(config: Config) -> str:
+    """Fine-tuned here, or given in the config."""
+    return config["teacher"]["model"] or f"{PAIR}/teacher"
+
+
+def pruned_model(config: Config, pruned: Pruned) -> str:
+    if not pruned.removed:
+        return teacher_model(config)
+    return f"{PAIR}/pruning/{_iteration(pruned)}/model"
+
+
+def student_start(config: Config, student: str) -> Pruned:
+    """The pruned teacher that the first stage of a student trains."""
+    removed = config["students"][student]["layers_removed"]
+    return Pruned(student_criterion(config, student), removed)
+
+
+def stage_models(config: Config, student: str) -> list[str]:
+    """What the first stage of a student starts from, and what each stage ends with."""
+    return [
+        pruned_model(config, student_start(config, student)),
+        *(
+            f"{PAIR}/students/{student}/{name}/model"
+            for name in stages(config["students"][student])
+        ),
+    ]
+
+
+def system_model(config: Config, system: str) -> str:
+    """The directory that a system is scored from: for a student, the one that a user downloads."""
+    if system == BASE:
+        return config["base"]["model"]
+    if system == TEACHER:
+        return teacher_model(config)
+    if pruned := parse_pruned(config, system):
+        return pruned_model(config, pruned)
+    return f"{PAIR}/students/{system}/packed"
+
+
+def system_at(config: Config, path: str) -> str | None:
+    """The system whose model lies at a path below the folder of a pair.
+
+    None for what is never scored, such as the model of a stage.
+    """
+    if path == TEACHER:
+        return TEACHER
+    if student := re.fullmatch(r"students/(\w+)/(?:packed|release)", path):
+        return student[1]
+    if iteration := re.fullmatch(r"pruning/(\w+)/iter_(\d\d)/model", path):
+        criterion, removed = iteration.groups()
+        # A system by the criterion of the config may have either name.
+        short = f"pruned-{removed}"
+        is_default = criterion == config["pruning"]["criterion"]
+        is_short = is_default and short in config["evaluation"]["systems"]
+        return short if is_short else pruned_name(criterion, int(removed))
+    return None
+
+
+def layer_files(config: Config, system: str) -> tuple[str, list[tuple[str, str]]]:
+    """The files that list a system's layers.
+
+    That of the search, and for each stage of a student that prunes: the part of the model that it
+    prunes and its file.
+    """
+    if system not in config["students"]:
+        return layers_file(parse_pruned(config, system) or UNPRUNED), []
+    folder = f"{PAIR}/students/{system}"
+    return layers_file(student_start(config, system)), [
+        (stage["part"], f"{folder}/{name}/layers.json")
+        for name, stage in stages(config["students"][system]).items()
+        if stage["method"] == "prune"
+    ]
+
+
+def steps(config: Config, system: str) -> list[Step]:
+    """The steps that lead to a system's scores, in order.
+
+    system: a system, or a name of evaluation.texts.
+    """
+    data = Step(
+        f"{PAIR}/data/test.jsonl",
+        {"prepare_segments": "logs/{experiment}/prepare_segments.log"} | _logs("split_manifest"),
+    )
+    if system in config["evaluation"].get("texts", {}):
+        scores = f"{PAIR}/submission/{system}/scores.json"
+        return [data, Step(scores, _logs("score_talks", job=system))]
+    chain = [data]
+    if system != BASE and not config["teacher"]["model"]:
+        chain.append(Step(f"{PAIR}/teacher", _logs("train_teacher")))
+    if system in config["students"]:
+        chain += _student_steps(config, system)
+    elif pruned := parse_pruned(config, system):
+        chain += _pruned_steps(config, pruned)
+    folder = f"{PAIR}/evaluation/{system}"
+    return [
+        *chain,
+        Step(f"{folder}/hypotheses.jsonl", _logs("translate_test", job=system)),
+        Step(f"{folder}/scores.json", _logs("score_hypotheses", job=system)),
+    ]
+
+
+def _logs(*rules: str, job: str = "") -> dict[str, str]:
+    """job: what tells the jobs of a rule apart in the names of their logs."""
+    return {rule: f"{LOGS}/{rule}/{job}.log" if job else f"{LOGS}/{rule}.log" for rule in rules}
+
+
+def _student_steps(config: Config, student: str) -> list[Step]:
+    chain = _pruned_steps(config, student_start(config, student))
+    rules = {
+        "full": ["train_student"],
+        "qlora": ["train_adapter", "merge_adapter"],
+        "prune": ["prune_stage"],
+    }
+    data = {
+        "distilled": Step(
+            f"{PAIR}/distillation/distilled.jsonl",
+            _logs("translate_train", "filter_pseudo_labels"),
+        ),
+        "out_of_domain": Step(f"{PAIR}/data/out_of_domain.jsonl", _logs("prepare_out_of_domain")),
+    }
+    for name, stage in stages(config["students"][student]).items():
+        chain += [step for part, step in data.items() if stage.get("data", {}).get(part)]
+        logs = _logs(*rules[stage["method"]], job=f"{student}-{name}")
+        chain.append(Step(f"{PAIR}/students/{student}/{name}/model", logs))
+    return [*chain, Step(f"{PAIR}/students/{student}/packed", _logs("pack_student", job=student))]
+
+
+def _pruned_steps(config: Config, pruned: Pruned) -> list[Step]:
+    if not pruned.removed:
+        return []
+    criterion, removed = pruned
+    chain = []
+    for k in range(1, removed + 1):
+        logs = _logs("list_layers") | _search_logs(config, criterion, k)
+        chain.append(Step(layers_file(Pruned(criterion, k)), logs))
+    logs = _logs("materialize_pruned", job=f"{criterion}_{removed:02d}")
+    return [*chain, Step(pruned_model(config, pruned), logs)]
+
+
+def _search_logs(config: Config, criterion: str, k: int) -> dict[str, str]:
+    """The rules of one iteration of a search."""
+    job = f"{criterion}_{k:02d}"
+    if criterion in unmeasured_criteria(config):
+        return _logs("select_layer_by_place", job=job)
+    logs = _logs("encode_clips") if criterion in TRANSLATING else {}
+    if criterion == "shortlist":
+        logs |= _logs("propose_layers", job=job)
+    logs |= _logs("score_layers", job=f"{job}_*") | _logs("gather_scores", job=job)
+    if criterion == "comet":
+        metric = config["pruning"]["comet"]
+        logs["fetch_comet"] = f"logs/{{experiment}}/fetch_comet/{metric}.log"
+        logs |= _logs("score_layers_by_comet", job=f"{k:02d}")
+    return logs | _logs("select_layer", job=job)

@@ -14,7 +14,8 @@ from typing import Any
 
 from slimspeech.formatting import file_size, weight_count
 from slimspeech.release.card.tables import recipe_steps
-from slimspeech.release.metadata import BASE, used_corpora
+from slimspeech.release.metadata import used_corpora
+from slimspeech.systems import BASE, is_pruned
 
 TRACK_DATA = "ACL 60/60"
 TRACK_BASES = ("Qwen/Qwen2-Audio-7B", "Qwen/Qwen2-Audio-7B-Instruct")
@@ -101,7 +102,7 @@ def _condition(used: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
 
 
 def _without_recipe(declared: Mapping[str, Any]) -> str:
-    if declared["system"].startswith("pruned-"):
+    if is_pruned(declared["system"]):
         return "layers removed from the fine-tuned model, without repair"
     return "not compressed; it is there for comparison"
 

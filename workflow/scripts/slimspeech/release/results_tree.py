@@ -4,12 +4,12 @@ The keys are those of slimspeech.json in a release (docs/outputs.md); what was n
 """
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from slimspeech import systems
 from slimspeech.artifacts import read_json
 from slimspeech.release import metadata
 from slimspeech.systems import BASE, TEACHER
@@ -47,23 +47,7 @@ def locate(directory: str | Path) -> Place | None:
                 continue
             pair, *rest = path.relative_to(folder).parts
             if pair in config["pairs"]:
-                return Place(folder, config, pair, _system("/".join(rest), config))
-    return None
-
-
-def _system(place: str, config: Mapping[str, Any]) -> str | None:
-    """By where a model lies in the pair's folder."""
-    if place == TEACHER:
-        return TEACHER
-    if found := re.fullmatch(r"students/(\w+)/(?:packed|release)", place):
-        return found[1]
-    if found := re.fullmatch(r"pruning/(\w+)/iter_(\d\d)/model", place):
-        criterion, number = found.groups()
-        plain = f"pruned-{number}"
-        # The systems of the default search may go by either name.
-        default = criterion == config["pruning"]["criterion"]
-        named = default and plain in config["evaluation"]["systems"]
-        return plain if named else f"pruned-{criterion}-{number}"
+                return Place(folder, config, pair, systems.system_at(config, "/".join(rest)))
     return None
 
 
@@ -98,7 +82,7 @@ def facts(place: Place) -> dict[str, Any]:
         },
         "signatures": comparison.get("signatures", {}),
         "cost": _read(evaluation / "cost.json") if system else None,
-        "recipe": config["students"].get(system),
+        "recipe": systems.recipe(config, system) if system else None,
         "corpora": _read(place.experiment / "data" / "corpus.json"),
         "software": None,
     }
@@ -108,26 +92,16 @@ def _layers(place: Place) -> dict[str, Any] | None:
     """Kept and removed layers of the teacher, as far as searches have written them."""
     if place.system is None:
         return None
-    criterion, stages = place.config["pruning"]["criterion"], []
-    count = 0
-    if student := place.config["students"].get(place.system):
-        criterion, count = student["criterion"] or criterion, student["layers_removed"]
-        stages = student["stages"]
-    elif place.system.startswith("pruned-"):
-        *named, number = place.system.split("-")[1:]
-        criterion, count = (named or [criterion])[0], int(number)
-    folder = place.folder / "pruning"
-    folder = folder / "iter_00" if count == 0 else folder / criterion / f"iter_{count:02d}"
-    searched = _read(folder / "layers.json")
-    folder = place.folder / "students" / place.system
-    pruned = [
-        (stage["part"], _read(folder / f"{number}-prune" / "layers.json"))
-        for number, stage in enumerate(stages, start=1)
-        if stage["method"] == "prune"
-    ]
-    if searched is None or any(found is None for _, found in pruned):
+    search_file, stage_files = systems.layer_files(place.config, place.system)
+    searched = _read(_at(place, search_file))
+    pruned = [(part, _read(_at(place, file))) for part, file in stage_files]
+    if searched is None or any(layers is None for _, layers in pruned):
         return None
     return metadata.compose_layers(searched, pruned)
+
+
+def _at(place: Place, pattern: str) -> Path:
+    return place.folder / pattern.removeprefix(f"{systems.PAIR}/")
 
 
 def _read(path: Path) -> Any:

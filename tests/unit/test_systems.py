@@ -1,0 +1,212 @@
+"""Names under results/, and the rules that make a system."""
+
+import re
+
+import pytest
+
+from slimspeech import systems
+from slimspeech.systems import Pruned
+
+FULL = {"method": "full", "data": {"gold": 1}}
+QLORA = {"method": "qlora", "data": {"distilled": 2, "out_of_domain": 1}}
+PRUNE = {"method": "prune", "part": "encoder", "layers": 2}
+CONFIG = {
+    "experiment": "mine",
+    "pairs": ["en-de", "en-zh"],
+    "base": {"model": "models/base"},
+    "teacher": {"model": None},
+    "pruning": {
+        "criterion": "chrf",
+        "iterations": 2,
+        "comet": "comet22",
+        "sets": {"listed": {"en-de": [3]}},
+    },
+    "students": {
+        "A": {"layers_removed": 0, "criterion": "loss", "stages": []},
+        "B": {"layers_removed": 2, "criterion": None, "stages": [FULL, PRUNE, QLORA]},
+        "C": {"layers_removed": 1, "criterion": "comet", "stages": []},
+    },
+    "evaluation": {"systems": ["base", "pruned-01", "pruned-angular-02", "B"], "texts": {"T": "t"}},
+}
+GIVEN = CONFIG | {"teacher": {"model": "teachers/{pair}"}}
+PAIR = "results/{experiment}/{pair}"
+
+
+@pytest.mark.parametrize(
+    ("system", "pruned"),
+    [
+        ("pruned-02", Pruned("chrf", 2)),
+        ("pruned-block_influence-12", Pruned("block_influence", 12)),
+        ("pruned-x", None),
+        ("teacher", None),
+        ("B", None),
+    ],
+)
+def test_a_pruned_teacher_is_named_by_criterion_and_removals(system, pruned):
+    assert systems.parse_pruned(CONFIG, system) == pruned
+
+
+def test_the_full_name_leads_back():
+    name = systems.pruned_name("loss", 3)
+    assert name == "pruned-loss-03"
+    assert systems.parse_pruned(CONFIG, name) == Pruned("loss", 3)
+
+
+def test_a_student_without_a_criterion_has_that_of_the_config():
+    assert systems.student_start(CONFIG, "B") == Pruned("chrf", 2)
+    assert systems.student_start(CONFIG, "C") == Pruned("comet", 1)
+    assert systems.recipe(CONFIG, "B")["criterion"] == "chrf"
+    assert systems.recipe(CONFIG, "teacher") is None
+
+
+def test_searches_are_made_for_whom_they_prune():
+    # Of A no layer is removed, so that its criterion needs no search.
+    assert systems.searches(CONFIG) == ["chrf", "comet", "angular"]
+
+
+def test_a_search_is_as_long_as_its_set():
+    lengths = [systems.search_length(CONFIG, "listed", pair) for pair in CONFIG["pairs"]]
+    assert lengths == [1, 0]
+    assert systems.search_length(CONFIG, "chrf", "en-de") == 2
+
+
+def test_every_name_fits_the_pattern_and_no_other():
+    names = systems.system_names(CONFIG)
+    assert {"base", "pruned-02", "pruned-listed-01", "C"} <= set(names)
+    assert "pruned-03" not in names
+    pattern = systems.system_pattern(CONFIG)
+    assert all(re.fullmatch(pattern, name) for name in names)
+    assert not [n for n in ("pruned-00", "pruned-taylor-01", "D") if re.fullmatch(pattern, n)]
+
+
+def test_stages_are_numbered():
+    assert list(systems.stages(CONFIG["students"]["B"])) == ["1-full", "2-prune", "3-qlora"]
+
+
+@pytest.mark.parametrize(
+    ("config", "system", "path"),
+    [
+        (CONFIG, "base", "models/base"),
+        (CONFIG, "teacher", f"{PAIR}/teacher"),
+        (GIVEN, "teacher", "teachers/{pair}"),
+        (CONFIG, "pruned-01", f"{PAIR}/pruning/chrf/iter_01/model"),
+        (CONFIG, "B", f"{PAIR}/students/B/packed"),
+    ],
+)
+def test_each_system_has_its_model(config, system, path):
+    assert systems.system_model(config, system) == path
+
+
+def test_a_stage_starts_from_the_one_before_it():
+    assert systems.stage_models(CONFIG, "B") == [
+        f"{PAIR}/pruning/chrf/iter_02/model",
+        f"{PAIR}/students/B/1-full/model",
+        f"{PAIR}/students/B/2-prune/model",
+        f"{PAIR}/students/B/3-qlora/model",
+    ]
+    assert systems.stage_models(GIVEN, "A") == ["teachers/{pair}"]
+
+
+@pytest.mark.parametrize(
+    ("path", "system"),
+    [
+        ("teacher", "teacher"),
+        ("students/B/packed", "B"),
+        ("students/B/release", "B"),
+        ("students/B/1-full/model", None),
+        ("pruning/chrf/iter_01/model", "pruned-01"),
+        ("pruning/chrf/iter_02/model", "pruned-chrf-02"),  # the config names it in no other way
+        ("pruning/loss/iter_01/model", "pruned-loss-01"),
+        ("data/audio", None),
+    ],
+)
+def test_a_path_tells_its_system(path, system):
+    assert systems.system_at(CONFIG, path) == system
+
+
+def test_layers_are_listed_by_the_search_and_by_stages_that_prune():
+    start = f"{PAIR}/pruning/iter_00/layers.json"
+    assert systems.layer_files(CONFIG, "teacher") == (start, [])
+    assert systems.layer_files(CONFIG, "A") == (start, [])
+    assert systems.layer_files(CONFIG, "pruned-angular-02") == (
+        f"{PAIR}/pruning/angular/iter_02/layers.json",
+        [],
+    )
+    assert systems.layer_files(CONFIG, "B") == (
+        f"{PAIR}/pruning/chrf/iter_02/layers.json",
+        [("encoder", f"{PAIR}/students/B/2-prune/layers.json")],
+    )
+
+
+DATA = ["prepare_segments", "split_manifest"]
+SCORING = ["translate_test", "score_hypotheses"]
+TRANSLATED = ["list_layers", "encode_clips", "score_layers", "gather_scores", "select_layer"]
+
+
+@pytest.mark.parametrize(
+    ("config", "system", "rules"),
+    [
+        (CONFIG, "T", [*DATA, "score_talks"]),
+        (CONFIG, "base", [*DATA, *SCORING]),
+        (GIVEN, "teacher", [*DATA, *SCORING]),
+        (CONFIG, "A", [*DATA, "train_teacher", "pack_student", *SCORING]),
+        (
+            CONFIG,
+            "B",
+            [
+                *DATA,
+                "train_teacher",
+                *TRANSLATED,
+                *TRANSLATED,
+                "materialize_pruned",
+                "train_student",
+                "prune_stage",
+                "translate_train",
+                "filter_pseudo_labels",
+                "prepare_out_of_domain",
+                "train_adapter",
+                "merge_adapter",
+                "pack_student",
+                *SCORING,
+            ],
+        ),
+        (
+            GIVEN,
+            "pruned-shortlist-01",
+            [
+                *DATA,
+                *TRANSLATED[:2],
+                "propose_layers",
+                *TRANSLATED[2:],
+                "materialize_pruned",
+                *SCORING,
+            ],
+        ),
+        (
+            GIVEN,
+            "pruned-comet-01",
+            [
+                *DATA,
+                *TRANSLATED[:4],
+                "fetch_comet",
+                "score_layers_by_comet",
+                "select_layer",
+                "materialize_pruned",
+                *SCORING,
+            ],
+        ),
+        (
+            GIVEN,
+            "pruned-loss-01",
+            [*DATA, "list_layers", *TRANSLATED[2:], "materialize_pruned", *SCORING],
+        ),
+        (
+            GIVEN,
+            "pruned-listed-01",
+            [*DATA, "list_layers", "select_layer_by_place", "materialize_pruned", *SCORING],
+        ),
+    ],
+)
+def test_the_steps_to_a_system_are_its_rules_in_order(config, system, rules):
+    """tests/workflow/test_dag.py holds the outputs and logs of the steps to the rules."""
+    assert [rule for step in systems.steps(config, system) for rule in step.logs] == rules

@@ -1,0 +1,274 @@
+"""What can be wrong with a config, in sentences that name the key and the fix.
+
+The rules call these functions before they plan anything. No Snakemake is in here.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from slimspeech import systems
+
+Config = Mapping[str, Any]
+
+# Folders under results/ that belong to no experiment.
+SHARED = ("corpora", "models", "mini_base")
+# Where downloads from the Hugging Face Hub go: the copy of ACL 60/60, and base models.
+HUB_COPY = "results/corpora/acl6060-hub"
+HUB_MODELS = "results/models"
+# A password in an address, or a token of the Hub.
+SECRET = re.compile(r"://[^/@\s]+@|\bhf_[A-Za-z0-9]{20,}")
+
+
+def secret_problem(config: Config) -> str | None:
+    """Names the keys that hold a secret, without the secret. The config need not fit the schema."""
+    places = [place or "top level" for place in _secrets(config, "")]
+    if not places:
+        return None
+    return (
+        f"{', '.join(places)}: holds a password or a token, and the config is written beside the "
+        "results; remove it and give tokens in the environment (HF_TOKEN) or by `hf auth login`"
+    )
+
+
+def _secrets(value: Any, place: str) -> Iterator[str]:
+    items = dict(enumerate(value)) if isinstance(value, list) else value
+    for key, item in items.items() if isinstance(items, dict) else ():
+        if SECRET.search(str(key)):
+            yield place
+        else:
+            yield from _secrets(item, f"{place}.{key}".lstrip("."))
+    if isinstance(value, str) and SECRET.search(value):
+        yield place
+
+
+def schema_problem(error: Any) -> str:
+    """Where a config does not fit the schema, and what may be there. error: of jsonschema."""
+    place = ".".join(map(str, error.absolute_path)) or "top level"
+    if error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        unknown = ", ".join(str(key) for key in error.instance if key not in known)
+        return f"{place}: unknown key {unknown}; the keys here are {', '.join(known)}"
+    hint = f" ({error.schema['description']})" if "description" in error.schema else ""
+    return f"{place}: {error.message}{hint}; see config/README.md"
+
+
+def problems(config: Config, root: Path = Path()) -> list[str]:
+    """Everything that the schema cannot find, a sentence each.
+
+    config: with its defaults filled in. root: the folder that relative paths start from.
+    """
+    return [
+        *_name_problems(config),
+        *_search_problems(config),
+        *_path_problems(config, root),
+        *_split_problems(config),
+        *_pruning_problems(config, root),
+        *_recipe_problems(config),
+        *_comet_problems(config, root),
+        *_release_problems(config),
+    ]
+
+
+def _name_problems(config: Config) -> Iterator[str]:
+    """Names that collide, and names of systems that do not exist."""
+    if config["experiment"] in SHARED:
+        yield f"experiment: results/{config['experiment']} is taken; choose another name"
+    for pair in config["pairs"]:
+        source, target = pair.split("-")
+        if source == target:
+            yield f"pairs: {pair} translates a language into itself; name two languages"
+    if len(sources := {pair.split("-")[0] for pair in config["pairs"]}) > 1:
+        yield (
+            f"pairs: the sources are {', '.join(sorted(sources))}, but the clips of an archive are "
+            "in one language; make one experiment per source language"
+        )
+    names = systems.system_names(config)
+    if unknown := [name for name in config["evaluation"]["systems"] if name not in names]:
+        yield (
+            f"evaluation.systems: there is no {', '.join(unknown)}; choose among base, teacher, "
+            f"pruned-01 (the teacher after one removal) to the last of pruning.iterations, "
+            f"pruned-loss-01 (by another criterion) and {', '.join(config['students'])}"
+        )
+    if taken := [name for name in config["evaluation"]["texts"] if name in names]:
+        yield f"evaluation.texts: {', '.join(taken)} is a student's name; choose another"
+
+
+def _search_problems(config: Config) -> Iterator[str]:
+    """Criteria that do not exist, and sets that are too short."""
+    pruning = config["pruning"]
+    for name in pruning["sets"]:
+        if name in (*systems.MEASURED, *systems.BY_PLACE):
+            yield f"pruning.sets.{name}: this is the name of a criterion; choose another"
+    metrics, metric = config["evaluation"]["comet"], pruning["comet"]
+    if metric not in metrics and (metric or "comet" in systems.searches(config)):
+        known = ", ".join(metrics) or "none yet"
+        yield (
+            f"pruning.comet: the criterion comet needs a metric of evaluation.comet ({known}) and "
+            f"{metric} is not one; name one"
+        )
+    removals = {"pruning.criterion": (pruning["criterion"], 0)}
+    for name in config["students"]:
+        removals[f"students.{name}.criterion"] = systems.student_start(config, name)
+    for key, (criterion, removed) in removals.items():
+        if criterion not in systems.all_criteria(config):
+            yield (
+                f"{key}: there is no {criterion!r}; choose among "
+                f"{', '.join(systems.all_criteria(config))}, or list layers under pruning.sets"
+            )
+        elif criterion in pruning["sets"]:
+            for pair in config["pairs"]:
+                listed = len(pruning["sets"][criterion].get(pair, []))
+                if removed > listed:
+                    yield (
+                        f"{key}: the set {criterion} lists {listed} layers for {pair} and "
+                        f"layers_removed is {removed}; list more layers or lower layers_removed"
+                    )
+
+
+def _path_problems(config: Config, root: Path) -> Iterator[str]:
+    """Files and folders that the config names and that do not exist."""
+    models = {
+        (key, (config[key]["model"] or "").replace("{pair}", pair)): None
+        for key in ("base", "teacher")
+        for pair in config["pairs"]
+    }
+    for key, path in models:
+        if path and not _is_made_here(config, path) and not (root / path).is_dir():
+            yield (
+                f"{key}.model: there is no directory {path!r}; give one that holds config.json, "
+                "*.safetensors and the processor's files"
+            )
+    data = config["data"]
+    corpora = {
+        "data.archive": data["archive"],
+        "data.out_of_domain.folder": data.get("out_of_domain", {}).get("folder"),
+    }
+    for key, path in corpora.items():
+        if path and not _is_made_here(config, path) and not (root / path).exists():
+            yield f"{key}: there is no {path!r}; give the path of the corpus you downloaded"
+    for name, folder in config["evaluation"]["texts"].items():
+        for path in [folder.replace("{pair}", pair) for pair in config["pairs"]]:
+            if not (root / path).is_dir():
+                yield (
+                    f"evaluation.texts.{name}: there is no folder {path!r}; give one that holds a "
+                    "text file for every talk"
+                )
+    folder = os.path.dirname(os.path.normpath(config["base"]["model"]))
+    if folder == HUB_MODELS and "hub" not in config["base"]:
+        yield f"base.hub: {folder} is for models of the Hub; name the revision in base.hub"
+    if os.path.normpath(data["archive"]) == HUB_COPY and "hub" not in data:
+        yield f"data.hub: {HUB_COPY} is downloaded from the Hub; name the revision in data.hub"
+
+
+def _is_made_here(config: Config, path: str) -> bool:
+    """Whether a path is the output of a rule, so that it need not exist before the run."""
+    folders = os.path.normpath(path).split(os.sep)
+    owners = (config["experiment"], *SHARED)
+    return len(folders) > 1 and folders[0] == "results" and folders[1] in owners
+
+
+def _split_problems(config: Config) -> Iterator[str]:
+    """Parts of the data that are needed and would be empty."""
+    split, pruning = config["data"]["split"], config["pruning"]
+    by_talks = split["method"] == "talks"
+    if by_talks and not split["test_talks"]:
+        yield "data.split.test_talks: the method talks needs a talk to test on; name one"
+    given = split["method"] == "given"
+    validation = given or split["validation_size"] or (by_talks and split["validation_talks"])
+    if pruning["iterations"] and pruning["split"] == "validation" and not validation:
+        yield (
+            "pruning.split: the search translates validation data and data.split sets none aside; "
+            "give data.split.validation_size, or set pruning.split to test"
+        )
+
+
+def _pruning_problems(config: Config, root: Path) -> Iterator[str]:
+    """More removals than the teacher has layers, and students with more than the search makes."""
+    pruning = config["pruning"]
+    protected = pruning["protect_first"], pruning["protect_last"]
+    model = (config["teacher"]["model"] or config["base"]["model"]).replace(
+        "{pair}", config["pairs"][0]
+    )
+    if layers := _decoder_layers(root / model):
+        most = max(0, layers - sum(protected))
+        if pruning["iterations"] > most:
+            yield (
+                f"pruning.iterations: {pruning['iterations']} of the {layers} layers of {model} "
+                f"cannot be removed, because {protected[0]} + {protected[1]} are protected; "
+                f"lower it to {most} or less"
+            )
+    for name, student in config["students"].items():
+        if student["layers_removed"] > pruning["iterations"]:
+            yield (
+                f"students.{name}.layers_removed: {student['layers_removed']} is more than "
+                f"pruning.iterations, {pruning['iterations']}; raise that or lower this"
+            )
+
+
+def _decoder_layers(model: Path) -> int | None:
+    """By config.json; None where that does not exist yet or does not say.
+
+    The first job that opens the model reports what is wrong with its config.json.
+    """
+    path = model / "config.json"
+    if not path.is_file():
+        return None
+    try:
+        with path.open(encoding="utf-8") as file:
+            count = json.loads(file.read(2**22))["text_config"]["num_hidden_layers"]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return None
+    return count if type(count) is int else None
+
+
+def _recipe_problems(config: Config) -> Iterator[str]:
+    """Stages without data, and stages with a precision that their method does not have."""
+    for student, recipe in config["students"].items():
+        for number, stage in enumerate(recipe["stages"]):
+            key = f"students.{student}.stages.{number}"
+            if stage["method"] == "prune":
+                continue
+            parts = [part for part in systems.DATA_PARTS if stage["data"].get(part)]
+            if not parts:
+                yield f"{key}.data: all factors are 0; raise one"
+            if "out_of_domain" in parts and "out_of_domain" not in config["data"]:
+                yield f"{key}.data: out_of_domain is not configured; add data.out_of_domain"
+            precision = stage["training"]["precision"]
+            if stage["method"] == "qlora" and precision == "bf16_stochastic":
+                yield (
+                    f"{key}.training.precision: bf16_stochastic is for full stages; give a qlora "
+                    "stage bf16"
+                )
+
+
+def _comet_problems(config: Config, root: Path) -> Iterator[str]:
+    """COMET checkpoints that are neither on disk nor an id on the Hub."""
+    for name, metric in config["evaluation"]["comet"].items():
+        model = metric["model"]
+        on_hub = re.fullmatch(r"\w[\w.-]*/[\w.-]+", model) and not model.endswith(".ckpt")
+        if not on_hub and not (root / model).exists():
+            yield (
+                f"evaluation.comet.{name}.model: there is no {model!r}; give the path of a .ckpt "
+                "file, the path of the folder that holds its checkpoints/, or an id on the Hugging "
+                "Face Hub such as Unbabel/wmt22-comet-da"
+            )
+
+
+def _release_problems(config: Config) -> Iterator[str]:
+    """A licence without the name and the link that the Hub wants for one it does not know."""
+    release = config["release"]
+    name, link = release["license_name"], release["license_link"]
+    if release["license"] == "other" and not (name and link):
+        yield (
+            "release.license: other stands for a licence that the Hub has no name for; give "
+            "release.license_name and release.license_link too"
+        )
+    if release["license"] != "other" and (name or link):
+        yield (
+            "release.license_name, release.license_link: these belong to release.license: other; "
+            "remove them, or change release.license to other"
+        )
