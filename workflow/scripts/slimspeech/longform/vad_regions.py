@@ -1,26 +1,27 @@
-"""From a detector's probabilities to stretches of speech, and from these to segments.
+"""From a detector's probabilities to regions of speech, and from these to groups for segments.
 
-All lengths and places are in frames, whatever a frame is.
+All lengths and positions are in frames, of any length.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-# Speech goes on until the detector is this much less sure than where it began (Silero's own rule).
+# Speech ends when the probability falls this far below the threshold at which it starts, as in
+# Silero's own code.
 HYSTERESIS = 0.15
 
 
 @dataclass(frozen=True)
 class Region:
-    """Frames of speech without a pause to cut at; the end is not in it."""
+    """Frames of speech without a pause to cut at, from start up to, not including, end."""
 
     start: int
     end: int
 
 
 class Regions:
-    """From probabilities to regions of speech, a frame at a time. Lengths are in frames."""
+    """Finds regions of speech in probabilities, which come one frame at a time."""
 
     def __init__(self, threshold: float, min_silence: int, longest: int):
         self.threshold = threshold
@@ -32,7 +33,7 @@ class Regions:
         self._quietness: list[float] = []  # of its frames
 
     def push(self, probability: float, quietness: float, frame: int) -> list[Region]:
-        """The region that ends with this frame, if one does."""
+        """Add a frame; returns the region that it ends, if any."""
         if self.start is None:
             if probability < self.threshold:
                 return []
@@ -49,7 +50,7 @@ class Regions:
         return []
 
     def finish(self, frame: int) -> list[Region]:
-        """What is open at the end."""
+        """The region that is open at the end of the talk, if any; frame: the number of frames."""
         if self.start is None:
             return []
         return self._close(frame if self._silence is None else self._silence)
@@ -59,24 +60,27 @@ class Regions:
         return [Region(start, end)] if end > start else []
 
     def _cut_quietest(self) -> Region:
-        """Cut the open region, which has grown too long, at the quietest frame of its later half;
-        it goes on from there."""
+        """Cut the open region, which is too long, at the quietest frame of its second half.
+
+        The rest of it stays open.
+        """
         half = max(1, len(self._quietness) // 2)
         late = np.array(self._quietness[half:])
-        quietest = np.flatnonzero(late == late.max())  # of silence all frames are alike
-        place = half + int(quietest[len(quietest) // 2])
-        region = Region(self.start, self.start + place)
+        quietest = np.flatnonzero(late == late.max())  # in silence all frames are equal
+        cut = half + int(quietest[len(quietest) // 2])
+        region = Region(self.start, self.start + cut)
         self.start = region.end
-        self._quietness = self._quietness[place:]
+        self._quietness = self._quietness[cut:]
         if self._silence is not None:
             self._silence = max(self._silence, region.end)
         return region
 
 
 class Groups:
-    """Joins regions to groups that are not too long, each with where the speech after it begins.
+    """Joins regions to groups of limited length.
 
-    A group that cannot take the next region is cut at the longest pause in its later half.
+    Each group comes with the first frame of the speech after it, or None at the end of the talk.
+    A group that the next region would make too long is cut at the longest pause in its second half.
     """
 
     def __init__(self, longest: int, max_pause: int):
@@ -90,8 +94,8 @@ class Groups:
         return self._waiting[0].start if self._waiting else None
 
     def push(self, region: Region) -> list[tuple[list[Region], int | None]]:
-        """The groups that are finished by this region."""
-        done: list[tuple[list[Region], int | None]] = []
+        """Add a region; returns the groups that it finishes."""
+        groups: list[tuple[list[Region], int | None]] = []
         while self._waiting:
             if region.start - self._waiting[-1].end > self.max_pause:
                 cut = len(self._waiting)
@@ -100,12 +104,12 @@ class Groups:
             else:
                 cut = self._longest_pause(region)
             group, self._waiting = self._waiting[:cut], self._waiting[cut:]
-            done.append((group, (self._waiting or [region])[0].start))
+            groups.append((group, (self._waiting or [region])[0].start))
         self._waiting.append(region)
-        return done
+        return groups
 
     def wait(self, frame: int) -> list[tuple[list[Region], int | None]]:
-        """The group that is finished because there was no speech up to this frame."""
+        """The group that is finished because no speech followed up to this frame, if any."""
         if not self._waiting or frame - self._waiting[-1].end <= self.max_pause:
             return []
         group, self._waiting = self._waiting, []
@@ -116,13 +120,9 @@ class Groups:
         return [(group, None)] if group else []
 
     def _longest_pause(self, region: Region) -> int:
-        """How many of the waiting regions go before the cut."""
-        followed = [*self._waiting, region]
+        """The number of waiting regions before the cut."""
+        regions = [*self._waiting, region]
         start = self._waiting[0].start
-        late = [
-            number
-            for number in range(1, len(followed))
-            if followed[number - 1].end - start >= self.longest / 2
-        ]
-        places = late or [len(self._waiting)]
-        return max(places, key=lambda n: (followed[n].start - followed[n - 1].end, n))
+        late = [n for n in range(1, len(regions)) if regions[n - 1].end - start >= self.longest / 2]
+        cuts = late or [len(self._waiting)]
+        return max(cuts, key=lambda n: (regions[n].start - regions[n - 1].end, n))

@@ -1,8 +1,8 @@
-"""What every request has to pass, and what every answer carries, whatever the framework does.
+"""Checks every request, and adds headers of security to every answer.
 
-A page that serves whoever reaches it on loopback has two enemies in the user's own browser: pages
-of other sites that post to it, and names of other sites that are made to point at it (DNS
-rebinding). The first are told by the browser's own headers, the second by the Host header.
+A server on loopback has two enemies in the user's own browser: pages of other sites that post to
+it, and names of other sites that resolve to it (DNS rebinding). The browser's headers of origin
+show the first, the Host header the second.
 """
 
 import ipaddress
@@ -31,8 +31,8 @@ READING = ("GET", "HEAD")
 
 
 class Guard:
-    """ASGI middleware. names: the host names this server may be called by, besides localhost and
-    IP addresses, which no other site can make point here."""
+    """ASGI middleware. names: the host names under which the server answers, besides localhost and
+    IP addresses, which no other site can point here."""
 
     def __init__(self, app: ASGIApp, names: Iterable[str] = ()) -> None:
         self._app = app
@@ -56,7 +56,7 @@ class Guard:
         await app(scope, receive, send_guarded)
 
     def _refusal(self, method: str, headers: Headers) -> str:
-        """Why a request is not answered, or nothing."""
+        """Why a request is refused, or nothing."""
         host = headers.get("host", "")
         name = _host_name(host)
         if not (name in self._names or _is_own(name)):
@@ -88,7 +88,7 @@ def _is_own(name: str) -> bool:
 
 
 def _is_same_origin(headers: Headers, host: str) -> bool:
-    """Browsers say where a request comes from; programs such as curl say nothing."""
+    """Browsers send the origin of a request; programs such as curl do not."""
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site in ("same-origin", "none")
