@@ -1,11 +1,12 @@
-"""A release with made-up measurements: of any packed directory, or of no model at all."""
+"""A release with invented measurements, of any packed directory or of no model at all."""
 
 from pathlib import Path
 from typing import Any
 
 from slimspeech.checksums import sha256_lines
 from slimspeech.release.card.card import model_card
-from slimspeech.release.metadata import Measurements, compose_layers, describe, write_release
+from slimspeech.release.metadata import Measurements, compose_layers, describe
+from slimspeech.release.package import write_release
 
 TRAINING = {
     "epochs": 3,
@@ -159,7 +160,7 @@ def made_facts(
 
 
 def made_packed(folder: Path) -> Path:
-    """A directory that is a packed student by its names alone."""
+    """A directory with the file names of a packed student."""
     packed = folder / "packed"
     packed.mkdir(parents=True)
     (packed / "config.json").write_text("{}")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from slimspeech.artifacts import read_json
 from slimspeech.release.card.card import model_card
-from slimspeech.release.metadata import Measurements, compose_layers, describe, write_release
+from slimspeech.release.metadata import Measurements, compose_layers, describe
+from slimspeech.release.package import write_release
 
 files, facts = snakemake.input, snakemake.params
 layers = [read_json(path) for path in files.layers]

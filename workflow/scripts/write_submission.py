@@ -5,7 +5,7 @@ from slimspeech.job import start
 start(snakemake)
 
 from slimspeech.artifacts import read_json, read_jsonl, write_json
-from slimspeech.evaluation.resegmentation import declaration, plain_lines, write_lines
+from slimspeech.release.iwslt import declaration, plain_lines, write_lines
 
 pair, system = snakemake.wildcards.pair, snakemake.wildcards.system
 lines = plain_lines(read_jsonl(snakemake.input.hypotheses), read_jsonl(snakemake.input.test))

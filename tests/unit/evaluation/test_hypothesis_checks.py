@@ -2,7 +2,6 @@ import pytest
 
 from slimspeech.errors import InputError
 from slimspeech.evaluation.hypothesis_checks import CheckSettings, check_hypotheses
-from slimspeech.evaluation.language_detection import Detector
 
 GERMAN = "Wir haben das Modell auf einem kleinen Datensatz trainiert und danach ausgewertet."
 ENGLISH = "We trained the model on a small data set and evaluated it afterwards."
@@ -15,10 +14,10 @@ def check(hypothesis, reference=GERMAN, source=ENGLISH, pair="en-de", settings=N
     return check_hypotheses([row], [segment], pair, settings or CheckSettings())
 
 
-def suspicious(found):
+def suspicious(checks):
     lists = ("empty", "copied_source", "too_long", "too_short", "repetition")
-    foreign = {"language"} if found["language"]["other"] else set()
-    return {key for key in lists if found[key]} | foreign
+    foreign = {"language"} if checks["language"]["other"] else set()
+    return {key for key in lists if checks[key]} | foreign
 
 
 def test_a_good_translation_is_not_suspicious():
@@ -38,29 +37,29 @@ def test_a_good_translation_is_not_suspicious():
         ("Wir haben das das das Modell auf einem kleinen Datensatz trainiert.", {"repetition"}),
     ],
 )
-def test_what_is_wrong_is_told(hypothesis, expected):
+def test_suspicious_translations(hypothesis, expected):
     assert suspicious(check(hypothesis)) == expected
 
 
-def test_what_the_reference_does_too_is_not_wrong():
+def test_what_the_reference_does_too_is_not_suspicious():
     assert suspicious(check("Nein, nein, nein, nein.", "Nein, nein, nein, nein.")) == set()
     assert suspicious(check("BERT", "BERT", "BERT")) == set()
 
 
 def test_short_texts_may_differ_in_length():
-    found = check("Ja, genau.", "Ja.")
-    assert found["too_long"] == []
-    assert found["length_ratio"] == pytest.approx(dict.fromkeys(("low", "median", "high"), 10 / 3))
+    checks = check("Ja, genau.", "Ja.")
+    assert checks["too_long"] == []
+    assert checks["length_ratio"] == pytest.approx(dict.fromkeys(("low", "median", "high"), 10 / 3))
 
 
 def test_limits_are_the_settings():
     settings = CheckSettings(length_ratio=1.1, max_repetition=3)
-    found = check(GERMAN + " Ja ja ja ja ja ja.", settings=settings)
-    assert [row["id"] for row in found["too_long"]] == ["x"]
-    assert found["repetition"] == [{"id": "x", "copies": 4}]
+    checks = check(GERMAN + " Ja ja ja ja ja ja.", settings=settings)
+    assert [row["id"] for row in checks["too_long"]] == ["x"]
+    assert checks["repetition"] == [{"id": "x", "copies": 4}]
 
 
-def test_the_language_found_is_named():
+def test_the_detected_language_is_named():
     language = check(CHINESE)["language"]
     assert language["other"] == [{"id": "x", "found": "zh"}]
     assert (language["expected"], language["checked"]) == ("de", 1)
@@ -68,11 +67,11 @@ def test_the_language_found_is_named():
 
 
 @pytest.mark.parametrize("text", ["Ja.", "BERT, GPT-3", "12345"])
-def test_too_little_text_is_of_no_language(text):
-    assert Detector(["en", "de"]).check([("x", text)], "de")["checked"] == 0
+def test_too_short_a_text_is_of_no_certain_language(text):
+    assert check(text)["language"]["checked"] == 0
 
 
-def test_a_language_that_is_not_known_is_not_checked():
+def test_a_language_unknown_to_the_detector_is_not_checked():
     language = check("mfa wo ho kyɛ me", "mfa wo ho kyɛ me", pair="en-twi")["language"]
     assert (language["detector"], language["checked"], language["other"]) == (None, 0, [])
 

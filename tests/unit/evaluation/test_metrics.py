@@ -74,7 +74,7 @@ def test_the_signature_names_the_word_order():
         (["a"], ["a"], ["meteor"], "unknown metric 'meteor'"),
     ],
 )
-def test_what_cannot_be_scored(hypotheses, references, names, message):
+def test_input_that_cannot_be_scored(hypotheses, references, names, message):
     with pytest.raises(InputError, match=message):
         metrics.score(hypotheses, references, "de", names)
 
@@ -85,7 +85,7 @@ def test_segments_are_scored_one_by_one():
         metrics.segment_scores(["a"], ["a"], "bleu")
 
 
-def test_segment_rows_hold_what_has_a_segment_score():
+def test_segment_rows_hold_metrics_of_single_segments():
     manifest = [{"id": "dev-1", "talk": "t", "duration": 1.5, "target": "ab"}]
     rows = metrics.segment_rows(manifest, ["aaa"], ["ab"], ["bleu", "chrf"])
     assert list(rows[0]) == [
@@ -131,7 +131,7 @@ def test_pairs_are_made_by_id():
     "ids, message",
     [
         ("a", r"1 segments without a hypothesis \(b\)"),
-        ("abb", r"1 hypotheses given twice \(b\)"),
+        ("abb", r"1 duplicate hypotheses \(b\)"),
         ("abcdefghi", r"7 hypotheses of no segment \(c, d, e, f, g, …\)"),
     ],
 )

@@ -64,7 +64,7 @@ def test_chinese_is_compared_by_chrf_within_its_own_pair():
     assert [row["percent_of_teacher"] for row in rows] == [100, 100, pytest.approx(90)]
 
 
-def test_what_is_not_there_is_not_compared():
+def test_without_base_and_teacher_nothing_is_compared():
     [row] = tabulate([scores("B")], [size()], [translation()])
     assert row["percent_of_base"] is None
     assert row["percent_of_teacher"] is None
@@ -72,7 +72,7 @@ def test_what_is_not_there_is_not_compared():
     assert " - |" in markdown([row])
 
 
-def test_a_teacher_without_a_right_character_is_no_measure():
+def test_a_teacher_with_score_0_gives_no_percentage():
     rows = tabulate([scores("teacher", chrfpp=0.0)], [size()], [translation()])
     assert rows[0]["percent_of_teacher"] is None
 
@@ -138,7 +138,7 @@ def comparison():
     }
 
 
-def test_what_is_retained_comes_with_its_interval():
+def test_the_percentage_of_the_teacher_has_its_interval():
     scored = [scores("teacher", chrfpp=40.0), scores("B", chrfpp=38.0)]
     rows = tabulate(scored, [size()] * 2, [translation()] * 2, comparisons=[comparison()])
     student = rows[1]
@@ -150,7 +150,7 @@ def test_what_is_retained_comes_with_its_interval():
     assert student[6:11] == ["12.3", "40.0", "38.0", "95.0 [93.0, 97.0]", "0.004"]
 
 
-def test_a_score_that_is_no_number_is_refused():
+def test_a_score_that_is_not_finite_is_refused():
     with pytest.raises(InputError, match=r"en-de, B: chrf\+\+ is nan"):
         tabulate([scores("B", chrfpp=float("nan"))], [size()], [translation()])
 
@@ -188,5 +188,5 @@ def test_comet_has_a_column_of_its_own():
 
 
 def test_comet_of_other_segments_is_no_column():
-    with pytest.raises(InputError, match="en-de, B: comet22 is of 100 segments, the other"):
+    with pytest.raises(InputError, match="en-de, B: comet22 is of 100 segments, but the other"):
         tabulate([scores("B")], [size()], [translation()], [comet("B", segments=100)])

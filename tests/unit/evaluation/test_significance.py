@@ -65,7 +65,7 @@ def test_the_difference_is_that_of_the_scores(language, metric):
 
 
 @pytest.mark.parametrize("language, metric", CASES)
-def test_what_is_retained_is_in_percent_of_the_teacher(language, metric):
+def test_retention_is_in_percent_of_the_teacher(language, metric):
     poor, good, references = (part[language] * 10 for part in (POOR, GOOD, REFERENCES))
     scores = [
         score(system, references, language, [metric])[metric]["score"] for system in (poor, good)

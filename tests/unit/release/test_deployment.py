@@ -1,4 +1,4 @@
-"""What a model directory must be told, and who tells it."""
+"""How a model directory is used: its pair, prompt and limits, and where they come from."""
 
 import json
 from pathlib import Path
@@ -56,7 +56,7 @@ def results(tmp_path) -> Path:
 
 
 def facts(**changes):
-    found = {
+    complete = {
         "format": 1,
         "pair": "en-de",
         "prompt": {"system": "S", "user": "{source} to {target}", "template": "chat"},
@@ -64,10 +64,10 @@ def facts(**changes):
         "generation": {"max_new_tokens": 9},
         "system": "B",
     }
-    return {key: value for key, value in {**found, **changes}.items() if value is not None}
+    return {key: value for key, value in {**complete, **changes}.items() if value is not None}
 
 
-def test_a_release_brings_it_itself(tmp_path, results):
+def test_a_release_has_its_own(tmp_path, results):
     model = make_model(results / "en-tlh" / "students" / "A" / "release")
     write(model / "slimspeech.json", facts())
     found = read_deployment(model)
@@ -76,7 +76,7 @@ def test_a_release_brings_it_itself(tmp_path, results):
 
 
 @pytest.mark.parametrize("place", ["teacher", "students/A/packed", "students/A/1-qlora/model"])
-def test_the_results_know_it_of_other_models(place, results):
+def test_other_models_take_them_from_the_results(place, results):
     found = read_deployment(make_model(results / "en-tlh" / place))
     assert (found.pair, found.max_new_tokens) == ("en-tlh", 64)
     assert found.prompt.request("en-tlh") == "Into Klingon:"
@@ -95,7 +95,7 @@ def test_the_results_know_it_of_other_models(place, results):
         ("pruning/loss/iter_02/model", "pruned-loss-02"),
     ],
 )
-def test_the_place_in_the_results_tells_the_system(place, system, results):
+def test_the_path_in_the_results_gives_the_system(place, system, results):
     model = make_model(results / "en-de" / place)
     assert read_deployment(model).facts["system"] == system
     assert read_deployment(model).name == (system or "model")
@@ -107,7 +107,7 @@ def test_a_link_into_the_results_is_followed(results, tmp_path):
     assert read_deployment(tmp_path / "mine").pair == "en-de"
 
 
-def test_measurements_are_taken_as_they_are_there(results):
+def test_existing_measurements_are_read(results):
     model = make_model(results / "en-de" / "students" / "B" / "packed")
     found = read_deployment(model).facts
     assert found["scores"] == {} and found["size"] is None and found["layers"] is None
@@ -165,13 +165,13 @@ def test_a_students_folder_stands_for_its_release_or_else_its_packed_model(resul
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (facts(format=2), "of format 2, and this version reads 1"),
-        (facts(pair=None), "without pair"),
-        (facts(prompt={"system": "S"}), "without a whole prompt"),
-        ([], "of format None"),
+        (facts(format=2), "its format is 2, and this version reads 1"),
+        (facts(pair=None), "has no pair"),
+        (facts(prompt={"system": "S"}), "has no .*whole prompt"),
+        ([], "its format is None"),
     ],
 )
-def test_facts_that_cannot_be_understood(content, message, tmp_path):
+def test_facts_of_another_format(content, message, tmp_path):
     model = make_model(tmp_path / "model")
     write(model / "slimspeech.json", content)
     with pytest.raises(InputError, match=f"slimspeech.json: {message}"):
@@ -211,7 +211,7 @@ def test_languages(pair, target, source, expected):
     [
         ("en-de", "zh", None, "student: made for en-de, not for zh"),
         ("en-de", "de", "fr", "student: made for en-de, not for fr"),
-        (None, None, "en", "nothing there says into which language"),
+        (None, None, "en", "does not say into which language"),
         (None, "gsw", None, "no English name for the language 'gsw'"),
     ],
 )

@@ -5,10 +5,57 @@ from copy import deepcopy
 import pytest
 from made_release import CONFIG, CORPORA, SIZES
 
-from slimspeech.release.iwslt import description, storage_bytes, write_bundle
+from slimspeech.evaluation.resegmentation import read_talks
+from slimspeech.release.iwslt import (
+    declaration,
+    description,
+    plain_lines,
+    storage_bytes,
+    write_bundle,
+    write_lines,
+)
 
+SEGMENTS = [
+    {"id": "1", "talk": "a", "target": "Guten Morgen, liebe Welt."},
+    {"id": "2", "talk": "a", "target": "Wir danken der Jury."},
+    {"id": "3", "talk": "b", "target": "Nun zum zweiten Teil."},
+]
 OUT_OF_DOMAIN = CORPORA[0] | {"role": "out_of_domain", "corpus": "covost2", "name": "CoVoST 2"}
 BASE = "Qwen/Qwen2-Audio-7B-Instruct"
+
+
+def rows(*texts):
+    return [{"id": str(i), "hypothesis": text} for i, text in enumerate(texts, start=1)]
+
+
+def test_each_segment_is_one_line(tmp_path):
+    lines = plain_lines(rows("Guten\nMorgen\u2028Welt.", "", "Nun  gut."), SEGMENTS)
+    write_lines(lines, tmp_path / "all.txt", tmp_path / "talks")
+    assert (tmp_path / "all.txt").read_text(encoding="utf-8") == "Guten Morgen Welt.\n\nNun gut.\n"
+    assert (tmp_path / "talks" / "a.txt").read_text(encoding="utf-8") == "Guten Morgen Welt.\n\n"
+    assert read_talks(tmp_path / "talks", SEGMENTS) == {"a": "Guten Morgen Welt.", "b": "Nun gut."}
+
+
+def test_a_talk_with_a_slash_stays_in_its_folder(tmp_path):
+    write_lines({"../a": ["one"], "100%": ["two"]}, tmp_path / "all.txt", tmp_path / "talks")
+    names = sorted(path.name for path in (tmp_path / "talks").iterdir())
+    assert names == ["..%2Fa.txt", "100%25.txt"]
+    assert (tmp_path / "all.txt").read_text() == "one\ntwo\n"
+
+
+def test_declaration():
+    size = {"weights": 6, "bytes": 3, "quantization": "nf4", "decoder_layers": 24, "other": 0}
+    lines = plain_lines(rows("x", "y", "z"), SEGMENTS)
+    assert declaration("en-de", "B", lines, size, {"layers_removed": 8}) == {
+        "pair": "en-de",
+        "system": "B",
+        "weights": 6,
+        "bytes": 3,
+        "quantization": "nf4",
+        "decoder_layers": 24,
+        "recipe": {"layers_removed": 8},
+        "talks": {"a": 2, "b": 1},
+    }
 
 
 def described(system="B", recipe=CONFIG["recipe"], corpora=CORPORA, base=BASE, storage=5 * 10**9):
@@ -21,7 +68,7 @@ def described(system="B", recipe=CONFIG["recipe"], corpora=CORPORA, base=BASE, s
     return description(declared, SIZES["B"], CONFIG["teacher"], corpora, base, storage)
 
 
-def test_what_the_form_asks_for():
+def test_answers_to_the_form():
     text = described(storage=5_612_345_678)
     assert "`TEAM_IWSLT26_ModelCompression_en-de_constrained_primary`" in text
     assert "5,612,345,678 bytes (5.61 GB), of which weights 5,610,000,000 bytes" in text
@@ -33,7 +80,7 @@ def test_what_the_form_asks_for():
     assert "- 2022.acl-long.268: 107\n" in text
 
 
-def test_the_condition_goes_by_what_the_system_was_trained_on():
+def test_the_condition_depends_on_the_training_data():
     recipe = deepcopy(CONFIG["recipe"])
     corpora = [*CORPORA, OUT_OF_DOMAIN]
     assert "Condition: constrained; trained on ACL 60/60 alone" in described(corpora=corpora)
@@ -46,7 +93,7 @@ def test_the_condition_goes_by_what_the_system_was_trained_on():
     assert "it was not trained" in described("base", None)
 
 
-def test_systems_that_are_no_students():
+def test_systems_other_than_students():
     assert "for comparison" in described("teacher", None)
     assert "layers removed from the fine-tuned model" in described("pruned-03", None)
     assert "which is not the track's" in described(base="mini base model of slimspeech")
@@ -78,9 +125,9 @@ def test_an_archive_is_the_same_whenever_it_is_made(tmp_path, monkeypatch):
     one, two = ((tmp_path / f"{name}.tar.gz").read_bytes() for name in ("one", "two"))
     assert hashlib.sha256(one).digest() == hashlib.sha256(two).digest()
     with tarfile.open(tmp_path / "one.tar.gz") as archive:
-        found = {member.name: archive.extractfile(member).read() for member in archive}
+        content = {member.name: archive.extractfile(member).read() for member in archive}
         assert {(m.mtime, m.uid, m.uname) for m in archive} == {(0, 0, "")}
-    assert found == {f"mine/{name}": data for name, data in FILES.items()}
+    assert content == {f"mine/{name}": data for name, data in FILES.items()}
 
 
 def test_storage_is_of_all_files(tmp_path):

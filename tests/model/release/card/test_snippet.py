@@ -44,7 +44,7 @@ def test_the_cards_code_says_what_we_say(trained, rows, tmp_path, quantization, 
     [ours] = translate(model, load_processor(packed), [heard], prompt, settings)
     assert ours and found == ours
     if asked is CONFIG["prompt"]:
-        assert found == row["target"], "the model knows this clip by heart"
+        assert found == row["target"], "the model has memorised this clip"
 
 
 def write_talk(clip: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints on disk, and what the Hub may answer. No COMET is needed for either."""
+"""Checkpoints on disk, and the Hub's answers. Neither needs COMET."""
 
 import hashlib
 from pathlib import Path
@@ -33,10 +33,10 @@ def find(model, **changes) -> Checkpoint:
 
 def test_a_file_and_its_folder_are_the_same_checkpoint(tmp_path):
     path = write(tmp_path / "mine")
-    found = find(path)
-    assert found.checkpoint == find(tmp_path / "mine").checkpoint == str(path)
-    assert found.revision == f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
-    assert found.class_name == "RegressionMetric"
+    checkpoint = find(path)
+    assert checkpoint.checkpoint == find(tmp_path / "mine").checkpoint == str(path)
+    assert checkpoint.revision == f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    assert checkpoint.class_name == "RegressionMetric"
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_class_that_ranks_is_refused(tmp_path):
         find(tmp_path)
 
 
-def test_more_than_weights_must_be_trusted(tmp_path):
+def test_a_file_with_more_than_weights_must_be_trusted(tmp_path):
     write(tmp_path, content={"state_dict": {}, "made_by": SimpleNamespace()})
     with pytest.raises(InputError, match=r"\(types.SimpleNamespace\).*comet22.trusted: true"):
         find(tmp_path)
@@ -98,36 +98,36 @@ def spoil_encoder(folder):
         (spoil_missing_hparams, "hparams.yaml is missing; a COMET checkpoint is a file in"),
         (spoil_hparams, "hparams.yaml: not valid YAML"),
         (spoil_empty_hparams, "hparams.yaml: holds no keys"),
-        (spoil_two_files, "there must be one, but there is last.ckpt, model.ckpt; give the path"),
-        (spoil_no_file, "there must be one, but there is none; give the path"),
-        (spoil_encoder, "comet22.model: its encoder, .*encoder, is not there"),
+        (spoil_two_files, r"checkpoints/\*.ckpt must be one file.* last.ckpt, model.ckpt"),
+        (spoil_no_file, r"checkpoints/\*.ckpt must be one file.* none"),
+        (spoil_encoder, "comet22.model: its encoder, .*encoder, does not exist"),
     ],
 )
-def test_what_is_wrong_with_a_folder_is_named(tmp_path, spoil, message):
+def test_the_problem_of_a_folder_is_named(tmp_path, spoil, message):
     write(tmp_path)
     spoil(tmp_path)
     with pytest.raises(InputError, match=message):
         find(tmp_path)
 
 
-def test_a_path_that_is_not_there_is_named():
-    with pytest.raises(InputError, match="comet22.model: there is no 'my/model.ckpt'"):
+def test_a_missing_path_is_named():
+    with pytest.raises(InputError, match="comet22.model: 'my/model.ckpt' does not exist"):
         find("my/model.ckpt")
 
 
 def test_the_hub_gives_the_commit_of_a_branch_and_the_encoder(tmp_path, monkeypatch):
-    asked = []
+    downloads = []
 
     def download(repository, revision, allow_patterns):
-        asked.append((repository, revision))
+        downloads.append((repository, revision))
         return tmp_path / COMMIT
 
     write(tmp_path / COMMIT, pretrained_model="xlm-roberta-large")
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    found = find("Unbabel/wmt22-comet-da")
-    assert asked == [("Unbabel/wmt22-comet-da", "main"), ("xlm-roberta-large", "main")]
-    assert found.revision == COMMIT
-    assert found.model == "Unbabel/wmt22-comet-da"
+    checkpoint = find("Unbabel/wmt22-comet-da")
+    assert downloads == [("Unbabel/wmt22-comet-da", "main"), ("xlm-roberta-large", "main")]
+    assert checkpoint.revision == COMMIT
+    assert checkpoint.model == "Unbabel/wmt22-comet-da"
 
 
 def answer(kind: type[Exception]) -> Exception:
@@ -141,14 +141,14 @@ def answer(kind: type[Exception]) -> Exception:
     ("kind", "message"),
     [
         (errors.GatedRepoError, "is gated: accept its terms on its page, then .*HF_TOKEN"),
-        (errors.RepositoryNotFoundError, "the Hub has no such model, .* correct evaluation.comet"),
+        (errors.RepositoryNotFoundError, "does not exist on the Hub, .* correct evaluation.comet"),
         (errors.RevisionNotFoundError, "no such revision; correct evaluation.comet.comet22.rev"),
         (errors.LocalEntryNotFoundError, "is not on this machine, and the Hub cannot be reached"),
-        (errors.OfflineModeIsEnabled, "take comet22 out of evaluation.comet"),
+        (errors.OfflineModeIsEnabled, "remove comet22 from evaluation.comet"),
         (ConnectionResetError, "is not on this machine, and the Hub cannot be reached"),
     ],
 )
-def test_what_the_hub_refuses_names_the_fix(monkeypatch, kind, message):
+def test_an_error_of_the_hub_names_the_fix(monkeypatch, kind, message):
     def refuse(*_, **__):
         raise answer(kind)
 

@@ -1,4 +1,4 @@
-"""What is around COMET's own scores. COMET itself: tests/workflow/test_comet.py."""
+"""The code around COMET's own scores; tests/workflow/test_comet.py runs COMET itself."""
 
 import pytest
 
@@ -18,28 +18,29 @@ CHECKPOINT = Checkpoint(
 TALKS = [{"id": key, "talk": talk} for key, talk in (("a", "t.2"), ("b", "t.1"), ("c", "t.2"))]
 
 
-def rows(*numbers):
-    return scores.segment_rows(["a", "b", "c"], numbers, CHECKPOINT)
-
-
 def test_a_score_is_the_mean_of_its_segments(monkeypatch):
     monkeypatch.setattr(scores, "version", {"unbabel-comet": "2.2.7"}.get)
-    found = scores.summarize(CHECKPOINT, rows(0.5, -1.0, 0.8), TALKS)
-    assert found["score"] == pytest.approx(0.1)
-    assert found["segments"] == 3
-    assert list(found["talks"]) == ["t.2", "t.1"]
-    assert found["talks"]["t.2"] == {"segments": 2, "score": pytest.approx(0.65)}
-    assert found["signature"] == (
+    rows = [{"id": key, "score": score} for key, score in zip("abc", [0.5, -1.0, 0.8], strict=True)]
+    summary = scores.summarize(CHECKPOINT, rows, TALKS)
+    assert summary["score"] == pytest.approx(0.1)
+    assert summary["segments"] == 3
+    assert list(summary["talks"]) == ["t.2", "t.1"]
+    assert summary["talks"]["t.2"] == {"segments": 2, "score": pytest.approx(0.65)}
+    assert summary["signature"] == (
         "nrefs:1|model:Unbabel/wmt22-comet-da|revision:2760a223ac95|class:RegressionMetric"
         "|version:2.2.7"
     )
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf")])
-def test_what_is_no_number_is_no_score(score):
-    message = r"model.ckpt: 2 of 3 scores are no numbers \(a, c\); .*comet.comet22.model"
+def test_a_score_that_is_not_finite_is_refused(monkeypatch, score):
+    monkeypatch.setattr(scores, "load", lambda checkpoint: None)
+    monkeypatch.setattr(scores, "predict", lambda *_: [score, 0.5, score])
+    hypotheses = [{"id": key, "hypothesis": ""} for key in "abc"]
+    manifest = [{"id": key, "source": "", "target": ""} for key in "abc"]
+    message = r"model.ckpt: 2 of 3 scores .* \(a, c\); .*comet.comet22.model"
     with pytest.raises(InputError, match=message):
-        rows(score, 0.5, score)
+        scores.score_segments(CHECKPOINT, hypotheses, manifest, batch_size=1)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_what_is_no_number_is_no_score(score):
         ([], [], "nothing to score: the manifest holds no segments"),
     ],
 )
-def test_nothing_is_loaded_for_rows_that_do_not_belong_together(hypotheses, manifest, message):
+def test_no_model_is_loaded_for_rows_that_do_not_match(hypotheses, manifest, message):
     with pytest.raises(InputError, match=message):
         scores.score_segments(
             CHECKPOINT,

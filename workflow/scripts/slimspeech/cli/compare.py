@@ -198,17 +198,17 @@ def _read_references(path: str) -> list[str]:
 
 def _score(utterances: Sequence["Utterance"], references: Sequence[str], pair: str) -> float:
     """chrF of the whole text, divided at the references' lines as in the IWSLT track."""
+    from slimspeech.evaluation.resegmentation import chrf_of_running_text
     from slimspeech.languages import target_code
 
+    texts = [utterance.text for utterance in utterances]
     try:
-        from slimspeech.evaluation.resegmentation import chrf_of_running_text
+        with _silent_stderr():
+            return chrf_of_running_text(texts, references, target_code(pair))
     except ImportError as error:
         raise InputError(
             f"--reference needs the package {error.name}; pip install 'slimspeech[score]'"
         ) from error
-    with _silent_stderr():
-        texts = [utterance.text for utterance in utterances]
-        return chrf_of_running_text(texts, references, target_code(pair))
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""All systems of a pair against its teacher, by every metric, on the same draws of the segments."""
+"""Compare all systems of a pair to its teacher, by every metric, on the same draws of segments."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +17,12 @@ from slimspeech.evaluation.significance import (
     text_scores,
 )
 from slimspeech.languages import target_code
-
-BASELINE = "teacher"
+from slimspeech.systems import TEACHER
 
 
 @dataclass(frozen=True)
 class SegmentScores:
-    """One system's scores by a metric that gives one to each segment, in the manifest's order."""
+    """One system's score of each segment by one metric, in the manifest's order."""
 
     system: str
     metric: str
@@ -34,23 +33,13 @@ class SegmentScores:
 def read_segment_scores(
     rows_path: str | Path, summary_path: str | Path, segments: Sequence[Row]
 ) -> SegmentScores:
-    """From COMET's two files, held against the manifest.
-
-    Raises InputError naming the file where its segments are not the manifest's, or a score is no
-    number.
-    """
+    """From COMET's two files. Raises InputError if their segments are not the manifest's."""
     rows = read_jsonl(rows_path)
     if [row.get("id") for row in rows] != [segment["id"] for segment in segments]:
         raise InputError(
-            f"{rows_path}: {len(rows)} scores that are not of the {len(segments)} segments of the "
-            "test set, in its order; remove the file and run again"
+            f"{rows_path}: its {len(rows)} scores are not those of the {len(segments)} segments of "
+            "the test set, in its order; remove the file and run again"
         )
-    for row in rows:
-        if isinstance(row.get("score"), bool) or not isinstance(row.get("score"), (int, float)):
-            raise InputError(
-                f"{rows_path}: the score of {row['id']} is {row.get('score')!r}, no number; "
-                "remove the file and run again"
-            )
     summary = read_json(summary_path)
     return SegmentScores(
         summary["system"], summary["metric"], [row["score"] for row in rows], summary["signature"]
@@ -66,10 +55,10 @@ def compare_systems(
     resamples: int = RESAMPLES,
     seed: int = SACREBLEU_SEED,
 ) -> dict[str, Any]:
-    """What comparison.json holds. hypotheses: by system; metrics: sacreBLEU's.
+    """The content of comparison.json. hypotheses: rows by system. metrics: sacreBLEU's.
 
-    Raises InputError naming the system whose hypotheses do not belong to the segments or whose
-    score by a metric is no finite number.
+    Raises InputError naming the system whose hypotheses do not match the segments, or one of whose
+    segment scores is not a finite number.
     """
     language = target_code(pair)
     texts = {}
@@ -79,32 +68,32 @@ def compare_systems(
         except InputError as error:
             raise InputError(f"{pair}, {system}: {error}") from error
     times = draw(len(segments), resamples, seed)
-    found = {
+    by_metric = {
         metric: {
             system: text_scores(text, references, language, metric, times)
             for system, text in texts.items()
         }
         for metric in metrics
     }
-    some = next(iter(texts.values()))
-    signed = score(some, references, language, metrics)  # sacreBLEU signs what it has scored
-    signatures = {metric: result["signature"] for metric, result in signed.items()}
-    for given in segment_scores:
+    # sacreBLEU has a signature only after it has scored a text.
+    results = score(next(iter(texts.values())), references, language, metrics)
+    signatures = {metric: result["signature"] for metric, result in results.items()}
+    for system in segment_scores:
         try:
-            scores = mean_scores(given.scores, times)
+            scores = mean_scores(system.scores, times)
         except InputError as error:
-            raise InputError(f"{pair}, {given.system}, {given.metric}: {error}") from error
-        found.setdefault(given.metric, {})[given.system] = scores
-        signatures[given.metric] = given.signature
-    by_metric = {metric: compare(scores, BASELINE) for metric, scores in found.items()}
+            raise InputError(f"{pair}, {system.system}, {system.metric}: {error}") from error
+        by_metric.setdefault(system.metric, {})[system.system] = scores
+        signatures[system.metric] = system.signature
+    compared = {metric: compare(scores, TEACHER) for metric, scores in by_metric.items()}
     return {
         "pair": pair,
-        "baseline": BASELINE,
+        "baseline": TEACHER,
         "segments": len(segments),
         "resamples": resamples,
         "seed": seed,
         "systems": {
-            system: {metric: by_metric[metric].get(system) for metric in by_metric}
+            system: {metric: rows.get(system) for metric, rows in compared.items()}
             for system in hypotheses
         },
         "signatures": signatures,

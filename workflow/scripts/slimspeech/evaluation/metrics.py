@@ -1,4 +1,4 @@
-"""Scores of translations, by sacreBLEU: BLEU, chrF and chrF++, each with the signature to cite."""
+"""Score translations by sacreBLEU: BLEU, chrF and chrF++, each with the signature to cite."""
 
 import logging
 from collections import Counter
@@ -17,9 +17,9 @@ SEGMENT_METRICS = ("chrf", "chrf++")
 
 
 def search_metric(target_language: str) -> str:
-    """The score that ranks systems of a target language (IWSLT 2025 paper, section on pruning).
+    """The metric that ranks systems of a target language (IWSLT 2025 paper, section on pruning).
 
-    chrF++ counts words too, so it is kept for languages that mark them with spaces.
+    chrF++ counts words too, so it is for languages that separate words by spaces.
     """
     return "chrf" if target_language in WRITTEN_WITHOUT_SPACES else "chrf++"
 
@@ -27,10 +27,10 @@ def search_metric(target_language: str) -> str:
 def align(
     hypothesis_rows: Sequence[Mapping[str, Any]], manifest_rows: Sequence[Mapping[str, Any]]
 ) -> tuple[list[str], list[str]]:
-    """Pair the rows by id: hypotheses and references (the targets), both in the manifest's order.
+    """Hypotheses and references (the targets), matched by id, both in the manifest's order.
 
-    Raises InputError naming the first ids that are missing, doubled or unknown, or whose
-    hypothesis is no text.
+    Raises InputError naming the first ids that are missing, duplicate or unknown, or the first row
+    whose hypothesis is not text.
     """
     for number, row in enumerate(hypothesis_rows, start=1):
         if not isinstance(row.get("id"), str) or not isinstance(row.get("hypothesis"), str):
@@ -42,20 +42,17 @@ def align(
     expected = Counter(row["id"] for row in manifest_rows)
     problems = {
         "segments without a hypothesis": [key for key in expected if key not in counts],
-        "hypotheses given twice": [key for key, count in counts.items() if count > 1],
+        "duplicate hypotheses": [key for key, count in counts.items() if count > 1],
         "hypotheses of no segment": [key for key in counts if key not in expected],
-        "segments listed twice in the manifest": [
-            key for key, count in expected.items() if count > 1
-        ],
+        "duplicate segments in the manifest": [key for key, n in expected.items() if n > 1],
     }
-    found = [
+    if sentences := [
         f"{len(ids)} {problem} ({', '.join(ids[:5])}{', …' if len(ids) > 5 else ''})"
         for problem, ids in problems.items()
         if ids
-    ]
-    if found:
+    ]:
         raise InputError(
-            f"hypotheses and manifest do not belong together: {'; '.join(found)}; "
+            f"hypotheses and manifest do not match: {'; '.join(sentences)}; "
             "translate this manifest again"
         )
     hypotheses = {row["id"]: row["hypothesis"] for row in hypothesis_rows}
@@ -70,10 +67,10 @@ def score(
     target_language: str,
     metrics: Sequence[str] = METRICS,
 ) -> dict[str, dict[str, Any]]:
-    """Corpus scores of a target language, one reference each: {metric: {score, signature}}.
+    """Corpus scores with one reference per segment: {metric: {score, signature}}.
 
-    Scores run from 0 to 100 and are not rounded. Raises InputError when there is nothing to
-    score, the lengths differ or a metric is unknown.
+    Scores run from 0 to 100 and are not rounded. Raises InputError if there is nothing to score,
+    the lengths differ or a metric is unknown.
     """
     check_counts(hypotheses, references)
     results = {}
@@ -86,10 +83,10 @@ def score(
 
 
 def talks_of(manifest_rows: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
-    """The rows of each talk, by their place in the manifest; talks in its order."""
+    """The indices of each talk's rows in the manifest; talks in its order."""
     talks: dict[str, list[int]] = {}
-    for place, row in enumerate(manifest_rows):
-        talks.setdefault(row["talk"], []).append(place)
+    for index, row in enumerate(manifest_rows):
+        talks.setdefault(row["talk"], []).append(index)
     return talks
 
 
@@ -100,7 +97,7 @@ def score_talks(
     target_language: str,
     metrics: Sequence[str] = METRICS,
 ) -> dict[str, dict[str, Any]]:
-    """Corpus scores of each talk by itself: {talk: {segments, metrics: {metric: score}}}.
+    """Corpus scores of each talk: {talk: {segments, metrics: {metric: score}}}.
 
     The mean of a metric over talks is not its score of the whole set. Raises as `score`.
     """
@@ -108,20 +105,20 @@ def score_talks(
     measures = {name: scorer(name, target_language) for name in metrics}
     return {
         talk: {
-            "segments": len(places),
+            "segments": len(indices),
             "metrics": {
                 name: measure.corpus_score(
-                    [hypotheses[i] for i in places], [[references[i] for i in places]]
+                    [hypotheses[i] for i in indices], [[references[i] for i in indices]]
                 ).score
                 for name, measure in measures.items()
             },
         }
-        for talk, places in talks_of(manifest_rows).items()
+        for talk, indices in talks_of(manifest_rows).items()
     }
 
 
 def segment_scores(hypotheses: list[str], references: list[str], metric: str) -> list[float]:
-    """The score of each segment by itself, 0 to 100. BLEU has none worth reading: InputError."""
+    """The score of each segment, 0 to 100. Raises InputError for BLEU, which fits no single one."""
     check_counts(hypotheses, references)
     if metric not in SEGMENT_METRICS:
         raise InputError(f"no segment scores by {metric!r}; use {' or '.join(SEGMENT_METRICS)}")
@@ -138,46 +135,38 @@ def segment_rows(
     references: list[str],
     metrics: Sequence[str] = METRICS,
 ) -> list[dict[str, Any]]:
-    """One row a segment: id, talk, duration in seconds, lengths in characters, its scores."""
-    rows = [
+    """One row per segment: id, talk, duration in seconds, lengths in characters, its scores."""
+    scores = {
+        name: segment_scores(hypotheses, references, name)
+        for name in metrics
+        if name in SEGMENT_METRICS
+    }
+    return [
         {
-            "id": segment["id"],
-            "talk": segment["talk"],
-            "duration": segment["duration"],
-            "hypothesis_length": len(hypothesis),
-            "reference_length": len(reference),
+            "id": row["id"],
+            "talk": row["talk"],
+            "duration": row["duration"],
+            "hypothesis_length": len(hypotheses[index]),
+            "reference_length": len(references[index]),
+            **{name: values[index] for name, values in scores.items()},
         }
-        for segment, hypothesis, reference in zip(
-            manifest_rows, hypotheses, references, strict=True
-        )
+        for index, row in enumerate(manifest_rows)
     ]
-    for name in metrics:
-        if name in SEGMENT_METRICS:
-            scores = segment_scores(hypotheses, references, name)
-            for row, value in zip(rows, scores, strict=True):
-                row[name] = value
-    return rows
 
 
 def scorer(metric: str, target_language: str = "") -> BLEU | CHRF:
-    """sacreBLEU's metric of that name, set up for the language. Raises InputError if unknown."""
-    if metric == "bleu":
-        return BLEU(tokenize=_tokenizer(target_language))
-    if metric == "chrf":
-        return CHRF(word_order=0)
-    if metric == "chrf++":
-        return CHRF(word_order=2)
-    raise InputError(f"unknown metric {metric!r} in evaluation.metrics; use {', '.join(METRICS)}")
+    """sacreBLEU's metric, set up for the language. Raises InputError if the metric is unknown.
 
-
-def _tokenizer(target_language: str) -> str:
-    """sacreBLEU's own choice, save that Japanese and Korean go by character.
-
-    Their MeCab tokenizers need packages with compiled dictionaries.
+    BLEU's tokenizer is sacreBLEU's choice for the language, except that Japanese and Korean are
+    split into characters: their MeCab tokenizers need packages with compiled dictionaries.
     """
-    if target_language == "zh":
-        return "zh"
-    return "char" if target_language in WRITTEN_WITHOUT_SPACES | {"ko"} else "13a"
+    if metric == "bleu":
+        by_character = target_language in WRITTEN_WITHOUT_SPACES | {"ko"}
+        tokenizer = "char" if by_character else "13a"
+        return BLEU(tokenize="zh" if target_language == "zh" else tokenizer)
+    if metric in SEGMENT_METRICS:
+        return CHRF(word_order=0 if metric == "chrf" else 2)
+    raise InputError(f"unknown metric {metric!r} in evaluation.metrics; use {', '.join(METRICS)}")
 
 
 def check_counts(hypotheses: Sequence[str], references: Sequence[str]) -> None:

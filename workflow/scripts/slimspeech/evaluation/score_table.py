@@ -1,4 +1,4 @@
-"""The score table: one row a pair and system, for programs (CSV) and for people (Markdown)."""
+"""The score table: one row per pair and system, for programs (CSV) and for people (Markdown)."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -25,14 +25,14 @@ def tabulate(
     comet: Sequence[Mapping[str, Any]] = (),
     comparisons: Sequence[Mapping[str, Any]] = (),
 ) -> list[Row]:
-    """Join scores.json, size.json and translation.json of each system, given in equal order.
+    """Join scores.json, size.json and translation.json of the systems, all three in one order.
 
-    comet: the comet/{metric}.json of any of them; each has a column of its own. comparisons: the
+    comet: comet/{metric}.json of any system; each metric has its own column. comparisons: the
     comparison.json of each pair, for intervals and p-values.
     Nothing is rounded. Ratios to the base model and the teacher are percentages within the pair,
-    None where the pair has no such system; the teacher is compared by the pair's search metric.
-    Raises InputError when the systems of a pair were not scored on equally many segments, or a
-    score is no finite number.
+    None where the pair has no such system; the ratio to the teacher is by the pair's search metric.
+    Raises InputError if the systems of a pair were scored on different numbers of segments, or a
+    score is not a finite number.
     """
     compared = {
         (comparison["pair"], system): metrics
@@ -67,16 +67,16 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _with_comet(score: Mapping[str, Any], comet: Sequence[Mapping[str, Any]]) -> Row:
-    """A system's scores.json with those of COMET beside sacreBLEU's."""
+    """A system's scores.json with COMET's scores added to its metrics."""
     system = (score["pair"], score["system"])
-    found = [row for row in comet if (row["pair"], row["system"]) == system]
-    for row in found:
+    rows = [row for row in comet if (row["pair"], row["system"]) == system]
+    for row in rows:
         if row["segments"] != score["segments"]:
             raise InputError(
-                f"{', '.join(system)}: {row['metric']} is of {row['segments']} segments, the other "
-                f"scores are of {score['segments']}; run `snakemake -R score_comet`"
+                f"{', '.join(system)}: {row['metric']} is of {row['segments']} segments, but the "
+                f"other scores are of {score['segments']}; run `snakemake -R score_comet`"
             )
-    return {**score, "metrics": {**score["metrics"], **{row["metric"]: row for row in found}}}
+    return {**score, "metrics": {**score["metrics"], **{row["metric"]: row for row in rows}}}
 
 
 def _row(
@@ -85,12 +85,12 @@ def _row(
     translation: Mapping[str, Any],
     compared: Mapping[tuple[str, str], Mapping[str, Mapping[str, Any]]],
 ) -> Row:
-    """compared: what comparison.json says of a system, by pair and system and by metric."""
+    """compared: by pair and system, what comparison.json holds of each metric."""
     metrics = score["metrics"]
     for name, result in metrics.items():
         if not math.isfinite(result["score"]):
             raise InputError(
-                f"{score['pair']}, {score['system']}: {name} is {result['score']}, no finite "
+                f"{score['pair']}, {score['system']}: {name} is {result['score']}, not a finite "
                 "number; remove its scores.json and run again"
             )
     ranking = compared.get((score["pair"], score["system"]), {}).get(
@@ -124,7 +124,7 @@ def _row(
 def _percent(row: Row, whole: Row | None, column: str) -> float | None:
     if whole is None or not whole.get(column) or row.get(column) is None:
         return None
-    return 100 * (row[column] / whole[column])  # exactly 100 for the whole itself
+    return 100 * (row[column] / whole[column])  # exactly 100 if row is whole
 
 
 def _section(pair: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -148,6 +148,10 @@ def _section(pair: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         ]
         for row in rows
     ]
+    settings = {
+        row["system"]: f"{row['device']}, batch size {row['batch_size']}, {row['compute_dtype']}"
+        for row in rows
+    }
     signatures = "\n".join(
         f"- {TITLES.get(name, name)}: `{signature}`"
         for name in metrics
@@ -157,26 +161,25 @@ def _section(pair: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         f"## {source} to {target} ({pair}), {rows[0]['segments']} segments",
         aligned(header, cells),
         "Layers: of the decoder. Size: safetensors files, in units of a thousand.\n"
-        f"% of teacher: by {ranking}, with its 95 % interval; p: how often luck with the segments "
-        "alone makes\nsuch a difference; both by paired bootstrap.\n"
-        f"Speed: seconds of work per second of audio, on {_settings(rows)}.",
+        f"% of teacher: by {ranking}, with its 95 % interval; p: how often chance in the "
+        "choice of segments\nalone makes such a difference; both by paired bootstrap.\n"
+        f"Speed: seconds of work per second of audio, on {'; '.join(once_each(settings))}.",
         f"Signatures of the scores:\n\n{signatures}",
     ]
 
 
-def _settings(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What the speeds were measured on, each setting once; with its systems if there are more."""
+def once_each(settings: Mapping[str, str]) -> list[str]:
+    """Each setting once, from settings by system; with its systems in brackets if they differ."""
     systems: dict[str, list[str]] = {}
-    for row in rows:
-        setting = f"{row['device']}, batch size {row['batch_size']}, {row['compute_dtype']}"
-        systems.setdefault(setting, []).append(row["system"])
+    for system, setting in settings.items():
+        systems.setdefault(setting, []).append(system)
     if len(systems) == 1:
-        return next(iter(systems))
-    return "; ".join(f"{setting} ({', '.join(names)})" for setting, names in systems.items())
+        return list(systems)
+    return [f"{setting} ({', '.join(names)})" for setting, names in systems.items()]
 
 
 def _with_interval(row: Mapping[str, Any]) -> str:
-    """ "97.0 [95.1, 98.9]"; the teacher and what has no interval without."""
+    """Such as "97.0 [95.1, 98.9]"; no interval for the teacher."""
     percent = _fixed(row["percent_of_teacher"], 1)
     low, high = row["percent_of_teacher_low"], row["percent_of_teacher_high"]
     if low is None or row["system"] == TEACHER:

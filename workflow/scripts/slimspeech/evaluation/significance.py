@@ -1,8 +1,7 @@
-"""How far a difference of two systems is more than luck with the segments: paired bootstrap.
+"""Whether two systems differ by more than chance in the choice of segments: paired bootstrap.
 
-All systems are scored anew on the same random draws of the segments, with replacement (Koehn,
-2004). Intervals and p-values tell of these segments only, not of other talks or another training
-run.
+All systems are scored on the same random draws of the segments, with replacement (Koehn, 2004).
+Intervals and p-values hold for these segments only, not for other talks or another training run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ Scores = np.ndarray
 
 @dataclass(frozen=True)
 class Difference:
-    """Corpus score of one system less that of another, in points, with its 95 % interval."""
+    """Corpus score of one system minus that of another, in points, with its 95 % interval."""
 
     difference: float
     low: float
@@ -53,10 +52,10 @@ def difference_interval(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Difference:
-    """The score of `better` less that of `other`, whichever is the higher.
+    """The score of `better` minus that of `other`, whichever is higher.
 
-    All three lists are in one order. Raises InputError when there is nothing to score, the
-    lengths differ or the metric is unknown.
+    All three lists are in one order. Raises InputError if there is nothing to score, the lengths
+    differ or the metric is unknown.
     """
     times = draw(len(references), resamples, seed)
     return difference(
@@ -68,7 +67,7 @@ def difference_interval(
 
 
 def draw(count: int, resamples: int = RESAMPLES, seed: int = SACREBLEU_SEED) -> np.ndarray:
-    """(1 + resamples, count): how often each segment is taken; the first row takes each once.
+    """(1 + resamples, count): how often each segment is drawn; once each in the first row.
 
     The draws are those of sacreBLEU's own test for that seed.
     """
@@ -91,17 +90,17 @@ def text_scores(
     Raises InputError as `difference_interval`.
     """
     check_counts(hypotheses, references)
-    # Private functions of sacreBLEU, as its own significance.py calls them; it has no public way
-    # to score a draw but to count the n-grams of every text again. Its version is pinned.
+    # Private functions of sacreBLEU, as in its own significance.py: its public functions would
+    # count the n-grams of every text again for each draw. Its version is pinned.
     measure = scorer(metric, target_language)
-    counted = np.array(measure._extract_corpus_statistics(hypotheses, [references]))
+    statistics = np.array(measure._extract_corpus_statistics(hypotheses, [references]))
     return np.array(
-        [measure._compute_score_from_stats(sums).score for sums in (times @ counted).tolist()]
+        [measure._compute_score_from_stats(sums).score for sums in (times @ statistics).tolist()]
     )
 
 
 def mean_scores(segment_scores: Sequence[float], times: np.ndarray) -> Scores:
-    """The same by a metric whose score of a set is the mean over its segments, such as COMET.
+    """As text_scores(), by a metric whose corpus score is the mean over segments, such as COMET.
 
     Raises InputError if a score is missing or is not a finite number.
     """
@@ -110,40 +109,40 @@ def mean_scores(segment_scores: Sequence[float], times: np.ndarray) -> Scores:
     if len(values) != count:
         raise InputError(f"{len(values)} segment scores for {count} segments; score them again")
     if not np.isfinite(values).all():
-        place = int(np.flatnonzero(~np.isfinite(values))[0])
+        index = int(np.flatnonzero(~np.isfinite(values))[0])
         raise InputError(
-            f"the score of segment {place + 1} of {count} is {values[place]}, no finite number; "
+            f"the score of segment {index + 1} of {count} is {values[index]}, not a finite number; "
             "score them again"
         )
     return times @ values / count
 
 
 def interval(scores: np.ndarray) -> tuple[float, float]:
-    """The 95 % percentile interval of what was computed on the draws, (1 + resamples,)."""
+    """The 95 % percentile interval of scores, differences or ratios, (1 + resamples,)."""
     low, high = np.quantile(scores[1:], INTERVAL).tolist()
     return low, high
 
 
 def difference(system: Scores, other: Scores) -> Difference:
-    found = system - other
-    return Difference(float(found[0]), *interval(found))
+    differences = system - other
+    return Difference(float(differences[0]), *interval(differences))
 
 
 def retention(system: Scores, baseline: Scores) -> Retention | None:
     """None unless the baseline's score is above 0 on every draw.
 
-    At 0 there is no ratio, and below (some COMET models) a percentage means nothing.
+    At 0 there is no ratio, and below 0 (some COMET models) a percentage has no meaning.
     """
     if (baseline <= 0).any():
         return None
-    found = 100 * system / baseline
-    return Retention(float(found[0]), *interval(found))
+    percentages = 100 * system / baseline
+    return Retention(float(percentages[0]), *interval(percentages))
 
 
 def p_value(system: Scores, baseline: Scores) -> float:
-    """Of the paired bootstrap as sacreBLEU defines it: two-sided, from 1 / (1 + resamples) to 1.
+    """p of the paired bootstrap as in sacreBLEU: two-sided, from 1 / (1 + resamples) to 1.
 
-    How often the difference on a draw, less its mean over the draws, exceeds the one observed.
+    How often the difference on a draw, minus its mean over the draws, exceeds the one observed.
     """
     differences = np.abs(system - baseline)
     centred = differences[1:] - differences[1:].mean()
@@ -151,33 +150,28 @@ def p_value(system: Scores, baseline: Scores) -> float:
 
 
 def compare(systems: Mapping[str, Scores], baseline: str) -> dict[str, dict[str, float | None]]:
-    """By system: its score by one metric, how it stands against the baseline, and how sure that is.
+    """By system: its score by one metric, compared to the baseline.
 
     Keys: score, low, high; difference, difference_low, difference_high, p_value; retention (in
-    percent), retention_low, retention_high. What needs a baseline is None where it is not among
-    the systems; of the baseline itself only the p-value is.
+    percent), retention_low, retention_high. Without the baseline among the systems all from
+    `difference` on are None; the baseline's own p_value is None.
     """
-    return {
-        name: _stand(name, scores, systems.get(baseline), baseline)
-        for name, scores in systems.items()
-    }
-
-
-def _stand(
-    name: str, scores: Scores, other: Scores | None, baseline: str
-) -> dict[str, float | None]:
-    low, high = interval(scores)
-    less = None if other is None else difference(scores, other)
-    kept = None if other is None else retention(scores, other)
-    return {
-        "score": float(scores[0]),
-        "low": low,
-        "high": high,
-        "difference": less and less.difference,
-        "difference_low": less and less.low,
-        "difference_high": less and less.high,
-        "p_value": None if other is None or name == baseline else p_value(scores, other),
-        "retention": kept and kept.percent,
-        "retention_low": kept and kept.low,
-        "retention_high": kept and kept.high,
-    }
+    base = systems.get(baseline)
+    rows = {}
+    for name, scores in systems.items():
+        low, high = interval(scores)
+        less = None if base is None else difference(scores, base)
+        share = None if base is None else retention(scores, base)
+        rows[name] = {
+            "score": float(scores[0]),
+            "low": low,
+            "high": high,
+            "difference": less and less.difference,
+            "difference_low": less and less.low,
+            "difference_high": less and less.high,
+            "p_value": None if base is None or name == baseline else p_value(scores, base),
+            "retention": share and share.percent,
+            "retention_low": share and share.low,
+            "retention_high": share and share.high,
+        }
+    return rows

@@ -13,7 +13,8 @@ from slimspeech.artifacts import read_json
 from slimspeech.checksums import file_sha256
 from slimspeech.errors import InputError
 from slimspeech.formatting import file_size
-from slimspeech.release.metadata import CARD, FACTS, FORMAT, HASHES
+from slimspeech.release.metadata import FACTS, FORMAT
+from slimspeech.release.package import CARD, HASHES
 
 TOKEN = "HF_TOKEN"
 MAIN = "main"

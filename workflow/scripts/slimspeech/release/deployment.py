@@ -1,7 +1,7 @@
-"""What a model directory must be told to translate with: its pair, prompt and cap, and its story.
+"""How a model directory is used: its language pair, its prompt and its limit of new tokens.
 
-A release brings them in slimspeech.json. Of any other directory in a results folder the experiment
-knows them; outside of one the paper's prompt is taken, and the user says the languages.
+A release has them in slimspeech.json. For another directory in a results folder they come from the
+experiment. For any other directory the prompt is the paper's, and the user gives the languages.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from slimspeech.models.prompts import Prompt
 from slimspeech.release import results_tree
 from slimspeech.release.metadata import FACTS, FORMAT
 
-# The paper's (section 3), as in config/.
+# The paper's prompt (section 3), as in config/.
 DEFAULT_PROMPT = {
     "system": "You are a professional translator.",
     "user": "Translate the {source} speech into {target}:",
@@ -29,8 +29,8 @@ DEFAULT_MAX_NEW_TOKENS = 256
 class Deployment:
     """A model directory and how it is used.
 
-    pair: what it was made for, or None if nothing says. facts: slimspeech.json, or as much of it
-    as the results folder tells, or nothing.
+    pair: None if not known. facts: content of slimspeech.json, or those of its keys that a results
+    folder gives, or nothing.
     """
 
     directory: Path
@@ -41,41 +41,41 @@ class Deployment:
 
     @property
     def name(self) -> str:
-        """As short as tells models apart: "A", "teacher", or the directory's name."""
+        """A short name, such as "A", "teacher" or the directory's name."""
         return self.facts.get("system") or self.directory.name
 
     def pair_for(self, target: str | None = None, source: str | None = None) -> str:
-        """The pair to translate, from what the user wants; codes or English names.
+        """The pair to translate. source, target: the languages that the user asks for, each as a
+        code or an English name.
 
-        Raises InputError if the model was made for another, or if nothing says which.
+        Raises InputError if the model was made for another pair, or the target is not known.
         """
-        names = self.prompt.languages
-        wanted = [
-            None if asked is None else languages.code(asked, names) for asked in (source, target)
+        codes = [
+            language and languages.code(language, self.prompt.languages)
+            for language in (source, target)
         ]
-        if self.pair is None:
-            if wanted[1] is None:
-                raise InputError(
-                    f"{self.directory}: nothing there says into which language it translates; "
-                    "give --to, such as --to de"
-                )
-            pair = f"{wanted[0] or DEFAULT_SOURCE}-{wanted[1]}"
-        else:
+        if self.pair:
             pair = self.pair
-            for asked, made_for in zip(wanted, pair.split("-", 1), strict=True):
-                if asked not in (None, made_for):
+            for code, own_code in zip(codes, pair.split("-", 1), strict=True):
+                if code not in (None, own_code):
                     raise InputError(
-                        f"{self.directory}: made for {pair}, not for {asked}; give a model that "
-                        "was made for it"
+                        f"{self.directory}: made for {pair}, not for {code}; give a model for it"
                     )
+        elif codes[1]:
+            pair = f"{codes[0] or DEFAULT_SOURCE}-{codes[1]}"
+        else:
+            raise InputError(
+                f"{self.directory}: the model does not say into which language it translates; "
+                "give --to, such as --to de"
+            )
         self.prompt.request(pair)  # raises InputError for a language without a name
         return pair
 
 
 def read_deployment(directory: str | Path) -> Deployment:
-    """Of a release, of another model directory, or of a student's folder, which holds either.
+    """How to use a release, another model directory, or a student's folder that holds either.
 
-    Raises InputError if there is no model, or if slimspeech.json cannot be understood.
+    Raises InputError if there is no model, or if slimspeech.json has another format.
     """
     path = find_model(directory)
     facts = _read_facts(path)
@@ -93,9 +93,9 @@ def read_deployment(directory: str | Path) -> Deployment:
 
 
 def find_model(directory: str | Path) -> Path:
-    """The directory with the weights: itself, or `release` or `packed` in a student's folder.
+    """The directory with the weights: `directory`, or `release` or `packed` in a student's folder.
 
-    Raises InputError if there are none.
+    Raises InputError if there is no model.
     """
     directory = Path(directory)
     for path in (directory, directory / "release", directory / "packed"):
@@ -114,15 +114,12 @@ def _read_facts(path: Path) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     facts = read_json(file)
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        found = facts.get("format") if isinstance(facts, dict) else None
+    version = facts.get("format") if isinstance(facts, dict) else None
+    if version != FORMAT:
         raise InputError(
-            f"{file}: of format {found}, and this version reads {FORMAT}; update slimspeech, or "
-            "make the release again"
+            f"{file}: its format is {version}, and this version reads {FORMAT}; update slimspeech, "
+            "or make the release again"
         )
-    missing = [key for key in ("pair", "prompt") if not facts.get(key)]
-    if missing or not {"system", "user"} <= set(facts["prompt"]):
-        raise InputError(
-            f"{file}: without {' and '.join(missing) or 'a whole prompt'}; make the release again"
-        )
+    if not facts.get("pair") or not {"system", "user"} <= set(facts.get("prompt") or ()):
+        raise InputError(f"{file}: has no pair or no whole prompt; make the release again")
     return facts

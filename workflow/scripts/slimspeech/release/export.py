@@ -1,52 +1,41 @@
-"""A trained model as serving engines take it: bfloat16, laid out as Qwen2-Audio itself is.
+"""Export a trained model for serving engines: bfloat16, in the layout of Qwen2-Audio itself.
 
-vLLM, llama.cpp's converter and transformers 4 read that layout, and so does transformers 5, which
-by itself writes another: the feature extractor's settings in a file of their own, and the special
-tokens and the rotary base under the names that they had.
+vLLM, llama.cpp's converter and transformers 4 read that layout, and so does transformers 5. But
+transformers 5 writes another one: it stores the feature extractor's settings in another file, and
+the special tokens and the rotary base under other names.
 """
 
 from pathlib import Path
-from typing import Any
 
 from slimspeech.artifacts import read_json, write_directory, write_json
 from slimspeech.models.checkpoints import as_it_is, rewrite
 from slimspeech.models.qwen2audio import load_processor, read_config
 from slimspeech.quantization.predicted_size import predicted_bytes
 
-EXTRACTOR = "feature_extractor"
-
 
 def export(model: str | Path, target: str | Path) -> None:
     """Write a model that is not quantised, tensor by tensor, in bfloat16.
 
-    Raises InputError as rewrite() does, for a quantised model among others.
+    Raises InputError as rewrite() does, such as for a quantised model.
     """
-    config = read_config(model)
-    needed = sum(predicted_bytes(config, "none").values())
+    model_config = read_config(model)
+    needed = sum(predicted_bytes(model_config, "none").values())
 
     def write(partial: Path) -> None:
-        rewrite(model, partial, config, as_it_is, needed=needed)
-        _change(partial / "config.json", _with_rotary_base)
-        _change(partial / "tokenizer_config.json", _with_special_tokens)
+        rewrite(model, partial, model_config, as_it_is, needed=needed)
+        config = read_json(partial / "config.json")
+        text_config = config["text_config"]
+        text_config["rope_theta"] = text_config["rope_parameters"]["rope_theta"]
+        write_json(partial / "config.json", config)
+        tokenizer = read_json(partial / "tokenizer_config.json")
+        special_tokens = list(tokenizer.pop("extra_special_tokens", []))
+        tokenizer["additional_special_tokens"] = special_tokens
+        write_json(partial / "tokenizer_config.json", tokenizer)
         processor = read_json(partial / "processor_config.json")
-        settings = processor.pop(EXTRACTOR) | {"processor_class": processor["processor_class"]}
-        write_json(partial / "preprocessor_config.json", settings)
+        extractor = processor.pop("feature_extractor")
+        extractor["processor_class"] = processor["processor_class"]
+        write_json(partial / "preprocessor_config.json", extractor)
         write_json(partial / "processor_config.json", processor)
         load_processor(partial)
 
     write_directory(target, write)
-
-
-def _change(path: Path, change) -> None:
-    write_json(path, change(read_json(path)))
-
-
-def _with_rotary_base(config: dict[str, Any]) -> dict[str, Any]:
-    text = config["text_config"]
-    text["rope_theta"] = text["rope_parameters"]["rope_theta"]
-    return config
-
-
-def _with_special_tokens(tokenizer: dict[str, Any]) -> dict[str, Any]:
-    tokens = tokenizer.pop("extra_special_tokens", [])
-    return tokenizer | {"additional_special_tokens": list(tokens)}

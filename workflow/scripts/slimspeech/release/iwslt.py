@@ -1,7 +1,8 @@
-"""What the IWSLT compression track asks for, in one archive: texts, and what the system is.
+"""What the IWSLT compression track asks for: plain text, and a description of the system.
 
-The track wants plain text, one sentence a line, and of each system its exact size on disk, number
-of parameters, techniques, and data if it is unconstrained (https://iwslt.org/2026/compression).
+The track wants UTF-8 text with one sentence a line, and of each system its exact size on disk,
+number of parameters, techniques, and data if it is unconstrained
+(https://iwslt.org/2026/compression).
 """
 
 import gzip
@@ -12,16 +13,63 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from slimspeech.artifacts import Row, write_text
+from slimspeech.evaluation.metrics import align, check_counts, talks_of
+from slimspeech.evaluation.resegmentation import file_name
 from slimspeech.formatting import file_size, weight_count
 from slimspeech.release.card.tables import recipe_steps
 from slimspeech.release.metadata import used_corpora
 from slimspeech.systems import BASE, is_pruned
 
+DECLARED = ("weights", "bytes", "quantization", "decoder_layers")
 TRACK_DATA = "ACL 60/60"
 TRACK_BASES = ("Qwen/Qwen2-Audio-7B", "Qwen/Qwen2-Audio-7B-Instruct")
-# Sizes of 2025 in bytes, from the smallest a bin takes; what lies on a boundary goes to the larger.
-BINS = {5: 0, 4: 200 * 10**6, 3: 500 * 10**6, 2: 10**9, 1: 2 * 10**9}
-ABOVE = 4 * 10**9
+# The smallest size in bytes of each bin of 2025; a size on a boundary belongs to the larger bin.
+BINS = {1: 2 * 10**9, 2: 10**9, 3: 500 * 10**6, 4: 200 * 10**6, 5: 0}
+ABOVE_BINS = 4 * 10**9
+
+
+def plain_lines(
+    hypothesis_rows: Sequence[Mapping[str, Any]], segments: Sequence[Row]
+) -> dict[str, list[str]]:
+    """The lines of each talk, one a segment, in the manifest's order; an empty one stays empty.
+
+    A line break within a hypothesis becomes a space, so that each segment keeps one line.
+    Raises InputError if hypotheses and segments do not match, or there are none.
+    """
+    texts, references = align(hypothesis_rows, segments)
+    check_counts(texts, references)
+    return {
+        talk: [" ".join(texts[index].split()) for index in indices]
+        for talk, indices in talks_of(segments).items()
+    }
+
+
+def write_lines(lines: Mapping[str, Sequence[str]], file: str | Path, folder: str | Path) -> None:
+    """Write all lines into `file`, and those of each talk into `folder`/{talk}.txt."""
+    texts = {
+        talk: "".join(f"{line}\n" for line in talk_lines) for talk, talk_lines in lines.items()
+    }
+    for talk, text in texts.items():
+        write_text(Path(folder, file_name(talk)), text)
+    write_text(file, "".join(texts.values()))
+
+
+def declaration(
+    pair: str,
+    system: str,
+    lines: Mapping[str, Sequence[str]],
+    size: Mapping[str, Any],
+    recipe: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The content of declaration.json. size: content of size.json. recipe: of a student."""
+    return {
+        "pair": pair,
+        "system": system,
+        **{key: size[key] for key in DECLARED},
+        "recipe": recipe,
+        "talks": {talk: len(texts) for talk, texts in lines.items()},
+    }
 
 
 def description(
@@ -32,18 +80,21 @@ def description(
     base: str,
     storage: int,
 ) -> str:
-    """What the form of the track asks for, in Markdown.
+    """The answers to the track's form, in Markdown.
 
-    declared: declaration.json. size: size.json. teacher: of the config. corpora: corpus.json.
-    base: name of the base model. storage: bytes of all files of the model.
+    declared, size, corpora: content of declaration.json, size.json and corpus.json. teacher: of
+    the config. base: name of the base model. storage: bytes of all files of the model.
     """
     recipe = declared["recipe"]
     used = [] if declared["system"] == BASE else used_corpora(corpora, recipe)
     condition, reason = _condition(used)
     pair = declared["pair"]
-    steps = [("system", _without_recipe(declared))]
     if recipe:
         steps = recipe_steps(recipe, teacher, size)
+    elif is_pruned(declared["system"]):
+        steps = [("system", "layers removed from the fine-tuned model, without repair")]
+    else:
+        steps = [("system", "not compressed; it is here for comparison")]
     lines = [
         f"# {declared['system']}, {pair}",
         "",
@@ -60,9 +111,9 @@ def description(
         "",
         "Compression techniques:",
         "",
-        *(f"- {step}: {what}" for step, what in steps),
+        *(f"- {step}: {description}" for step, description in steps),
         "",
-        "Lines a talk:",
+        "Lines per talk:",
         "",
         *(f"- {talk}: {count}" for talk, count in declared["talks"].items()),
     ]
@@ -79,7 +130,7 @@ def storage_bytes(model: str | Path) -> int:
 
 
 def write_bundle(path: str | Path, name: str, files: Mapping[str, bytes]) -> None:
-    """A .tar.gz with one folder, `name`: the same bytes for the same files, whenever it is made."""
+    """Write a .tar.gz with one folder, `name`; the same files always give the same bytes."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for file in sorted(files):
@@ -93,21 +144,15 @@ def write_bundle(path: str | Path, name: str, files: Mapping[str, bytes]) -> Non
 
 
 def _condition(used: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """The track's word for it, and why."""
+    """The track's condition, and the reason for it."""
     if not used:
         return "constrained", "it was not trained"
-    names = " and ".join(corpus["name"] for corpus in used)
     allowed = all(corpus["name"] == TRACK_DATA for corpus in used)
+    names = " and ".join(corpus["name"] for corpus in used)
     return ("constrained" if allowed else "unconstrained"), f"trained on {names} alone"
 
 
-def _without_recipe(declared: Mapping[str, Any]) -> str:
-    if is_pruned(declared["system"]):
-        return "layers removed from the fine-tuned model, without repair"
-    return "not compressed; it is there for comparison"
-
-
 def _bin(storage: int) -> str:
-    if storage >= ABOVE:
+    if storage >= ABOVE_BINS:
         return "above the bins of 2025, of which the largest ends at 4 GB"
-    return f"bin {next(n for n, least in reversed(BINS.items()) if storage >= least)} of 2025"
+    return f"bin {next(number for number, least in BINS.items() if storage >= least)} of 2025"

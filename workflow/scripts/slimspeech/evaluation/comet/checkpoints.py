@@ -1,12 +1,11 @@
-"""Checkpoints of COMET metrics: found on disk or fetched from the Hugging Face Hub, and checked.
+"""Find the checkpoint of a COMET metric on disk, or download it from the Hub, and check it.
 
 A checkpoint is a file `checkpoints/<name>.ckpt` with `hparams.yaml` beside that folder, as COMET
 writes and publishes them. The file is a pickle, and loading a pickle can run code that it holds. So
-nothing is unpickled here, and what holds more than tensors and plain values is refused, unless the
-config says that it is trusted.
+this module unpickles nothing, and refuses a file that holds more than tensors and plain values,
+unless the config says that it is trusted.
 """
 
-import hashlib
 import logging
 import zipfile
 from collections.abc import Sequence
@@ -15,12 +14,13 @@ from pathlib import Path
 
 import yaml
 
+from slimspeech.checksums import file_sha256
 from slimspeech.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-# By COMET's `class_identifier`: the classes that give a translation a score of its own. Others are
-# made to rank translations of one source against each other.
+# The classes that score a single translation, by COMET's `class_identifier`. Other classes rank
+# translations of one source.
 CLASSES = {
     "regression_metric": "RegressionMetric",
     "referenceless_regression_metric": "ReferencelessRegression",
@@ -34,7 +34,7 @@ MINILM_TOKENIZER = "xlm-roberta-base"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A COMET metric that is on this disk. Fields as in `comet/{metric}.json` of an experiment."""
+    """A COMET metric on this disk; the fields are those of `comet/{metric}.json`."""
 
     metric: str
     model: str
@@ -47,7 +47,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Settings:
-    """What `evaluation.comet` says of one metric, by its name there."""
+    """One metric of `evaluation.comet` in the config; `metric` is its name there."""
 
     metric: str
     model: str
@@ -60,17 +60,17 @@ class Settings:
 
 
 def find_checkpoint(settings: Settings) -> Checkpoint:
-    """The metric's checkpoint, on disk with all that loading it needs; fetched if it has to be.
+    """The metric's checkpoint on disk, with all that loading it needs; downloaded if necessary.
 
     The revision is the commit on the Hub, or the SHA-256 of a file that was on disk. Raises
-    InputError, naming the key of the config, where there is no such checkpoint, it cannot be
-    fetched, its class scores no single segment, or it holds more than weights and is not trusted.
+    InputError, naming the key of the config, if the checkpoint does not exist, cannot be
+    downloaded, scores no single segment, or holds more than weights and is not trusted.
     """
-    if is_path(settings.model):
+    model = settings.model
+    if model.endswith(".ckpt") or model.startswith(("/", ".")) or Path(model).exists():
         path = find_file(settings)
-        with open(path, "rb") as content:
-            revision = f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()}"
-    else:
+        revision = f"sha256:{file_sha256(path)}"
+    else:  # an id on the Hub, `owner/name`
         path = fetch_file(settings)
         revision = path.parents[1].name  # the folder of a snapshot is named by its commit
     hparams = read_hparams(path, settings)
@@ -80,10 +80,10 @@ def find_checkpoint(settings: Settings) -> Checkpoint:
             f"{settings.key}.model: {path} is of COMET's class {identifier}, which gives no score "
             f"to a single segment; use a checkpoint of {', '.join(CLASSES)}"
         )
-    if not settings.trusted and (found := unsafe_objects(path)):
+    if not settings.trusted and (names := unsafe_objects(path)):
         raise InputError(
-            f"{path}: more than weights are pickled in it ({', '.join(found[:3])}), and to load "
-            f"these can run any code; if you trust who made it, set {settings.key}.trusted: true"
+            f"{path}: it holds more than weights ({', '.join(names[:3])}), and loading them can "
+            f"run any code; if you trust who made it, set {settings.key}.trusted: true"
         )
     fetch_encoder(hparams, settings)
     return Checkpoint(
@@ -92,70 +92,68 @@ def find_checkpoint(settings: Settings) -> Checkpoint:
         revision=revision,
         checkpoint=str(path),
         class_name=CLASSES[identifier],
-        needs_reference=needs_reference(identifier, hparams),
+        needs_reference="ref" in hparams.get("input_segments", ["mt", "src", "ref"])
+        if identifier == "unified_metric"
+        else identifier != "referenceless_regression_metric",
         trusted=settings.trusted,
     )
 
 
-def is_path(model: str) -> bool:
-    """Whether a model is on disk; otherwise it is an id on the Hub, `owner/name`."""
-    return model.endswith(".ckpt") or model.startswith(("/", ".")) or Path(model).exists()
-
-
 def find_file(settings: Settings) -> Path:
-    """The .ckpt file that a path names, itself or as the only one in its `checkpoints/`."""
+    """The .ckpt file at a path: the path itself, or the only one in its `checkpoints/`."""
     path = Path(settings.model)
     if path.is_dir():
         files = sorted(path.glob("checkpoints/*.ckpt"))
         if len(files) != 1:
             names = ", ".join(file.name for file in files) or "none"
             raise InputError(
-                f"{settings.key}.model: of {path}/checkpoints/*.ckpt there must be one, but there "
-                f"is {names}; give the path of the .ckpt file"
+                f"{settings.key}.model: {path}/checkpoints/*.ckpt must be one file, and it is "
+                f"{names}; give the path of the .ckpt file"
             )
         return files[0].resolve()
     if not path.is_file():
         raise InputError(
-            f"{settings.key}.model: there is no {settings.model!r}; give the path of a .ckpt file, "
-            "of the folder that holds its checkpoints/, or an id on the Hub (owner/name)"
+            f"{settings.key}.model: {settings.model!r} does not exist; give the path of a .ckpt "
+            "file, of the folder that holds its checkpoints/, or an id on the Hub (owner/name)"
         )
     return path.resolve()
 
 
 def fetch_file(settings: Settings) -> Path:
-    """The .ckpt file of a repository on the Hub, in the Hub's own cache of files."""
+    """The .ckpt file of a repository on the Hub, in the Hub's cache."""
     files = ("hparams.yaml", "checkpoints/*.ckpt")
     folder = fetch_snapshot(settings.model, settings.revision, files, settings)
-    found = sorted(folder.glob("checkpoints/*.ckpt"))
-    if len(found) != 1:
+    checkpoints = list(folder.glob("checkpoints/*.ckpt"))
+    if len(checkpoints) != 1:
         raise InputError(
-            f"{settings.key}.model: {settings.model} holds {len(found)} files "
-            "checkpoints/*.ckpt, where a COMET metric has one; correct the id"
+            f"{settings.key}.model: {settings.model} holds {len(checkpoints)} files "
+            "checkpoints/*.ckpt, and a COMET metric has one; correct the id"
         )
-    return found[0]
+    return checkpoints[0]
 
 
 def fetch_encoder(hparams: dict, settings: Settings) -> None:
-    """Have config and tokenizer of the encoder at hand; its weights are in the checkpoint."""
-    for name in [
-        hparams.get("pretrained_model", "xlm-roberta-large"),
-        *([MINILM_TOKENIZER] if hparams.get("encoder_model") == "MiniLM" else []),
-    ]:
-        if Path(name).is_absolute() and not Path(name).is_dir():
+    """Download config and tokenizer of the encoder; its weights are in the checkpoint."""
+    names = [hparams.get("pretrained_model", "xlm-roberta-large")]
+    if hparams.get("encoder_model") == "MiniLM":
+        names.append(MINILM_TOKENIZER)
+    for name in names:
+        if Path(name).is_dir():
+            continue
+        if Path(name).is_absolute():
             raise InputError(
-                f"{settings.key}.model: its encoder, {name}, is not there; correct "
+                f"{settings.key}.model: its encoder, {name}, does not exist; correct "
                 "pretrained_model in hparams.yaml and in the checkpoint"
             )
-        if not Path(name).is_dir():
-            fetch_snapshot(name, "main", ENCODER_FILES, settings)
+        fetch_snapshot(name, "main", ENCODER_FILES, settings)
 
 
 def fetch_snapshot(
     repository: str, revision: str, patterns: Sequence[str], settings: Settings
 ) -> Path:
-    """Files of a repository at one revision, in the Hub's cache; what is there is not fetched.
+    """The folder of a repository's files in the Hub's cache; missing files are downloaded.
 
-    A token is used if HF_TOKEN or a login gives one; none is ever written or shown.
+    The Hub's library takes a token from HF_TOKEN or a login; it is never written or shown.
     """
     from huggingface_hub import errors, snapshot_download
 
@@ -164,13 +162,13 @@ def fetch_snapshot(
         folder = snapshot_download(repository, revision=revision, allow_patterns=list(patterns))
     except errors.GatedRepoError as error:
         raise InputError(
-            f"{name} is gated: accept its terms on its page, then give your token in the "
-            "environment (HF_TOKEN) or log in with `huggingface-cli login`"
+            f"{name} is gated: accept its terms on its page, then set HF_TOKEN to your token or "
+            "log in with `huggingface-cli login`"
         ) from error
     except errors.RepositoryNotFoundError as error:
         raise InputError(
-            f"{name}: the Hub has no such model, or a private one; correct "
-            f"{settings.key}.model, or give your token in the environment (HF_TOKEN)"
+            f"{name}: the model does not exist on the Hub, or is private; correct "
+            f"{settings.key}.model, or set HF_TOKEN to your token"
         ) from error
     except errors.RevisionNotFoundError as error:
         raise InputError(
@@ -180,15 +178,15 @@ def fetch_snapshot(
     except (OSError, errors.OfflineModeIsEnabled, errors.HFValidationError) as error:
         raise InputError(
             f"{name} is not on this machine, and the Hub cannot be reached "
-            f"({first_line(error)}); run `snakemake` once where it can, give a path as "
-            f"{settings.key}.model, or take {settings.metric} out of evaluation.comet"
+            f"({first_line(error)}); run `snakemake` once with a network, give a path as "
+            f"{settings.key}.model, or remove {settings.metric} from evaluation.comet"
         ) from error
     logger.info("%s: %s", name, folder)
     return Path(folder)
 
 
 def read_hparams(path: Path, settings: Settings) -> dict:
-    """COMET's description of a checkpoint, from the folder above its own."""
+    """COMET's description of a checkpoint, beside the folder of the checkpoint."""
     file = path.parents[1] / "hparams.yaml"
     if not file.is_file():
         raise InputError(
@@ -204,17 +202,10 @@ def read_hparams(path: Path, settings: Settings) -> dict:
     return hparams
 
 
-def needs_reference(identifier: str, hparams: dict) -> bool:
-    """Whether the metric compares with a reference, or goes by the source alone."""
-    if identifier == "unified_metric":
-        return "ref" in hparams.get("input_segments", ["mt", "src", "ref"])
-    return identifier != "referenceless_regression_metric"
-
-
 def unsafe_objects(path: Path) -> list[str]:
-    """What is pickled in a checkpoint besides tensors and plain values; nothing is loaded.
+    """The names of objects in a checkpoint besides tensors and plain values; loads nothing.
 
-    Files in the format that torch wrote before 1.6 are not looked into, since they cannot be.
+    Returns none for files in the format of torch before 1.6, which can only be read by loading.
     """
     from torch.serialization import get_unsafe_globals_in_checkpoint
 

@@ -1,7 +1,6 @@
-"""Scores of translations by a COMET metric. Nothing else imports `comet`, and only when called.
+"""Score translations by a COMET metric. Only this module imports `comet`, and only when called.
 
-COMET needs packages too old for the rest of the project, so what calls this runs in an environment
-of its own.
+COMET needs packages too old for the rest of the project, so its rules run in their own environment.
 """
 
 import logging
@@ -28,10 +27,10 @@ def score_segments(
     manifest_rows: Sequence[Mapping[str, Any]],
     batch_size: int,
 ) -> list[Row]:
-    """One row a segment, in the manifest's order: id and score, as COMET gives it.
+    """One row per segment, in the manifest's order: id and COMET's score.
 
-    The source is the transcript. Raises InputError when the rows do not belong together, the
-    checkpoint cannot be loaded or holds too little, or a score is no number.
+    The source is the transcript. Raises InputError if the rows do not match, the checkpoint cannot
+    be loaded or lacks weights, or a score is not a finite number.
     """
     [rows] = score_variants(checkpoint, [hypothesis_rows], manifest_rows, batch_size)
     return rows
@@ -43,7 +42,7 @@ def score_layers(
     manifest_rows: Sequence[Mapping[str, Any]],
     batch_size: int,
 ) -> list[Row]:
-    """The same of a search for layers, whose hypotheses have a layer, the one left out.
+    """As score_segments(), for a layer search: each hypothesis names the layer left out.
 
     Rows: layer, id, metric, score; layer by layer in the order of the hypotheses.
     """
@@ -64,7 +63,7 @@ def score_variants(
     manifest_rows: Sequence[Mapping[str, Any]],
     batch_size: int,
 ) -> list[list[Row]]:
-    """What `score_segments` gives of each of several translations, for one loading of the model."""
+    """score_segments() of each of several translations, with the model loaded once."""
     samples = []
     for hypothesis_rows in variants:
         hypotheses, references = align(hypothesis_rows, manifest_rows)
@@ -78,22 +77,16 @@ def score_variants(
         ]
     scores = predict(load(checkpoint), samples, batch_size, checkpoint.metric)
     ids = [row["id"] for row in manifest_rows]
-    return [
-        segment_rows(ids, scores[start : start + len(ids)], checkpoint)
-        for start in range(0, len(scores), len(ids))
+    rows = [
+        {"id": key, "score": score} for key, score in zip(ids * len(variants), scores, strict=True)
     ]
-
-
-def segment_rows(ids: Sequence[str], scores: Sequence[float], checkpoint: Checkpoint) -> list[Row]:
-    """Id and score of each segment. Raises InputError naming those whose score is no number."""
-    broken = [key for key, score in zip(ids, scores, strict=True) if not math.isfinite(score)]
-    if broken:
+    if broken := [row["id"] for row in rows if not math.isfinite(row["score"])]:
         raise InputError(
-            f"{checkpoint.checkpoint}: {len(broken)} of {len(ids)} scores are no numbers "
-            f"({', '.join(broken[:5])}); the checkpoint is damaged or overflows, fetch it again "
+            f"{checkpoint.checkpoint}: {len(broken)} of {len(rows)} scores are not finite numbers "
+            f"({', '.join(broken[:5])}); the checkpoint is damaged or overflows: download it again "
             f"or give another as evaluation.comet.{checkpoint.metric}.model"
         )
-    return [{"id": key, "score": score} for key, score in zip(ids, scores, strict=True)]
+    return [rows[start : start + len(ids)] for start in range(0, len(rows), len(ids))]
 
 
 def summarize(
@@ -101,7 +94,7 @@ def summarize(
     rows: Sequence[Row],
     manifest_rows: Sequence[Mapping[str, Any]],
 ) -> Row:
-    """The mean of all segments and of each talk, in the manifest's order, and what gave it."""
+    """The mean of all segments and of each talk, in the manifest's order, and the metric's data."""
     talks: dict[str, list[float]] = {}
     for segment, row in zip(manifest_rows, rows, strict=True):
         talks.setdefault(segment["talk"], []).append(row["score"])
@@ -122,7 +115,7 @@ def summarize(
 
 
 def signature(checkpoint: Checkpoint) -> str:
-    """What to cite beside a score, in the manner of sacreBLEU's signatures."""
+    """What to cite with a score, in the format of sacreBLEU's signatures."""
     parts = {
         "nrefs": int(checkpoint.needs_reference),
         "model": checkpoint.model,
@@ -134,13 +127,13 @@ def signature(checkpoint: Checkpoint) -> str:
 
 
 def load(checkpoint: Checkpoint) -> Any:
-    """COMET's model, in evaluation mode on the CPU; nothing is fetched.
+    """COMET's model, in evaluation mode on the CPU; nothing is downloaded.
 
-    Raises InputError when the file cannot be read as its class says, or lacks weights. COMET itself
-    would leave those at random.
+    Raises InputError if the file cannot be read as its class, or lacks weights; COMET itself would
+    initialise missing weights at random.
     """
-    # Before huggingface_hub is imported, which reads it once: the rule before this one has fetched
-    # all there is, so that a node of a cluster needs no network.
+    # Set before huggingface_hub is imported, which reads it once. An earlier rule has downloaded
+    # all files, so that a node of a cluster needs no network.
     os.environ["HF_HUB_OFFLINE"] = "1"
     safe, unsafe = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
     for name in (safe, unsafe):
@@ -152,13 +145,13 @@ def load(checkpoint: Checkpoint) -> Any:
     path = checkpoint.checkpoint
     try:
         model = load_from_checkpoint(path, local_files_only=True)
-        on_disk = zipfile.is_zipfile(path)  # mapped, not read; torch before 1.6 wrote other files
-        weights = torch.load(path, map_location="cpu", mmap=on_disk)["state_dict"]
-    except Exception as error:  # whatever a strange file brings COMET, torch or a tokenizer to
+        mmap = zipfile.is_zipfile(path)  # not possible in the format of torch before 1.6
+        weights = torch.load(path, map_location="cpu", mmap=mmap)["state_dict"]
+    except Exception as error:  # COMET, torch and tokenizers raise many kinds
         if isinstance(error, pickle.UnpicklingError):
             advice = f"if you trust it, set evaluation.comet.{checkpoint.metric}.trusted: true"
         else:
-            advice = "fetch it again (`snakemake -R fetch_comet`) or name another checkpoint"
+            advice = "download it again (`snakemake -R fetch_comet`) or name another checkpoint"
         raise InputError(
             f"{path}: cannot be loaded as COMET's {checkpoint.class_name} "
             f"({type(error).__name__}: {first_line(error)}); {advice}"
@@ -167,8 +160,8 @@ def load(checkpoint: Checkpoint) -> Any:
     if missing:
         raise InputError(
             f"{path}: {len(missing)} weights of a {checkpoint.class_name} are not in it "
-            f"({', '.join(missing[:3])}, …); it is of another class than its hparams.yaml says, "
-            "or incomplete: fetch it again or correct hparams.yaml"
+            f"({', '.join(missing[:3])}, …); it is incomplete, or its class is not that of its "
+            "hparams.yaml: download it again or correct hparams.yaml"
         )
     return model
 
@@ -176,11 +169,11 @@ def load(checkpoint: Checkpoint) -> Any:
 def predict(model: Any, samples: list[dict[str, str]], batch_size: int, metric: str) -> list[float]:
     """The score of each sample, in order; on the GPU if there is one.
 
-    Raises InputError when the GPU's memory is too small for the batch.
+    Raises InputError if the GPU's memory is too small for the batch.
     """
     import torch
 
-    # Lightning would wait for as many processes as this says; there is one, whatever runs it.
+    # Lightning would wait for as many processes as this says, but this job has one.
     os.environ.pop("SLURM_NTASKS", None)
     gpus = int(torch.cuda.is_available())
     logger.info("%d segments on %s", len(samples), "the GPU" if gpus else "the CPU")

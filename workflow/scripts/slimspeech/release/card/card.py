@@ -1,4 +1,4 @@
-"""The model card of a student: README.md with the Hub's metadata, written from slimspeech.json."""
+"""Write the model card of a student: README.md with the Hub's metadata, from slimspeech.json."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from slimspeech import languages
 from slimspeech.evaluation.metrics import METRICS
+from slimspeech.evaluation.score_table import once_each
 from slimspeech.formatting import file_size, weight_count
 from slimspeech.release.card import tables
 from slimspeech.release.card.snippet import REQUIREMENTS, needs_loader, snippet
@@ -17,13 +18,13 @@ from slimspeech.release.card.tables import Facts, title
 from slimspeech.release.metadata import MINI_BASE, used_corpora
 
 TEMPLATE = "card.md.j2"
-TASK = "audio-text-to-text"  # what the Hub has Qwen2-Audio under
-TOY = 10**8  # weights below which a model is no use but to try the workflow
+TASK = "audio-text-to-text"  # the Hub's task for Qwen2-Audio
+TOY = 10**8  # a model with fewer weights serves only to try the workflow
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-# Metrics by the ids that the Hub has for them; chrF++ is chrF with word pairs.
+# The Hub's ids of metrics; chrF++ is chrF with word pairs. All others are COMET metrics.
 HUB_METRICS = {"bleu": "bleu", "chrf": "chrf", "chrf++": "chrf"}
 METRIC_ARGUMENTS = {"chrf++": {"word_order": 2}}
-# Licences by the Hub's identifiers, of base models that are known.
+# Licences of some base models, by the Hub's identifiers.
 BASE_LICENCES = {
     "Qwen/Qwen2-Audio-7B": "apache-2.0",
     "Qwen/Qwen2-Audio-7B-Instruct": "apache-2.0",
@@ -34,7 +35,7 @@ BASE_LICENCES = {
 def model_card(facts: Facts) -> str:
     """README.md of a release: metadata between two lines of dashes, and the text.
 
-    facts: of slimspeech.json. What was not measured is said not to have been.
+    facts: content of slimspeech.json. The card says what was not measured.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -49,16 +50,21 @@ def model_card(facts: Facts) -> str:
 
 
 def metadata(facts: Facts) -> ModelCardData:
-    """What the Hub reads. Nothing is guessed: what is not known is absent, such as a licence."""
+    """The metadata that the Hub reads. What is not known, such as a licence, is left out."""
+    four_bit = is_four_bit(facts)
     release = facts["release"]
     tags = ["speech-translation", "audio", "qwen2_audio", "slimspeech"]
     tags += ["layer-pruning"] if facts["layers"]["removed"] else []
     tags += ["knowledge-distillation"] if _is_distilled(facts) else []
-    if is_four_bit(facts):
-        tags += ["bitsandbytes", "4-bit"]
+    tags += ["bitsandbytes", "4-bit"] if four_bit else []
+    # The Hub calls a student a "finetune" of its base if it was trained at all.
+    trained = not facts["teacher"]["model"] or facts["recipe"]["stages"]
+    relation = "finetune" if trained or not four_bit else "quantized"
     base = facts["base_model"] if HUB_ID.fullmatch(facts["base_model"]) else None
     scored = bool(facts["scores"])
-    metrics = dict.fromkeys(map(hub_metric, facts["signatures"] or ()))
+    metrics = dict.fromkeys(
+        HUB_METRICS.get(metric, "comet") for metric in facts["signatures"] or ()
+    )
     return ModelCardData(
         language=facts["pair"].split("-", 1),
         license=release["license"],
@@ -67,7 +73,7 @@ def metadata(facts: Facts) -> ModelCardData:
         library_name="transformers",
         pipeline_tag=TASK,
         base_model=base,
-        base_model_relation=relation(facts) if base else None,
+        base_model_relation=relation if base else None,
         datasets=release["datasets"] or None,
         metrics=list(metrics) or None,
         tags=tags,
@@ -76,28 +82,14 @@ def metadata(facts: Facts) -> ModelCardData:
     )
 
 
-def relation(facts: Facts) -> str:
-    """By the Hub's words: a "finetune" of its base if it was trained at all, else "quantized"."""
-    trained = not facts["teacher"]["model"] or facts["recipe"]["stages"]
-    return "finetune" if trained or not is_four_bit(facts) else "quantized"
-
-
-def hub_metric(metric: str) -> str:
-    return HUB_METRICS.get(metric, "comet")
-
-
 def is_four_bit(facts: Facts) -> bool:
     return facts["size"]["quantization"] == "nf4"
-
-
-def is_toy(facts: Facts) -> bool:
-    return facts["size"]["weights"] < TOY
 
 
 def _results(facts: Facts) -> Iterator[EvalResult]:
     corpus = _gold(facts)
     source, target = _names(facts)
-    for metric, found in facts["scores"][facts["system"]].items():
+    for metric, result in facts["scores"][facts["system"]].items():
         yield EvalResult(
             task_type="translation",
             task_name=f"Speech translation, {source} to {target}",
@@ -105,32 +97,31 @@ def _results(facts: Facts) -> Iterator[EvalResult]:
             dataset_name=f"{_one_line(corpus['name'])}, {facts['test']['segments']} test segments",
             dataset_config=facts["pair"],
             dataset_split="test",
-            metric_type=hub_metric(metric),
+            metric_type=HUB_METRICS.get(metric, "comet"),
             metric_name=title(metric),
-            metric_value=round(found["score"], 2 if metric in METRICS else 4),
+            metric_value=round(result["score"], 2 if metric in METRICS else 4),
             metric_args=METRIC_ARGUMENTS.get(metric),
         )
 
 
 def _parts(facts: Facts) -> dict[str, Any]:
-    """What the template shows."""
+    """The variables of the template."""
     source, target = _names(facts)
     base = facts["others"].get("base")
     scored, cost, size = facts["scores"], facts["cost"], facts["size"]
-    name = f"{facts['experiment']} {facts['system']}"
     used = used_corpora(facts["corpora"], facts["recipe"])
-    of_base = f"{100 * size['bytes'] / base['size']['bytes']:.0f} %" if base else None
+    base_licence = BASE_LICENCES.get(facts["base_model"])
     return {
         "facts": facts,
-        "title": f"{name}: {source} speech to {target} text",
+        "title": f"{facts['experiment']} {facts['system']}: {source} speech to {target} text",
         "source": source,
         "target": target,
         "target_code": facts["pair"].split("-", 1)[1],
         "base": _base(facts),
-        "base_licence": _base_licence(facts),
+        "base_licence": f"is under {base_licence}" if base_licence else "has an unknown licence",
         "how": _how(facts),
-        "of_base": of_base,
-        "toy": is_toy(facts),
+        "of_base": f"{100 * size['bytes'] / base['size']['bytes']:.0f} %" if base else None,
+        "toy": size["weights"] < TOY,
         "known_base": facts["base_model"].startswith("Qwen/Qwen2-Audio"),
         "requirements": " ".join(_requirement(facts, package) for package in REQUIREMENTS),
         "loader": needs_loader(facts),
@@ -153,22 +144,23 @@ def _parts(facts: Facts) -> dict[str, Any]:
 
 
 def _limits(facts: Facts) -> Iterator[str]:
-    """What the measurements do not tell, as far as the facts say."""
+    """Sentences about what the measurements do not show."""
     source, target = _names(facts)
     yield (
         f"It was trained for {source} to {target} on the data above, and for nothing else. Other "
         "accents, noise, subjects and languages were not tested."
     )
-    yield "It may leave things out, repeat itself or say what nobody said; check what matters."
+    yield "It may omit, repeat or invent things; check what matters."
     if facts["scores"]:
         yield (
-            "The scores are of one training and one test set. The intervals tell how much luck "
-            "with these segments can do, not how another training or other speech would come out."
+            "The scores are of one training and one test set. The intervals show how much they "
+            "depend on the choice of these segments, not how another training or other speech "
+            "would score."
         )
         if facts["data_split"] == "paper":
             yield (
-                "The test segments were drawn at random, so that others of the same talks and "
-                "speakers were trained on: a new speaker may fare worse."
+                "The test segments were drawn at random, so the training data has other segments "
+                "of the same talks and speakers: the scores for a new speaker may be lower."
             )
         if set(METRICS) >= facts["signatures"].keys():
             yield (
@@ -177,23 +169,16 @@ def _limits(facts: Facts) -> Iterator[str]:
             )
     if facts["layers"]["removed"] and facts["layers"]["chosen_on"] == "test":
         yield (
-            "The layers were chosen by how well the test segments are translated without them, so "
-            "the scores flatter it."
+            "The layers were chosen by scores on the test segments, so the scores here are too "
+            "high."
         )
     if facts["cost"] and all(device.startswith("CPU") for device in _devices(facts)):
         yield "Speed and memory were measured on a CPU; no GPU was tried."
 
 
 def _devices(facts: Facts) -> list[str]:
-    """What speeds were measured on; each with its systems, if they were not all on the same."""
-    costs = {name: other["cost"] for name, other in facts["others"].items() if other["cost"]}
-    costs[facts["system"]] = facts["cost"]
-    systems: dict[str, list[str]] = {}
-    for system, cost in costs.items():
-        systems.setdefault(cost["device"], []).append(system)
-    if len(systems) == 1:
-        return list(systems)
-    return [f"{device} ({', '.join(names)})" for device, names in systems.items()]
+    """The devices that speeds were measured on, with their systems if there are several."""
+    return once_each({system: cost["device"] for system, cost in tables.costs(facts).items()})
 
 
 def _is_distilled(facts: Facts) -> bool:
@@ -201,13 +186,13 @@ def _is_distilled(facts: Facts) -> bool:
 
 
 def _how(facts: Facts) -> str:
-    """What was done to the base model, in a row of words."""
+    """What was done to the base model, in words between commas."""
     steps = ["fine-tuned to the task"]
     if removed := facts["layers"]["removed"]:
         layers = len(removed) + len(facts["layers"]["kept"])
         steps.append(f"less {len(removed)} of its {layers} decoder layers")
     if _is_distilled(facts):
-        steps.append("trained on what the uncompressed model says")
+        steps.append("trained on translations by the uncompressed model")
     if is_four_bit(facts):
         steps.append("in 4 bits")
     return ", ".join(steps)
@@ -230,11 +215,6 @@ def _base(facts: Facts) -> str:
     if name == MINI_BASE:
         return f"the {name}"
     return f"`{name}`" + (f" at revision `{revision}`" if revision else "")
-
-
-def _base_licence(facts: Facts) -> str:
-    licence = BASE_LICENCES.get(facts["base_model"])
-    return f"is under {licence}" if licence else "has a licence that is not known here"
 
 
 def _requirement(facts: Facts, package: str) -> str:

@@ -1,10 +1,10 @@
-"""The code of a model card: plain transformers, which needs nothing of this project."""
+"""The Python code of a model card, which uses transformers and nothing of this project."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from slimspeech import languages
+from slimspeech.models.prompts import Prompt
 
 REQUIREMENTS = ("torch", "transformers", "bitsandbytes", "accelerate", "soundfile", "soxr")
 AUDIO = "<|audio_bos|><|AUDIO|><|audio_eos|>"  # of Qwen2-Audio, where no chat template writes it
@@ -31,12 +31,12 @@ directory = "."
 processor = AutoProcessor.from_pretrained(directory)
 model = load(directory, device_map="auto")
 """
-HEAR = """
+READ_AUDIO = """
 rate = processor.feature_extractor.sampling_rate
-audio, found = soundfile.read("talk.wav", dtype="float32", always_2d=True)
-audio = soxr.resample(audio.mean(axis=1), found, rate)
+audio, file_rate = soundfile.read("talk.wav", dtype="float32", always_2d=True)
+audio = soxr.resample(audio.mean(axis=1), file_rate, rate)
 """
-CHAT = """
+CHAT_PROMPT = """
 messages = [
     {{"role": "system", "content": {system}}},
     {{
@@ -49,42 +49,35 @@ messages = [
 ]
 prompt = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
 """
-PLAIN = """
-prompt = {request}
-"""
 TRANSLATE = """\
 inputs = processor(text=prompt, audio=[audio], sampling_rate=rate, return_tensors="pt")
-tokens = model.generate(**inputs.to(model.device), max_new_tokens={most}, do_sample=False)
+tokens = model.generate(**inputs.to(model.device), max_new_tokens={limit}, do_sample=False)
 answer = tokens[:, inputs["input_ids"].shape[1] :]
 print(processor.batch_decode(answer, skip_special_tokens=True)[0].strip())
 """
 
 
 def needs_loader(facts: Mapping[str, Any]) -> bool:
-    """Whether the embedding is 4-bit, which transformers cannot load by itself."""
+    """Whether the embedding is 4-bit, which transformers cannot load without load_student.py."""
     return "nf4" in facts["size"]["dtypes_by_part"].get("embedding", [])
 
 
 def snippet(facts: Mapping[str, Any]) -> str:
-    """Python that prints the translation of talk.wav, to be run where the model's files are.
+    """Python that prints the translation of talk.wav; it runs in the folder of the model's files.
 
-    facts: of slimspeech.json. The prompt is the one that the student was trained with.
+    facts: content of slimspeech.json. The prompt is the one that the student was trained with.
     """
-    prompt = facts["prompt"]
-    source, target = facts["pair"].split("-", 1)
-    request = prompt["user"].format(
-        source=languages.name(source, facts["languages"]),
-        target=languages.name(target, facts["languages"]),
-    )
-    if prompt["template"] == "plain":
-        asked = PLAIN.format(request=_quoted(AUDIO + request))
+    prompt = Prompt.of(facts["prompt"], facts["languages"])
+    request = prompt.request(facts["pair"])
+    if prompt.template == "plain":
+        make_prompt = f"\nprompt = {_quoted(AUDIO + request)}\n"
     else:
-        asked = CHAT.format(system=_quoted(prompt["system"]), request=_quoted(request))
+        make_prompt = CHAT_PROMPT.format(system=_quoted(prompt.system), request=_quoted(request))
     load = LOAD_BY_LOADER if needs_loader(facts) else LOAD
-    most = facts["generation"]["max_new_tokens"]
-    return (load + HEAR + asked + TRANSLATE.format(most=most)).strip()
+    translate = TRANSLATE.format(limit=facts["generation"]["max_new_tokens"])
+    return (load + READ_AUDIO + make_prompt + translate).strip()
 
 
 def _quoted(text: str) -> str:
-    """A Python literal in double quotes, in one line."""
+    """A Python literal in double quotes, on one line."""
     return json.dumps(text, ensure_ascii=False)

@@ -6,7 +6,7 @@ from typing import Any
 from slimspeech.evaluation.metrics import METRICS
 from slimspeech.evaluation.score_table import COMET_DIGITS, TITLES
 from slimspeech.formatting import MISSING, aligned, file_size, text_table, weight_count
-from slimspeech.release.metadata import TEACHER
+from slimspeech.systems import TEACHER
 
 Facts = Mapping[str, Any]
 
@@ -25,18 +25,15 @@ DATA_TITLES = {
 
 
 def score_table(facts: Facts) -> str:
-    """A row a system: each metric with its interval, and the percentage of the teacher's score."""
+    """One row per system: each metric with its interval, and the percentage of the teacher's."""
     scores = facts["scores"]
-    metrics = list(facts["signatures"])
+    columns = 2 if TEACHER in scores else 1  # of each metric
     header = ["system"]
-    for metric in metrics:
-        header += [title(metric), "of teacher"] if TEACHER in scores else [title(metric)]
-    rows = []
-    for system, found in scores.items():
-        row = [_system(facts, system)]
-        for metric in metrics:
-            row += _score_cells(metric, found.get(metric), system)[: 2 if TEACHER in scores else 1]
-        rows.append(row)
+    rows = [[_system(facts, system)] for system in scores]
+    for metric in facts["signatures"]:
+        header += [title(metric), "of teacher"][:columns]
+        for row, (system, results) in zip(rows, scores.items(), strict=True):
+            row += _score_cells(metric, results.get(metric), system)[:columns]
     return aligned(header, rows)
 
 
@@ -44,21 +41,21 @@ def title(metric: str) -> str:
     return TITLES.get(metric, metric)
 
 
-def _score_cells(metric: str, found: Mapping[str, Any] | None, system: str) -> list[str]:
-    if found is None:
+def _score_cells(metric: str, result: Mapping[str, Any] | None, system: str) -> list[str]:
+    if result is None:
         return [MISSING, MISSING]
     digits = 1 if metric in METRICS else COMET_DIGITS
-    shown = f"{found['score']:.{digits}f} [{found['low']:.{digits}f}, {found['high']:.{digits}f}]"
-    if found["retention"] is None:
-        return [shown, MISSING]
-    kept = f"{found['retention']:.1f} %"
-    if system != TEACHER:
-        kept += f" [{found['retention_low']:.1f}, {found['retention_high']:.1f}]"
-    return [shown, kept]
+    score, low, high = (f"{result[key]:.{digits}f}" for key in ("score", "low", "high"))
+    retention = MISSING
+    if result["retention"] is not None:
+        retention = f"{result['retention']:.1f} %"
+        if system != TEACHER:
+            retention += f" [{result['retention_low']:.1f}, {result['retention_high']:.1f}]"
+    return [f"{score} [{low}, {high}]", retention]
 
 
 def size_table(facts: Facts) -> str:
-    """Layers, weights and bytes of the student, and of what it was made from."""
+    """Layers, weights and bytes of the student and of the models that it was made from."""
     sizes = {name: other["size"] for name, other in facts["others"].items()}
     sizes[facts["system"]] = facts["size"]
     base = sizes.get("base")
@@ -90,67 +87,66 @@ def part_table(size: Mapping[str, Any]) -> str:
 
 
 def speed_table(facts: Facts) -> str:
-    """Clip by clip and at the best batch size, of every system that was measured."""
-    costs = {name: other["cost"] for name, other in facts["others"].items() if other["cost"]}
-    costs[facts["system"]] = facts["cost"]
+    """Speed clip by clip and at the best batch size, of every system that was measured."""
     header = ["system", "in", "load", "batch", "s / audio s", "tokens / s", "peak memory"]
-    rows = []
-    for system, cost in costs.items():
-        for batch in cost["batches"]:
-            if batch["batch_size"] == 1 or batch["best"]:
-                rows.append(
-                    [
-                        _system(facts, system),
-                        cost["compute_dtype"],
-                        f"{cost['load_seconds']['median']:.1f} s",
-                        str(batch["batch_size"]),
-                        f"{batch['real_time_factor']['median']:.3f}",
-                        f"{batch['tokens_per_second']['median']:.1f}",
-                        file_size(batch["peak_memory_bytes"]),
-                    ]
-                )
+    rows = [
+        [
+            _system(facts, system),
+            cost["compute_dtype"],
+            f"{cost['load_seconds']['median']:.1f} s",
+            str(batch["batch_size"]),
+            f"{batch['real_time_factor']['median']:.3f}",
+            f"{batch['tokens_per_second']['median']:.1f}",
+            file_size(batch["peak_memory_bytes"]),
+        ]
+        for system, cost in costs(facts).items()
+        for batch in cost["batches"]
+        if batch["batch_size"] == 1 or batch["best"]
+    ]
     return aligned(header, rows)
+
+
+def costs(facts: Facts) -> dict[str, Mapping[str, Any]]:
+    """cost.json of every system that was measured, the student last."""
+    others = {name: other["cost"] for name, other in facts["others"].items() if other["cost"]}
+    return others | {facts["system"]: facts["cost"]}
 
 
 def recipe_table(facts: Facts) -> str:
     rows = recipe_steps(facts["recipe"], facts["teacher"], facts["size"])
-    return text_table(["step", "what"], rows)
+    return text_table(["step", "description"], rows)
 
 
 def recipe_steps(recipe: Facts, teacher: Facts, size: Facts) -> list[tuple[str, str]]:
-    """What was done to make a student, step by step: names and sentences.
+    """The steps that made a student: (name, description).
 
-    recipe, teacher: of the config. size: size.json of the student.
+    recipe, teacher: of the config. size: content of size.json.
     """
     steps = [("teacher", _teacher(teacher))]
     if recipe["layers_removed"]:
-        places = {"middle": "from the middle of the stack", "last": "from its end"}
-        how = places.get(recipe["criterion"], f"by the criterion `{recipe['criterion']}`")
+        fixed = {"middle": "from the middle of the stack", "last": "from its end"}
+        how = fixed.get(recipe["criterion"], f"by the criterion `{recipe['criterion']}`")
         steps.append(("layers", f"{recipe['layers_removed']} of the decoder's removed, {how}"))
     steps += [
         (f"stage {number}, {stage['method']}", _stage(stage))
         for number, stage in enumerate(recipe["stages"], start=1)
     ]
-    return [*steps, ("packed", _packed(size))]
-
-
-def _packed(size: Facts) -> str:
     four_bit = [
         PART_TITLES.get(part, part)
         for part, dtypes in size["dtypes_by_part"].items()
         if "nf4" in dtypes
     ]
-    if not four_bit:
-        return "bfloat16, not quantised"
-    return f"4-bit NF4, double quantisation: {', '.join(four_bit)}; the rest bfloat16"
+    packed = "bfloat16, not quantised"
+    if four_bit:
+        packed = f"4-bit NF4, double quantisation: {', '.join(four_bit)}; the rest bfloat16"
+    return [*steps, ("packed", packed)]
 
 
-def _teacher(teacher: Mapping[str, Any]) -> str:
+def _teacher(teacher: Facts) -> str:
     if teacher["model"]:
-        return "given; it was not trained here"
-    return "the base model, all weights trained on gold translations; " + _training(
-        teacher["training"]
-    )
+        return "a model from elsewhere; it was not trained here"
+    training = _training(teacher["training"])
+    return f"the base model, all weights trained on gold translations; {training}"
 
 
 def _stage(stage: Mapping[str, Any]) -> str:
@@ -172,10 +168,8 @@ def _stage(stage: Mapping[str, Any]) -> str:
 def _training(training: Mapping[str, Any]) -> str:
     batch = training["batch_size"] * training["gradient_accumulation"]
     epochs = f"{training['epochs']:g} epoch{'s' * (training['epochs'] != 1)}"
-    return (
-        f"{epochs}, batch {batch}, learning rate "
-        f"{training['learning_rate']:g}, {training['scheduler']} schedule"
-    )
+    rate, schedule = f"{training['learning_rate']:g}", training["scheduler"]
+    return f"{epochs}, batch {batch}, learning rate {rate}, {schedule} schedule"
 
 
 def corpora_table(corpora: Sequence[Mapping[str, Any]]) -> str:
