@@ -1,4 +1,4 @@
-"""What small servers share that answer on this machine as the Hugging Face Hub does."""
+"""Small servers on this machine that answer as the Hugging Face Hub does."""
 
 import base64
 import hashlib
@@ -30,7 +30,7 @@ class HubHandler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serve(handler: type[HubHandler]) -> Iterator[str]:
-    """The URL of a server that lives as long as the context."""
+    """The URL of a server that runs as long as the context is open."""
     http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -43,26 +43,26 @@ def serve(handler: type[HubHandler]) -> Iterator[str]:
 
 
 class ModelHandler(HubHandler):
-    """A repository with the files of `served`, by name; what was fetched is listed in `asked`."""
+    """A repository with the files of `served`, by name; `fetched` lists the files requested."""
 
     served: dict[str, bytes]
-    asked: list[str]
+    fetched: list[str]
 
     def do_GET(self):
-        place = self.path.partition("?")[0]
-        if place.startswith("/api/") and "/tree/" in place:
+        path = self.path.partition("?")[0]
+        if path.startswith("/api/") and "/tree/" in path:
             files = [
                 {"type": "file", "path": name, "size": len(data), "oid": self.etag(name)}
                 for name, data in self.served.items()
             ]
             self.answer(200, json.dumps(files).encode())
-        elif place.startswith("/api/"):
+        elif path.startswith("/api/"):
             files = [{"rfilename": name, "size": len(data)} for name, data in self.served.items()]
             info = {"id": "some/model", "sha": COMMIT, "siblings": files}
             self.answer(200, json.dumps(info).encode())
         else:
-            name = place.partition(f"/resolve/{COMMIT}/")[2]
-            self.asked.append(name)
+            name = path.partition(f"/resolve/{COMMIT}/")[2]
+            self.fetched.append(name)
             self.answer(200, self.served[name], ETag=f'"{self.etag(name)}"')
 
     do_HEAD = do_GET
@@ -73,10 +73,10 @@ class ModelHandler(HubHandler):
 
 @contextmanager
 def serve_model(files: dict[str, bytes]) -> Iterator[tuple[str, list[str]]]:
-    """The URL of a Hub with one model, and the names of the files that were asked for."""
-    asked: list[str] = []
-    with serve(type("ThisHandler", (ModelHandler,), {"served": files, "asked": asked})) as url:
-        yield url, asked
+    """The URL of a Hub with one model, and the names of the files that were fetched."""
+    fetched: list[str] = []
+    with serve(type("ThisHandler", (ModelHandler,), {"served": files, "fetched": fetched})) as url:
+        yield url, fetched
 
 
 TOKEN = "hf_SecretOfTheTests"
@@ -85,19 +85,19 @@ LFS = "/lfs-storage"
 
 @dataclass
 class Store:
-    """What a Hub holds and was asked. refusals: status by a piece of the path."""
+    """The content of a Hub and its requests. refusals: status by a part of the path."""
 
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)  # by "owner/name@branch"
     private: dict[str, bool] = field(default_factory=dict)  # by "owner/name"
     blobs: dict[str, bytes] = field(default_factory=dict)  # by SHA-256
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     large: list[str] = field(default_factory=list)  # names that were committed as LFS
     refusals: dict[str, int] = field(default_factory=dict)
     yaml_errors: list[str] = field(default_factory=list)
 
 
 class StoringHandler(HubHandler):
-    """Repositories of models: made, and written by commits, of plain files and of LFS."""
+    """Repositories of models: created, and written by commits, of plain files and of LFS."""
 
     store: Store
 
@@ -109,8 +109,8 @@ class StoringHandler(HubHandler):
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         path = unquote(self.path.partition("?")[0])
-        self.store.asked.append(f"{self.command} {path}")
-        refused = [status for piece, status in self.store.refusals.items() if piece in path]
+        self.store.requests.append(f"{self.command} {path}")
+        refused = [status for part, status in self.store.refusals.items() if part in path]
         if self.headers.get("Transfer-Encoding") == "chunked":
             body = self._chunks()
         if path.startswith(f"{LFS}/") and self.command == "PUT":  # signed, so without a token
@@ -134,54 +134,54 @@ class StoringHandler(HubHandler):
         self.rfile.readline()
         return b"".join(parts)
 
-    def _act(self, path: str, given: Any) -> None:
+    def _act(self, path: str, body: Any) -> None:
         store = self.store
         if path == "/api/repos/create":
-            name = f"{given['organization']}/{given['name']}"
+            name = f"{body['organization']}/{body['name']}"
             if name in store.private:
                 taken = {
                     "error": "You already created this model repo",
                     "url": f"{self.url}/{name}",
                 }
-                return self.tell(taken, 409)
-            store.private[name] = given.get("visibility") == "private"
+                return self.answer_json(taken, 409)
+            store.private[name] = body.get("visibility") == "private"
             store.files[f"{name}@main"] = {".gitattributes": b"*.safetensors filter=lfs\n"}
-            return self.tell({"url": f"{self.url}/{name}", "id": name})
+            return self.answer_json({"url": f"{self.url}/{name}", "id": name})
         if path == "/api/validate-yaml":
             errors = [{"message": text} for text in store.yaml_errors]
-            return self.tell({"errors": errors, "warnings": []}, 400 if errors else 200)
+            return self.answer_json({"errors": errors, "warnings": []}, 400 if errors else 200)
         if path.endswith(".git/info/lfs/objects/batch"):
-            return self.tell(
-                {"transfer": "basic", "objects": [self.link(o) for o in given["objects"]]}
+            return self.answer_json(
+                {"transfer": "basic", "objects": [self.link(o) for o in body["objects"]]}
             )
         if path == f"{LFS}/verify":
-            held = store.blobs.get(given["oid"], b"")
-            return self.tell({}, 200 if len(held) == given["size"] else 404)
+            held = store.blobs.get(body["oid"], b"")
+            return self.answer_json({}, 200 if len(held) == body["size"] else 404)
         owner, name, *rest = path.removeprefix("/api/models/").split("/", 3)
         repository = f"{owner}/{name}"
         if repository not in store.private:
             return self.answer(404, b"{}", **{"X-Error-Code": "RepoNotFound"})
         if not rest:
             info = {"id": repository, "private": store.private[repository], "sha": COMMIT}
-            return self.tell(info | {"siblings": [], "downloads": 0, "tags": []})
+            return self.answer_json(info | {"siblings": [], "downloads": 0, "tags": []})
         verb, branch = rest
-        return getattr(self, verb)(f"{repository}@{branch}", given)
+        return getattr(self, verb)(f"{repository}@{branch}", body)
 
-    def branch(self, place: str, _: Any) -> None:
-        main = place.partition("@")[0] + "@main"
-        taken = place in self.store.files
-        self.store.files.setdefault(place, dict(self.store.files[main]))
-        self.tell({}, 409 if taken else 200)
+    def branch(self, branch: str, _: Any) -> None:
+        main = branch.partition("@")[0] + "@main"
+        taken = branch in self.store.files
+        self.store.files.setdefault(branch, dict(self.store.files[main]))
+        self.answer_json({}, 409 if taken else 200)
 
-    def tree(self, place: str, _: Any) -> None:
-        names = self.store.files[place]
+    def tree(self, branch: str, _: Any) -> None:
+        names = self.store.files[branch]
         oid = "0" * 40
-        self.tell(
+        self.answer_json(
             [{"type": "file", "path": n, "size": len(d), "oid": oid} for n, d in names.items()]
         )
 
-    def preupload(self, place: str, given: Any) -> None:
-        if place not in self.store.files:
+    def preupload(self, branch: str, body: Any) -> None:
+        if branch not in self.store.files:
             return self.answer(404, b"{}", **{"X-Error-Code": "RevisionNotFound"})
         modes = {True: "lfs", False: "regular"}
         files = [
@@ -191,13 +191,13 @@ class StoringHandler(HubHandler):
                 "shouldIgnore": False,
                 "oid": None,
             }
-            for file in given["files"]
+            for file in body["files"]
         ]
-        return self.tell({"files": files})
+        return self.answer_json({"files": files})
 
-    def commit(self, place: str, given: bytes) -> None:
-        files = dict(self.store.files[place])
-        for line in given.splitlines():
+    def commit(self, branch: str, body: bytes) -> None:
+        files = dict(self.store.files[branch])
+        for line in body.splitlines():
             entry = json.loads(line)
             value = entry["value"]
             if entry["key"] == "file":
@@ -207,22 +207,22 @@ class StoringHandler(HubHandler):
                 self.store.large.append(value["path"])
             elif entry["key"] == "deletedFile":
                 del files[value["path"]]
-        self.store.files[place] = files
-        url = f"{self.url}/{place.partition('@')[0]}/commit/{COMMIT}"
-        self.tell({"commitUrl": url, "commitOid": COMMIT, "pullRequestUrl": None})
+        self.store.files[branch] = files
+        url = f"{self.url}/{branch.partition('@')[0]}/commit/{COMMIT}"
+        self.answer_json({"commitUrl": url, "commitOid": COMMIT, "pullRequestUrl": None})
 
-    def link(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        """Where a large file is to be put; nowhere if it is there already."""
-        if wanted["oid"] in self.store.blobs:
-            return wanted
-        actions = {"upload": f"{LFS}/{wanted['oid']}", "verify": f"{LFS}/verify"}
-        return wanted | {"actions": {k: {"href": self.url + path} for k, path in actions.items()}}
+    def link(self, blob: dict[str, Any]) -> dict[str, Any]:
+        """Where to upload a large file; nowhere if it is stored already."""
+        if blob["oid"] in self.store.blobs:
+            return blob
+        actions = {"upload": f"{LFS}/{blob['oid']}", "verify": f"{LFS}/verify"}
+        return blob | {"actions": {k: {"href": self.url + path} for k, path in actions.items()}}
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server.server_port}"
 
-    def tell(self, value: Any, status: int = 200) -> None:
+    def answer_json(self, value: Any, status: int = 200) -> None:
         self.answer(status, json.dumps(value).encode())
 
 

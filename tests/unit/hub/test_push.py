@@ -74,10 +74,10 @@ def test_a_second_push_deletes_old_weights_and_keeps_other_files(hub, release):
 
 def test_a_public_repository_is_not_taken_for_private(hub, release):
     push(plan(release, REPOSITORY), TOKEN, hub.url)
-    asked = len(hub.store.asked)
+    before = len(hub.store.requests)
     with pytest.raises(InputError, match="already and is public"):
         push(plan(release, REPOSITORY, private=True), TOKEN, hub.url)
-    assert not any("preupload" in path for path in hub.store.asked[asked:])
+    assert not any("preupload" in path for path in hub.store.requests[before:])
 
 
 @pytest.mark.parametrize(
