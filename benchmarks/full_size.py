@@ -171,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     add = parser.add_argument
     add("--clips", type=harness.positive, help="of the engine's iteration (100; tiny: 3)")
-    add("--candidates", type=harness.positive, help="of the engine's iteration (all that may go)")
+    add("--candidates", type=harness.positive, help="of the engine's iteration (all removable)")
     add("--timed-clips", type=harness.positive, help="of the published loop (5; tiny: 2)")
     add("--timed-candidates", type=harness.positive, default=2, help="of the published loop (2)")
     add("--tiny", action="store_true", help="a tiny shape, also on a CPU: to try the code")

@@ -123,7 +123,7 @@ def load_inputs(options: argparse.Namespace, clips: int) -> tuple[ProcessorMixin
 
 
 def removable(model: PreTrainedModel, count: int | None = None) -> list[int]:
-    """The layers that may go, all but the first and the last; or `count` of them, spread evenly."""
+    """removable layers, all but the first and the last; or `count` of them, spread evenly."""
     layers = list(range(1, len(model.get_decoder().layers) - 1))
     if count is None:
         return layers

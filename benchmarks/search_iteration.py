@@ -11,7 +11,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = harness.make_parser(__doc__, clips=100)
     harness.add_decoding(parser)
     parser.add_argument(
-        "--candidates", type=harness.positive, help="spread over the layers that may go; all"
+        "--candidates", type=harness.positive, help="spread over the removable layers; all"
     )
     parser.add_argument(
         "--reference-batch", type=harness.positive, default=100, help="of the second reference"

@@ -100,5 +100,5 @@ def test_encoder_stage_keeps_the_first_numbers(build, processor, prompt, german)
 
 
 def test_more_layers_than_there_are_stop_with_the_fix(build, processor, prompt, german):
-    with pytest.raises(InputError, match="no layer can go"):
+    with pytest.raises(InputError, match="no layer can be removed"):
         prune(build(3), processor, "encoder", 2, german, prompt, GenerationSettings(8, 4), SETTINGS)

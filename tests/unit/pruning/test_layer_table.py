@@ -117,7 +117,7 @@ Layers are numbered from 0, as in the teacher.
 | 1         |     5 |             41.23 |         3 |       0.46 (-0.20 to 1.12) |          yes |
 | 2         |     3 |              39.5 |         6 |        2.00 (1.25 to 2.75) |           no |
 
-1 of 2 choices are within noise: on other segments the runner-up might have gone.
+1 of 2 choices are within noise: on other segments the runner-up might have been removed.
 
 ### loss
 

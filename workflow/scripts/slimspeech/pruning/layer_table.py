@@ -1,4 +1,4 @@
-"""Which layers each search removes, by how much, and how far the searches agree."""
+"""Tables of the layers that each search removes, and of how far the searches agree."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -20,7 +20,7 @@ NAMES = TITLES | {
 def tabulate_layers(
     removals: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, Any]]
 ) -> list[Row]:
-    """One row a removal, in their order; what its criterion does not measure is empty.
+    """One row for each removal, in order; a value that its criterion does not measure is empty.
 
     removals: pair, criterion and iteration. results: the layers.json of each.
     """
@@ -28,12 +28,12 @@ def tabulate_layers(
     rows = []
     for removal, layers in zip(removals, results, strict=True):
         low, high = layers.get("interval", ["", ""])
-        found = {**layers, "low": low, "high": high}
+        values = {**layers, "low": low, "high": high}
         rows.append(
             {
                 **{key: removal[key] for key in ("pair", "criterion", "iteration")},
                 "layer": layers["removed"][-1],
-                **{key: found.get(key, "") for key in measured},
+                **{key: values.get(key, "") for key in measured},
             }
         )
     return rows
@@ -88,7 +88,7 @@ def _iterations(criterion: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     if noisy:
         parts.append(
             f"{noisy} of {len(rows)} choices are within noise: on other segments the runner-up "
-            "might have gone."
+            "might have been removed."
         )
     return parts
 

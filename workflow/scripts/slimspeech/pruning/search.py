@@ -28,7 +28,7 @@ class SearchSettings:
     3); "loss", "block_influence" and "angular" are measured in forward passes on the references.
     metric: "auto" is chrF++, or chrF where words are not marked by spaces.
     block: layers of a block, for "angular", which looks at the teacher's whole stack.
-    protect_first, protect_last: layers at the ends of the decoder that never go.
+    protect_first, protect_last: layers at the ends of the decoder that are never removed.
     """
 
     criterion: str = "chrf"
@@ -59,18 +59,18 @@ def score_removals(
     if not candidates:  # more shards than layers
         return [], []
     if settings.criterion != "chrf":
-        given = (model, processor, segments, prompt)
+        inputs = (model, processor, segments, prompt)
         size = 16 if generation.batch_size == "auto" else min(16, generation.batch_size)
         if settings.criterion == "loss":
-            found = removal_losses(*given, kept, candidates, size)
+            costs = removal_losses(*inputs, kept, candidates, size)
         elif settings.criterion == "block_influence":
-            found = block_influence(*given, kept, candidates, size)
-        else:  # angular: whatever is gone already, and whatever else is a candidate
+            costs = block_influence(*inputs, kept, candidates, size)
+        else:  # angular looks at the whole stack, whatever was removed and is a candidate
             whole = range(len(model.get_decoder().layers))
             all_removable = removable(whole, settings.protect_first, settings.protect_last)
-            found = angular_distances(*given, all_removable, settings.block, size)
+            costs = angular_distances(*inputs, all_removable, settings.block, size)
         name = settings.criterion
-        return [{"layer": i, "metric": name, "score": found[i]} for i in candidates], []
+        return [{"layer": i, "metric": name, "score": costs[i]} for i in candidates], []
     translated = translate_variants(
         model, processor, clips, prompt, generation, kept, candidates, "without each layer"
     )
@@ -86,7 +86,7 @@ def score_unpruned(
     generation: GenerationSettings,
     metric: str = "auto",
 ) -> tuple[Row, list[Row]]:
-    """What the search starts from: the whole model on the clips that every removal is scored on.
+    """Score the whole model on the clips that every removal is scored on.
 
     clips: as in score_removals(). Returns metric and score, and hypothesis rows (id, hypothesis).
     Raises InputError if there are no segments, or not all of one pair.
@@ -115,7 +115,7 @@ def score_encoder_removals(
 ) -> tuple[list[Row], list[Row]]:
     """score_removals() for layers of the audio encoder, by translating.
 
-    Nothing is shared but the weights: every candidate hears other embeddings.
+    The candidates share the weights only: each has audio embeddings of its own.
     """
     metric = _metric(segments, metric)
     clips = read_clips(segments, processor)
@@ -123,10 +123,10 @@ def score_encoder_removals(
     translated = []
     for layer in candidates:
         with without_encoder_layer(model, layer):
-            heard = encode_clips(model, processor, clips)
+            embeddings = encode_clips(model, processor, clips)
         name = f"without encoder layer {layer}"
         translated += translate_variants(
-            model, processor, heard, prompt, generation, decoder, [None], name
+            model, processor, embeddings, prompt, generation, decoder, [None], name
         )
     return _scored(candidates, translated, segments, metric)
 
@@ -143,7 +143,7 @@ def prune(
 ) -> tuple[Row, list[Row]]:
     """Remove `count` layers of the model's "decoder" or "encoder", greedily, in place.
 
-    Returns the last layers.json, by the model's own numbers before any removal, and the score rows
+    Returns the last layers.json, with the layer numbers of the model as given, and the score rows
     of all iterations (iteration, layer, metric, score). The encoder is scored by translating, the
     decoder by the settings' criterion.
     """
@@ -153,28 +153,29 @@ def prune(
     clips = []
     if in_decoder and settings.criterion == "chrf":
         clips = encode_clips(model, processor, read_clips(segments, processor))
-    found = []
+    score_rows = []
     for iteration in range(1, count + 1):
         kept = layers["kept"]
-        left = removable(kept, settings.protect_first, settings.protect_last)
+        remaining = removable(kept, settings.protect_first, settings.protect_last)
         if in_decoder:
-            given = (kept, left, segments, clips, prompt, generation, settings)
-            scores, hypotheses = score_removals(model, processor, *given)
+            scores, hypotheses = score_removals(
+                model, processor, kept, remaining, segments, clips, prompt, generation, settings
+            )
         else:
-            # The encoder is pruned as the search goes on, so its layers have other numbers by now.
-            places = [kept.index(layer) for layer in left]
+            # The encoder was pruned in the last iteration, so its layers have new numbers.
+            indices = [kept.index(layer) for layer in remaining]
             scores, hypotheses = score_encoder_removals(
-                model, processor, places, segments, prompt, generation, settings.metric
+                model, processor, indices, segments, prompt, generation, settings.metric
             )
             for row in [*scores, *hypotheses]:
                 row["layer"] = kept[row["layer"]]
-        layers = drop_least_important(layers, scores, left, hypotheses, segments)
+        layers = drop_least_important(layers, scores, remaining, hypotheses, segments)
         if not in_decoder:
             keep_encoder_layers(model, [kept.index(layer) for layer in layers["kept"]])
-        found += [{"iteration": iteration, **row} for row in scores]
+        score_rows += [{"iteration": iteration, **row} for row in scores]
     if in_decoder:
         keep_layers(model, layers["kept"])
-    return layers, found
+    return layers, score_rows
 
 
 def _metric(segments: Sequence[Row], metric: str) -> str:
@@ -182,8 +183,9 @@ def _metric(segments: Sequence[Row], metric: str) -> str:
     pairs = {segment["pair"] for segment in segments}
     if len(pairs) != 1:
         raise InputError(
-            f"the search has {len(segments)} segments of pairs {sorted(pairs)}; it needs some, of "
-            "one pair: check data.split (validation_talks, validation_size) and pruning.split"
+            f"the search has {len(segments)} segments of pairs {sorted(pairs)}; it needs "
+            "segments of one pair: check data.split (validation_talks, validation_size) and "
+            "pruning.split"
         )
     return search_metric(target_code(pairs.pop())) if metric == "auto" else metric
 

@@ -1,4 +1,4 @@
-"""Which layer goes: the decision, apart from the costly scores, so that it can be taken again.
+"""Choose the layer to remove from scores that were computed before.
 
 Layers are numbered by their 0-based index in the teacher.
 """
@@ -25,24 +25,24 @@ from slimspeech.languages import target_code
 
 logger = logging.getLogger(__name__)
 
-# By which end of a metric's scores the removal costs least. Those of METRICS need translations.
+# Whether a high or a low score means that the removal costs little. METRICS score translations.
 HIGHER_COSTS_LESS = frozenset(METRICS)
 LOWER_COSTS_LESS = frozenset({"loss", "block_influence", "angular"})
-COMET = "comet"  # is in the name of every COMET metric, whose removals cost least where it is high
+COMET = "comet"  # part of the name of every COMET metric; a high score means a small cost
 
 
 def removable(kept: Sequence[int], protect_first: int, protect_last: int) -> list[int]:
-    """The layers that may go. Protected ones never leave, so the ends of `kept` are theirs.
+    """The layers that may be removed: all but the protected ones at both ends of `kept`.
 
-    Raises InputError if none is left.
+    Raises InputError if there is none.
     """
-    found = list(kept[protect_first : len(kept) - protect_last])
-    if not found:
+    layers = list(kept[protect_first : len(kept) - protect_last])
+    if not layers:
         raise InputError(
-            f"no layer can go: {len(kept)} are left and {protect_first} + {protect_last} are "
-            "protected; lower pruning.iterations"
+            f"no layer can be removed: {len(kept)} are left, {protect_first} + {protect_last} "
+            "are protected; lower pruning.iterations"
         )
-    return found
+    return layers
 
 
 def candidates(
@@ -52,19 +52,19 @@ def candidates(
     proposal: Sequence[Mapping[str, Any]] = (),
     size: int = 0,
 ) -> list[int]:
-    """The layers that are measured: all that may go, or of a proposal's the `size` best.
+    """The layers to measure: all that may be removed, or the `size` best of a proposal.
 
-    proposal: rows (layer, metric, score) of every layer that may go, or nothing.
+    proposal: rows (layer, metric, score) of every layer that may be removed, or nothing.
     Raises InputError if the proposal has other layers; else as removable() and shortlisted().
     """
-    found = removable(kept, protect_first, protect_last)
+    layers = removable(kept, protect_first, protect_last)
     if not proposal:
-        return found
+        return layers
     proposed = sorted(int(row["layer"]) for row in proposal)
-    if set(proposed) != set(found):
+    if set(proposed) != set(layers):
         raise InputError(
-            f"the proposal is for layers {proposed} and {found} may go; remove proposal.csv, which "
-            "is of another iteration, and run again"
+            f"the proposal is for layers {proposed}, but {layers} may be removed; delete "
+            "proposal.csv, which belongs to another iteration, and run again"
         )
     return shortlisted(proposal, size)
 
@@ -72,7 +72,7 @@ def candidates(
 def middle_layer(candidates: Sequence[int], count: int) -> int:
     """The candidate nearest to the centre of the teacher's `count` layers; of equals, the deepest.
 
-    Taken again and again, 8 of 32 layers are 12 to 19.
+    Eight such removals from 32 layers remove layers 12 to 19.
     """
     return min(candidates, key=lambda layer: (abs(2 * layer - (count - 1)), -layer))
 
@@ -93,11 +93,11 @@ def least_important(scores: Mapping[int, float], metric: str) -> int:
 def shortlisted(rows: Sequence[Mapping[str, Any]], size: int) -> list[int]:
     """The `size` layers of a proposal whose removal costs least, ascending; all if it has fewer.
 
-    rows: layer, metric, score. Raises InputError if a layer is doubled, metrics are mixed or
+    rows: layer, metric, score. Raises InputError if a layer appears twice, metrics are mixed or
     unknown, or a score is not a number.
     """
     if size < 1:
-        raise InputError(f"a shortlist of {size} layers leaves none to choose; give at least 1")
+        raise InputError(f"a shortlist of {size} layers is empty; give at least 1")
     return sorted(_by_cost(*_scores_of(rows, "the proposal"))[:size])
 
 
@@ -108,36 +108,38 @@ def drop_by_place(
     protect_last: int,
     listed: Sequence[int] = (),
 ) -> Row:
-    """The next layers.json without measuring.
+    """The next layers.json, for a criterion that goes by position.
 
-    By criterion "middle" or "last", or the next of the `listed` layers, which may be protected
-    ones. Raises InputError if none is left to go, or the list names a layer that is gone or
-    never was.
+    criterion: "middle", "last", or the name of a set, whose layers are `listed` in the order of
+    removal; they may be protected ones. Raises InputError if no layer is left to remove, or the
+    list names a layer that is removed already or does not exist.
     """
     if listed:
-        done = len(layers["removed"])
-        if done == len(listed):
-            raise InputError(f"all {done} layers of the set {criterion} are gone; list more")
-        return drop(layers, listed[done])
-    left = removable(layers["kept"], protect_first, protect_last)
+        position = len(layers["removed"])
+        if position == len(listed):
+            raise InputError(f"all {position} layers of the set {criterion} are removed; list more")
+        return drop(layers, listed[position])
+    remaining = removable(layers["kept"], protect_first, protect_last)
     count = len(layers["kept"]) + len(layers["removed"])
-    return drop(layers, middle_layer(left, count) if criterion == "middle" else last_layer(left))
+    if criterion == "middle":
+        return drop(layers, middle_layer(remaining, count))
+    return drop(layers, last_layer(remaining))
 
 
-def drop(layers: Row, layer: int, **found: Any) -> Row:
-    """The next layers.json: `kept` ascending, `removed` in the order of removal, what was found.
+def drop(layers: Row, layer: int, **measured: Any) -> Row:
+    """The next layers.json: `kept` ascending, `removed` in the order of removal, and `measured`.
 
-    layers: the one before, which is left as it is. Raises InputError if the layer is gone already.
+    layers: the previous layers.json, which is not changed. Raises InputError if it lacks the layer.
     """
     if layer not in layers["kept"]:
         raise InputError(
-            f"layer {layer} cannot go, it is not in the stack {layers['kept']}; remove what named "
-            "it, which is of another iteration, and run again"
+            f"layer {layer} cannot be removed, it is not in the stack {layers['kept']}; delete the "
+            "file that names it, which belongs to another iteration, and run again"
         )
     return {
         "kept": [kept for kept in layers["kept"] if kept != layer],
         "removed": [*layers["removed"], layer],
-        **found,
+        **measured,
     }
 
 
@@ -150,67 +152,69 @@ def drop_least_important(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Row:
-    """The next layers.json: that of `drop`, with `metric` and `score` of the layer that goes.
+    """The next layers.json: as drop(), with `metric` and `score` of the removed layer.
 
-    layers: the one before. rows: with layer, metric and score; of scores.csv one for each of
-    `candidates`, of comet.csv one for each of them and segment, whose mean counts. With the
-    hypotheses (layer, id, hypothesis) and the manifest rows they translate,
-    a generated metric also gives the `runner_up`, the `difference` to its score, the 95 %
-    `interval` of that (paired bootstrap over the segments), and `within_noise`: whether it holds
-    0. It takes the two as given and makes no allowance for the candidates being many. A search of
-    one candidate has no runner-up, nor has any other metric.
+    layers: the previous layers.json. rows: layer, metric and score; scores.csv has one for each of
+    `candidates`, comet.csv one for each candidate and segment, of which the mean counts.
+    hypotheses: (layer, id, hypothesis); segments: the manifest rows that they translate. With
+    both, a metric of translations also gives `runner_up`, the `difference` to its score, the 95 %
+    `interval` of the difference (paired bootstrap over the segments), and `within_noise`: whether
+    the interval contains 0. The interval is not corrected for the number of candidates. There is
+    no runner-up if there is one candidate, or for any other metric.
     Raises InputError if a candidate has no score, two, or one that is not a number; a layer is no
     candidate; the metrics are mixed or unknown; hypotheses are missing or give another score.
     """
     by_segment = _segment_scores(rows, segments)
     if by_segment:
         rows = [
-            {"layer": layer, "metric": rows[0]["metric"], "score": fmean(found)}
-            for layer, found in by_segment.items()
+            {"layer": layer, "metric": rows[0]["metric"], "score": fmean(segment_scores)}
+            for layer, segment_scores in by_segment.items()
         ]
     scores, metric = _scores_of(rows, "scores.csv")
     _check_layers(scores, candidates, layers["kept"])
     chosen, *others = _by_cost(scores, metric)
-    found = {"metric": metric, "score": scores[chosen]}
-    logger.info("layer %d goes: %s %.6g without it", chosen, metric, scores[chosen])
-    less = None
+    measured = {"metric": metric, "score": scores[chosen]}
+    logger.info("layer %d is removed: %s %.6g without it", chosen, metric, scores[chosen])
+    margin = None
     if others and by_segment:
-        times = draw(len(by_segment[chosen]), resamples, seed)
-        less = difference(*(mean_scores(by_segment[n], times) for n in (chosen, others[0])))
+        counts = draw(len(by_segment[chosen]), resamples, seed)
+        margin = difference(*(mean_scores(by_segment[n], counts) for n in (chosen, others[0])))
     elif others and metric in HIGHER_COSTS_LESS and hypotheses is not None and segments is not None:
-        less = _compare(chosen, others[0], metric, hypotheses, segments, resamples, seed)
-        _check_difference(less.difference, scores[chosen] - scores[others[0]])
-    if less:
-        found |= {
+        margin = _compare(chosen, others[0], metric, hypotheses, segments, resamples, seed)
+        _check_difference(margin.difference, scores[chosen] - scores[others[0]])
+    if margin:
+        measured |= {
             "runner_up": others[0],
-            "difference": less.difference,
-            "interval": [less.low, less.high],
-            "within_noise": less.within_noise,
+            "difference": margin.difference,
+            "interval": [margin.low, margin.high],
+            "within_noise": margin.within_noise,
         }
-        if less.within_noise:
+        if margin.within_noise:
             logger.info(
-                "the choice of layer %d is within noise: on other segments layer %d might have "
-                "gone, the difference of %s is %.4g with a 95 %% interval of %.4g to %.4g",
+                "the choice of layer %d is within noise: on other segments layer %d might "
+                "have been removed; the difference of %s is %.4g, its 95 %% interval %.4g to %.4g",
                 chosen,
                 others[0],
                 metric,
-                less.difference,
-                less.low,
-                less.high,
+                margin.difference,
+                margin.low,
+                margin.high,
             )
-    return drop(layers, chosen, **found)
+    return drop(layers, chosen, **measured)
 
 
 def _by_cost(scores: Mapping[int, float], metric: str) -> list[int]:
-    """The layers, that whose removal costs least first; equals from the deepest."""
+    """The layers in ascending order of what their removal costs; of equals, the deepest first."""
     if metric not in HIGHER_COSTS_LESS | LOWER_COSTS_LESS and COMET not in metric:
-        known = ", ".join(sorted(HIGHER_COSTS_LESS | LOWER_COSTS_LESS))
-        raise InputError(f"unknown metric {metric!r} of a layer's score; use one of {known}")
+        names = ", ".join(sorted(HIGHER_COSTS_LESS | LOWER_COSTS_LESS))
+        raise InputError(f"unknown metric {metric!r} of a layer's score; use one of {names}")
     if not scores:
         raise InputError("no candidate has a score, so no layer can be chosen")
-    broken = [layer for layer, score in scores.items() if not math.isfinite(score)]
-    if broken:
-        raise InputError(f"the scores without layers {broken} are not numbers; score them again")
+    not_finite = [layer for layer, score in scores.items() if not math.isfinite(score)]
+    if not_finite:
+        raise InputError(
+            f"the scores without layers {not_finite} are not numbers; score them again"
+        )
     sign = -1 if metric in LOWER_COSTS_LESS else 1
     return sorted(scores, key=lambda layer: (sign * scores[layer], layer), reverse=True)
 
@@ -219,12 +223,11 @@ def _scores_of(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[dict[int, 
     """The scores by layer, and their one metric."""
     if not rows:
         raise InputError(f"{name} has no scores; remove it and score the layers again")
-    doubled = [
-        layer for layer, times in Counter(int(r["layer"]) for r in rows).items() if times > 1
-    ]
-    if doubled:
+    counts = Counter(int(row["layer"]) for row in rows)
+    repeated = [layer for layer, count in counts.items() if count > 1]
+    if repeated:
         raise InputError(
-            f"{name} lists layers {doubled} twice; remove it and score the layers again"
+            f"{name} lists layers {repeated} twice; remove it and score the layers again"
         )
     metrics = sorted({row["metric"] for row in rows})
     if len(metrics) > 1:
@@ -240,34 +243,34 @@ def _segment_scores(
     """By layer the scores of the segments in the manifest's order; empty if rows have no ids."""
     if not rows or "id" not in rows[0]:
         return {}
-    found: dict[int, dict[str, float]] = {}
+    by_layer: dict[int, dict[str, float]] = {}
     for row in rows:
-        found.setdefault(int(row["layer"]), {})[row["id"]] = float(row["score"])
-    wanted = [segment["id"] for segment in segments or ()]
-    for layer, scores in found.items():
-        if scores.keys() != set(wanted):
+        by_layer.setdefault(int(row["layer"]), {})[row["id"]] = float(row["score"])
+    ids = [segment["id"] for segment in segments or ()]
+    for layer, scores in by_layer.items():
+        if scores.keys() != set(ids):
             raise InputError(
                 f"comet.csv, without layer {layer}: {len(scores)} segments are scored and the "
-                f"search has {len(wanted)}; remove it and score the layers again"
+                f"search has {len(ids)}; remove it and score the layers again"
             )
-    if len(rows) != len(found) * len(wanted):
+    if len(rows) != len(by_layer) * len(ids):
         raise InputError("comet.csv lists segments twice; remove it and score the layers again")
-    return {layer: [scores[key] for key in wanted] for layer, scores in found.items()}
+    return {layer: [scores[key] for key in ids] for layer, scores in by_layer.items()}
 
 
 def _check_layers(scores: Mapping[int, float], candidates: Sequence[int], kept: list[int]) -> None:
-    gone = sorted(scores.keys() - set(kept))
-    if gone:
+    foreign = sorted(scores.keys() - set(kept))
+    if foreign:
         raise InputError(
-            f"scores.csv has layers {gone}, which are not in the stack {kept}; it belongs to "
+            f"scores.csv has layers {foreign}, which are not in the stack {kept}; it belongs to "
             "another iteration: remove it and score the layers again"
         )
     missing = sorted(set(candidates) - scores.keys())
-    strangers = sorted(scores.keys() - set(candidates))
-    if missing or strangers:
+    extra = sorted(scores.keys() - set(candidates))
+    if missing or extra:
         raise InputError(
-            f"scores.csv has no score for the candidates {missing} and one for the layers "
-            f"{strangers}, which are none; remove it and score the layers again"
+            f"scores.csv has no score for the candidates {missing}, and scores for {extra}, which "
+            "are no candidates; remove it and score the layers again"
         )
 
 
@@ -283,17 +286,19 @@ def _compare(
     texts = []
     for layer in (chosen, runner_up):
         try:
-            found, references = align([r for r in hypotheses if r["layer"] == layer], segments)
+            translations, references = align(
+                [row for row in hypotheses if row["layer"] == layer], segments
+            )
         except InputError as error:
             raise InputError(f"hypotheses.jsonl, without layer {layer}: {error}") from error
-        texts.append(found)
+        texts.append(translations)
     language = target_code(segments[0]["pair"])
     return difference_interval(*texts, references, language, metric, resamples, seed)
 
 
-def _check_difference(found: float, scored: float) -> None:
-    if not math.isclose(found, scored, abs_tol=1e-6):
+def _check_difference(translated: float, scored: float) -> None:
+    if not math.isclose(translated, scored, abs_tol=1e-6):
         raise InputError(
-            f"the best two layers of scores.csv are {scored:.4f} apart, and {found:.4f} by "
+            f"the best two layers of scores.csv are {scored:.4f} apart, and {translated:.4f} by "
             "hypotheses.jsonl: they do not belong together; remove both and score the layers again"
         )
