@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from slimspeech.evaluation.score_table import BASE
 from slimspeech.report import numbers
-from slimspeech.report.results import Experiment, Interval, Pair, System, title
+from slimspeech.report.results import Experiment, Pair, System, title
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ def _facts(pair: Pair, system: System) -> list[Fact]:
     retention = pair.retention(system)
     if retention:
         metric = title(pair.metric)
-        interval = _interval(retention)
+        interval = "; its interval was not computed"
+        if retention.known:
+            interval = f" (95 % interval {retention.low:.1f} to {retention.high:.1f})"
         meaning = f"of the teacher’s {metric} on {len(pair.segments)} segments{interval}"
         facts.append(Fact(f"{retention.value:.1f} %", meaning))
     whole = pair.system(BASE) or pair.teacher
@@ -49,12 +51,6 @@ def _facts(pair: Pair, system: System) -> list[Fact]:
     if system.cost and pair.teacher and pair.teacher.cost:
         facts.append(_speed(system, pair.teacher))
     return facts
-
-
-def _interval(interval: Interval) -> str:
-    if not interval.known:
-        return "; its interval was not computed"
-    return f" (95 % interval {interval.low:.1f} to {interval.high:.1f})"
 
 
 def _speed(system: System, teacher: System) -> Fact:

@@ -1,18 +1,25 @@
 """The format of numbers in the report."""
 
+from collections.abc import Callable
+from functools import wraps
+
 from slimspeech.evaluation.metrics import METRICS
 from slimspeech.formatting import MISSING, file_size, weight_count
 from slimspeech.report.results import Interval
 
 
-def count(value: float | None) -> str:
-    """Weights, such as 8.40 B."""
-    return MISSING if value is None else weight_count(value)
+def _optional(write: Callable[[float], str]) -> Callable[[float | None], str]:
+    """The same format, and MISSING for None."""
+
+    @wraps(write)
+    def write_optional(value: float | None) -> str:
+        return MISSING if value is None else write(value)
+
+    return write_optional
 
 
-def size(value: float | None) -> str:
-    """Bytes, in units of a thousand."""
-    return MISSING if value is None else file_size(value)
+count = _optional(weight_count)
+size = _optional(file_size)
 
 
 def score(metric: str, value: float | None) -> str:
@@ -22,24 +29,23 @@ def score(metric: str, value: float | None) -> str:
     return f"{value:.1f}" if metric in METRICS else f"{value:.3f}"
 
 
-def percent(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.1f}"
+@_optional
+def percent(value: float) -> str:
+    return f"{value:.1f}"
 
 
-def ratio(value: float | None) -> str:
+@_optional
+def ratio(value: float) -> str:
     """Three significant digits without an exponent: 0.012, 1.23, 123."""
-    if value is None:
-        return MISSING
     if value == 0:
         return "0"
     digits = max(0, 3 - len(str(int(abs(value))))) if abs(value) >= 1 else 3
     return f"{value:.{digits}f}"
 
 
-def duration(seconds: float | None) -> str:
+@_optional
+def duration(seconds: float) -> str:
     """Such as 0.4 s, 2 min 5 s or 3 h 25 min."""
-    if seconds is None:
-        return MISSING
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -49,13 +55,12 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def p_value(value: float | None) -> str:
-    if value is None:
-        return MISSING
+@_optional
+def p_value(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def spread(interval: Interval | None, write=ratio) -> str:
+def spread(interval: Interval | None, write: Callable[[float], str] = ratio) -> str:
     """low – high, or an empty text if they are unknown."""
     if interval is None or not interval.known:
         return ""

@@ -48,15 +48,8 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "count": numbers.count,
-        "size": numbers.size,
-        "percent": numbers.percent,
-        "ratio": numbers.ratio,
-        "duration": numbers.duration,
-        "p_value": numbers.p_value,
-        "title": title,
-    }
+    formats = ("count", "size", "percent", "ratio", "duration", "p_value")
+    environment.filters |= {name: getattr(numbers, name) for name in formats} | {"title": title}
     environment.globals |= {
         "timed": _timing_settings,
         "score": numbers.score,

@@ -135,7 +135,7 @@ class Pair:
     searches: Sequence[Search]
     curves: Sequence[Curve]
     distillation: Mapping[str, int] | None
-    comparison: str | None  # source file of the intervals
+    comparison: Sequence[str]  # source of the intervals, relative to the report; may be empty
 
     @property
     def target(self) -> str:
@@ -178,11 +178,6 @@ class Pair:
         if own is None or teacher is None or not teacher.score.value:
             return None
         return own.retention or Interval(100 * (own.score.value / teacher.score.value))
-
-    @property
-    def compared(self) -> list[str]:
-        """Path of the file with the intervals relative to the report, if there is one."""
-        return [self.comparison.split("/", 2)[2]] if self.comparison else []
 
     @property
     def metrics(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 import altair as alt
 
-from slimspeech.report.figures.style import INK, SERIES, Figure, color_scale, data
+from slimspeech.report.figures.style import INK, SERIES, Figure, color_scale
 from slimspeech.report.results import Curve, Pair, title
 
 LOSSES = {"loss": "training", "eval_loss": "validation"}
@@ -23,7 +23,7 @@ def training(pair: Pair, curve: Curve) -> Figure:
     ]
     last = {name: [r["loss"] for r in rows if r["of"] == name][-1:] for name in LOSSES.values()}
     ends = ", ".join(f"{name} loss {values[0]:.3f}" for name, values in last.items() if values)
-    base = alt.Chart(data(rows)).encode(
+    base = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, tickCount=5)),
         y=alt.Y("loss:Q", title="Loss (nats per token)", scale=alt.Scale(zero=True)),
         color=alt.Color(
@@ -68,7 +68,7 @@ def talks(pair: Pair) -> Figure | None:
     drawn = list(dict.fromkeys(row["system"] for row in rows))
 
     def chart(width: int, columns: int) -> alt.LayerChart:
-        base = alt.Chart(data(rows)).encode(
+        base = alt.Chart(alt.Data(values=rows)).encode(
             y=alt.Y("talk:N", title=None, sort=names, axis=alt.Axis(labelLimit=110, grid=True)),
             x=alt.X("score:Q", title=title(pair.metric), scale=alt.Scale(zero=False, padding=12)),
         )

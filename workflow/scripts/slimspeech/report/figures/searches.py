@@ -7,7 +7,7 @@ import altair as alt
 from slimspeech.pruning.layer_table import NAMES
 from slimspeech.pruning.selection import HIGHER_COSTS_LESS
 from slimspeech.report import numbers
-from slimspeech.report.figures.style import ACCENT, GRID, INK, MUTED, SERIES, Figure, data
+from slimspeech.report.figures.style import ACCENT, GRID, INK, MUTED, SERIES, Figure
 from slimspeech.report.results import Experiment, Iteration, Pair, Search
 
 CELL = 44  # pixels
@@ -67,7 +67,7 @@ def _heat_chart(search: Search, metric: str, cell: int) -> alt.LayerChart:
                 }
             )
         removed.add(iteration.layer)
-    base = alt.Chart(data(rows)).encode(
+    base = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X("layer:O", title="Layer of the teacher's decoder", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("iteration:O", title="Iteration"),
     )
@@ -150,7 +150,7 @@ def decline(pair: Pair) -> Figure | None:
     has_start = any(search.unpruned is not None for search in searches)
 
     def chart(width: int) -> alt.LayerChart:
-        base = alt.Chart(data(rows)).encode(
+        base = alt.Chart(alt.Data(values=rows)).encode(
             x=alt.X(
                 "removed:Q",
                 title="Layers removed",
@@ -211,7 +211,7 @@ def agreement(experiment: Experiment) -> Figure | None:
     order = list(names.values())
 
     def chart(step: int) -> alt.LayerChart:
-        base = alt.Chart(data(rows)).encode(
+        base = alt.Chart(alt.Data(values=rows)).encode(
             x=alt.X(
                 "layer:O",
                 title="Layer of the teacher's decoder",

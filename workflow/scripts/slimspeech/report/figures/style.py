@@ -5,10 +5,9 @@ sheet, so that a chart follows the light and dark theme.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 import altair as alt
 import vl_convert
@@ -102,7 +101,3 @@ def color_scale(names: Sequence[str]) -> alt.Scale:
     """The same colour for the same system in every chart."""
     colors = [SERIES[i % len(SERIES)] for i in range(len(names))]
     return alt.Scale(domain=list(names), range=colors)
-
-
-def data(rows: Sequence[Mapping[str, Any]]) -> alt.Data:
-    return alt.Data(values=[dict(row) for row in rows])

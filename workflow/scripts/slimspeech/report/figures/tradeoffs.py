@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 
 from slimspeech.report import numbers
-from slimspeech.report.figures.style import ACCENT, INK, MUTED, Figure, color_scale, data
+from slimspeech.report.figures.style import ACCENT, INK, MUTED, Figure, color_scale
 from slimspeech.report.results import Interval, Pair, System, title
 
 WIDE, NARROW, HEIGHT = 520, 268, 300
@@ -100,7 +100,7 @@ def _figure(
         name=f"{pair.code}.{name}",
         title=f"{heading}, {pair.title}",
         alt=f"{heading}, {pair.title}. On the Pareto front: {best}.",
-        sources=pair.sources(*keys, systems=drawn) + pair.compared,
+        sources=pair.sources(*keys, systems=drawn) + list(pair.comparison),
         wide=_chart(points, order, x_title, y_title, WIDE),
         narrow=_chart(points, order, x_title, y_title, NARROW),
     )
@@ -121,10 +121,10 @@ def _chart(
     rows = _rows(points, x_scale.domain, y_scale.domain, width)
     ours = [row for row in rows if not row["published"]]
     theirs = [row for row in rows if row["published"]]
-    with_y_interval = alt.Chart(data([row for row in rows if row["low"] is not None]))
-    with_x_interval = alt.Chart(data([row for row in rows if row["left"] is not None]))
+    with_y_interval = alt.Chart(alt.Data(values=[row for row in rows if row["low"] is not None]))
+    with_x_interval = alt.Chart(alt.Data(values=[row for row in rows if row["left"] is not None]))
     edge = front([point for point in points if not point.published])
-    steps = alt.Chart(data([{"x": p.x.value, "y": p.y.value} for p in edge]))
+    steps = alt.Chart(alt.Data(values=[{"x": p.x.value, "y": p.y.value} for p in edge]))
     color = alt.Color("name:N", scale=color_scale(order), legend=None)
     describe = alt.Description("label:N")
     layers = [
@@ -137,20 +137,20 @@ def _chart(
         with_x_interval.mark_rule(strokeWidth=2, opacity=0.55, aria=False).encode(
             x=alt.X("left:Q"), x2="right:Q", y=y, color=color
         ),
-        alt.Chart(data(ours))
+        alt.Chart(alt.Data(values=ours))
         .mark_point(filled=True, size=110, opacity=1)
         .encode(x=x, y=y, color=color, description=describe),
     ]
     if theirs:
         layers.append(
-            alt.Chart(data(theirs))
+            alt.Chart(alt.Data(values=theirs))
             .mark_point(shape="diamond", size=100, stroke=ACCENT, strokeWidth=1.5, filled=False)
             .encode(x=x, y=y, description=describe)
         )
     for align in ("left", "right"):
         near = [row for row in rows if row["align"] == align]
         layers.append(
-            alt.Chart(data(near))
+            alt.Chart(alt.Data(values=near))
             .mark_text(align=align, dx=9 if align == "left" else -9, fontSize=12, color=INK)
             .encode(x=x, y=alt.Y("text_y:Q"), text="text:N")
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from slimspeech import languages
 from slimspeech.evaluation.metrics import search_metric
-from slimspeech.report.read.files import Reader, number
+from slimspeech.report.read.files import Reader
 from slimspeech.report.read.states import state_of
 from slimspeech.report.read.system import read_system
 from slimspeech.report.results import Curve, Experiment, Interval, Iteration, Pair, Search
@@ -18,8 +18,8 @@ PARTS = ("train", "validation", "test", "out_of_domain")
 def read_experiment(config: Mapping[str, Any], root: str | Path = ".") -> Experiment:
     """The results of the experiment of a config with its defaults; paths are relative to `root`.
 
-    Raises InputError, naming the file, for an unreadable file, a score that is not a number, and
-    hypotheses that do not match the test manifest.
+    Raises InputError, naming the file, for an unreadable file, and for hypotheses that do not match
+    the test manifest.
     """
     reader = Reader(Path(root))
     folder = f"results/{config['experiment']}"
@@ -40,9 +40,8 @@ def _read_pair(reader: Reader, config: Mapping[str, Any], experiment: str, code:
     )
     manifests = {part: reader.jsonl(f"{folder}/data/{part}.jsonl") for part in PARTS}
     segments = manifests["test"] or []
-    compared = f"{folder}/evaluation/comparison.json"
     texts = config["evaluation"].get("texts", {})
-    comparison = reader.json(compared)
+    comparison = reader.json(f"{folder}/evaluation/comparison.json")
     return Pair(
         code=code,
         title=f"{source} to {target}",
@@ -61,7 +60,7 @@ def _read_pair(reader: Reader, config: Mapping[str, Any], experiment: str, code:
         searches=_read_searches(reader, config, folder),
         curves=_read_curves(reader, config, folder),
         distillation=reader.json(f"{folder}/distillation/summary.json"),
-        comparison=compared if comparison else None,
+        comparison=[f"{code}/evaluation/comparison.json"] if comparison else [],
     )
 
 
@@ -94,15 +93,12 @@ def _read_searches(reader: Reader, config: Mapping[str, Any], folder: str) -> li
 
 def _read_iteration(reader: Reader, path: str) -> Iteration:
     layers = reader.json(path)
-    table = path.replace("layers.json", "scores.csv")
-    rows = reader.csv(table) or []
+    rows = reader.csv(path.replace("layers.json", "scores.csv")) or []
     low, high = layers.get("interval", (None, None))
     return Iteration(
         number=int(path.split("/")[-2].removeprefix("iter_")),
         layer=layers["removed"][-1],
-        scores={
-            int(row["layer"]): number(row["score"], table, f"layer {row['layer']}") for row in rows
-        },
+        scores={int(row["layer"]): float(row["score"]) for row in rows},
         kept=layers["kept"],
         metric=layers.get("metric"),
         score=layers.get("score"),

@@ -1,11 +1,9 @@
 """Reads files by their path from the project's root."""
 
-import math
 from pathlib import Path
 from typing import Any
 
 from slimspeech.artifacts import Row, read_csv, read_json, read_jsonl
-from slimspeech.errors import InputError
 
 
 class Reader:
@@ -28,14 +26,3 @@ class Reader:
 
     def glob(self, pattern: str) -> list[str]:
         return sorted(path.relative_to(self.root).as_posix() for path in self.root.glob(pattern))
-
-
-def number(value: Any, path: str, what: str) -> float:
-    """Raises InputError naming file and key unless the value is a finite number."""
-    try:
-        converted = float(value)
-    except (TypeError, ValueError):
-        converted = math.nan
-    if not math.isfinite(converted):
-        raise InputError(f"{path}: {what} is {value!r}, not a number; remove it and run again")
-    return converted

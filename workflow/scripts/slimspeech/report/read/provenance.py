@@ -67,17 +67,15 @@ def _largest(megabytes: Iterable[float | str | None]) -> float | None:
 
 
 def student_hashes(reader: Reader, experiment: Experiment) -> list[dict[str, str]]:
-    """Rows of name, sha256 and file (which lists the hash), for students with hashes."""
+    """Rows of name and sha256, of the files of students with hashes."""
     rows = []
     for pair in experiment.pairs:
         for student in experiment.config["students"]:
             path = f"{experiment.folder}/{pair.code}/students/{student}/sha256.txt"
-            if not reader.exists(path):
-                continue
-            for line in (reader.root / path).read_text(encoding="utf-8").splitlines():
-                sha256, name = line.split(maxsplit=1)
-                file = f"{pair.code}/students/{student}/sha256.txt"
-                rows.append({"name": name.lstrip("*"), "sha256": sha256, "file": file})
+            if reader.exists(path):
+                for line in (reader.root / path).read_text(encoding="utf-8").splitlines():
+                    sha256, name = line.split(maxsplit=1)
+                    rows.append({"name": name, "sha256": sha256})
     return rows
 
 

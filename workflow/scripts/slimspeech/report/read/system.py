@@ -7,7 +7,7 @@ from typing import Any
 from slimspeech.artifacts import Row
 from slimspeech.errors import InputError
 from slimspeech.evaluation.metrics import SEGMENT_METRICS, align
-from slimspeech.report.read.files import Reader, number
+from slimspeech.report.read.files import Reader
 from slimspeech.report.results import SCORED, Cost, Interval, Score, System, Timing
 
 
@@ -29,26 +29,35 @@ def read_system(
     if scores is None:
         return None
     size = reader.json(f"{folder}/size.json") or {}
-    comet = _read_comet(reader, folder)
-    against = (comparison or {}).get("systems", {}).get(name, {})
-    metrics = scores["metrics"] | {metric: result for metric, (result, _) in comet.items()}
-    names = ["scores", "size", "translation", "cost", "checks"]
-    files = {key: f"{folder}/{key}.json" for key in names}
+    compared = (comparison or {}).get("systems", {}).get(name, {})
+    files = {
+        kind: f"{folder}/{kind}.json"
+        for kind in ("scores", "size", "translation", "cost", "checks")
+    }
     texts = "resegmented" if text_only else "hypotheses"
     files |= {"hypotheses": f"{folder}/{texts}.jsonl", "segments": f"{folder}/segments.csv"}
-    for metric in comet:
-        files[metric] = f"{folder}/comet/{metric}.json"
-        files[f"{metric} segments"] = f"{folder}/comet/{metric}.jsonl"
+    metrics = {
+        metric: _score(result, compared.get(metric, {}))
+        for metric, result in scores["metrics"].items()
+    }
+    talks = {talk: dict(part["metrics"]) for talk, part in scores.get("talks", {}).items()}
+    segment_scores = _read_segment_scores(reader, files["segments"], segments)
+    for path in reader.glob(f"{folder}/comet/*.json"):
+        metric = PurePosixPath(path).stem
+        files |= {metric: path, f"{metric} segments": f"{path}l"}
+        result = reader.json(path)
+        metrics[metric] = _score(result, compared.get(metric, {}))
+        for talk, part in result.get("talks", {}).items():
+            talks.setdefault(talk, {})[metric] = part["score"]
+        if rows := reader.jsonl(f"{path}l"):
+            segment_scores[metric] = [row["score"] for row in rows]
     return System(
         pair=scores["pair"],
         name=name,
         state=SCORED,
         text_only=text_only,
-        scores={
-            metric: _score(result, against.get(metric, {}), files.get(metric, files["scores"]))
-            for metric, result in metrics.items()
-        },
-        talks=_talks(scores, {metric: result for metric, (result, _) in comet.items()}),
+        scores=metrics,
+        talks=talks,
         decoder_layers=size.get("decoder_layers"),
         weights=size.get("weights"),
         bytes=size.get("bytes"),
@@ -56,50 +65,26 @@ def read_system(
         cost=_read_cost(reader, files),
         checks=reader.json(files["checks"]),
         hypotheses=_read_hypotheses(reader, files["hypotheses"], segments),
-        segment_scores=_read_segment_scores(reader, files["segments"], segments)
-        | {metric: rows for metric, (_, rows) in comet.items() if rows},
-        files={key: path for key, path in files.items() if reader.exists(path)},
+        segment_scores=segment_scores,
+        files={kind: path for kind, path in files.items() if reader.exists(path)},
     )
 
 
-def _score(result: Mapping[str, Any], against: Mapping[str, Any], path: str) -> Score:
+def _score(result: Mapping[str, Any], compared: Mapping[str, Any]) -> Score:
+    """result: of scores.json or comet/; compared: the same metric in comparison.json."""
+
+    def interval(key: str) -> Interval | None:
+        if compared.get(key) is None:
+            return None
+        return Interval(compared[key], compared.get(f"{key}_low"), compared.get(f"{key}_high"))
+
     return Score(
-        score=Interval(
-            number(result["score"], path, "a score"), against.get("low"), against.get("high")
-        ),
+        score=Interval(result["score"], compared.get("low"), compared.get("high")),
         signature=result.get("signature"),
-        retention=_interval(against, "retention"),
-        difference=_interval(against, "difference"),
-        p_value=against.get("p_value"),
+        retention=interval("retention"),
+        difference=interval("difference"),
+        p_value=compared.get("p_value"),
     )
-
-
-def _interval(against: Mapping[str, Any], key: str) -> Interval | None:
-    if against.get(key) is None:
-        return None
-    return Interval(against[key], against.get(f"{key}_low"), against.get(f"{key}_high"))
-
-
-def _read_comet(
-    reader: Reader, folder: str
-) -> dict[str, tuple[Mapping[str, Any], Sequence[float] | None]]:
-    """By metric: its JSON, and the scores of segments."""
-    comet = {}
-    for path in reader.glob(f"{folder}/comet/*.json"):
-        rows = reader.jsonl(f"{path}l")
-        scores = [number(row["score"], f"{path}l", row["id"]) for row in rows] if rows else None
-        comet[PurePosixPath(path).stem] = (reader.json(path), scores)
-    return comet
-
-
-def _talks(
-    scores: Mapping[str, Any], comet: Mapping[str, Mapping[str, Any]]
-) -> dict[str, dict[str, float]]:
-    talks = {talk: dict(part["metrics"]) for talk, part in scores.get("talks", {}).items()}
-    for metric, result in comet.items():
-        for talk, part in result.get("talks", {}).items():
-            talks.setdefault(talk, {})[metric] = part["score"]
-    return talks
 
 
 def _read_hypotheses(reader: Reader, path: str, segments: Sequence[Row]) -> list[str]:
@@ -118,17 +103,11 @@ def _read_segment_scores(
     rows = {row["id"]: row for row in reader.csv(path) or []}
     if not rows or not segments:
         return {}
-    missing = [row["id"] for row in segments if row["id"] not in rows]
-    if missing:
-        raise InputError(
-            f"{path}: no row for segment {missing[0]} and {len(missing) - 1} others; "
-            "remove it and run again"
-        )
     metrics = [name for name in SEGMENT_METRICS if name in next(iter(rows.values()))]
-    return {
-        name: [number(rows[row["id"]][name], path, row["id"]) for row in segments]
-        for name in metrics
-    }
+    try:
+        return {name: [float(rows[row["id"]][name]) for row in segments] for name in metrics}
+    except KeyError as error:
+        raise InputError(f"{path}: no row for segment {error}; remove it and run again") from error
 
 
 def _read_cost(reader: Reader, files: Mapping[str, str]) -> Cost | None:
