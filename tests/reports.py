@@ -1,4 +1,4 @@
-"""Made-up results, which the tests of the report share with its benchmark."""
+"""Generated results, which the tests of the report share with its benchmark."""
 
 import importlib.util
 import shutil
@@ -16,9 +16,8 @@ make_results = made_results.make_results
 
 
 def give_text(folder: Path, name: str) -> None:
-    """What score_talks makes of running text: here what S1 said. folder: of the pair's results."""
-    place = folder / "submission" / name
-    place.mkdir(parents=True)
-    said = folder / "evaluation" / "S1"
-    shutil.copy(said / "scores.json", place)
-    shutil.copy(said / "hypotheses.jsonl", place / "resegmented.jsonl")
+    """Outputs of score_talks, copied from S1. folder: of the pair's results."""
+    submission, student = folder / "submission" / name, folder / "evaluation" / "S1"
+    submission.mkdir(parents=True)
+    shutil.copy(student / "scores.json", submission)
+    shutil.copy(student / "hypotheses.jsonl", submission / "resegmented.jsonl")

@@ -49,7 +49,7 @@ class FakeModel:
         self.models.requests.append((self.id, name))
         samples, rate = soundfile.read(path)
         half = len(samples) / rate / 2
-        yield Utterance(0.0, half, f"{self.id} heard {len(samples)}")
+        yield Utterance(0.0, half, f"{self.id} length {len(samples)}")
         assert self.models.go.wait(10)
         if self.id in self.models.errors:
             raise self.models.errors[self.id]

@@ -89,7 +89,7 @@ def test_translations_appear_side_by_side_while_they_are_made(page, models):
     page.check("[value=en-zh-C]")
     choose(page)
     page.click("#translate")
-    wait_for(page, lambda: texts(page, 2) == ["en-de-A heard 64000"])
+    wait_for(page, lambda: texts(page, 2) == ["en-de-A length 64000"])
     assert texts(page, 3) == ["…"]
     assert status(page) == "Translating with A, de …"
     models.go.set()
@@ -97,7 +97,7 @@ def test_translations_appear_side_by_side_while_they_are_made(page, models):
     heads = page.locator("#segments th").all_inner_texts()
     assert heads == ["Play", "A, de", "B, de", "C, zh"]
     assert [texts(page, column)[0] for column in (2, 3, 4)] == [
-        f"{model} heard 64000" for model in ("en-de-A", "en-de-B", "en-zh-C")
+        f"{model} length 64000" for model in ("en-de-A", "en-de-B", "en-zh-C")
     ]
     assert texts(page, 1) == ["▶ 0:00.0", "▶ 0:02.0"]
     cells = page.locator("#times tbody tr").nth(1).locator("td").all_inner_texts()
@@ -158,7 +158,7 @@ def test_segments_play_the_translated_file_after_another_was_chosen(page, models
     assert page.evaluate("audio.src") == translated
     assert page.evaluate("audio.currentTime") >= 2
     page.click("#translate")  # the file chosen last
-    wait_for(page, lambda: texts(page, 2)[:1] == ["en-de-A heard 16000"])
+    wait_for(page, lambda: texts(page, 2)[:1] == ["en-de-A length 16000"])
     page.locator("#segments button").first.click()
     wait_for(page, lambda: page.evaluate("audio.currentTime") > 0)
     assert page.evaluate("audio.duration") == 1
@@ -198,7 +198,7 @@ def test_a_model_that_fails_shows_its_error_and_the_others_continue(page, models
     translate(page)
     states = page.locator("#times tbody td:nth-child(2)").all_inner_texts()
     assert states == ["talk.wav: damaged", "done"]
-    assert texts(page, 2) == ["en-de-A heard 64000", ""]
+    assert texts(page, 2) == ["en-de-A length 64000", ""]
 
 
 def test_jobs_of_several_pages_wait_and_can_be_cancelled(open_page, models):
@@ -218,7 +218,7 @@ def test_jobs_of_several_pages_wait_and_can_be_cancelled(open_page, models):
     wait_for(third, lambda: status(third) == "In the queue: 1 job before this one.")
     models.go.set()
     wait_for(third, lambda: status(third) == "Done.")
-    assert texts(third, 2)[0] == "en-de-A heard 64000"
+    assert texts(third, 2)[0] == "en-de-A length 64000"
 
 
 def test_a_stopped_server_is_reported(page, models):
@@ -238,7 +238,7 @@ def test_the_microphone_is_recorded_and_sent_as_wav(page, models):
     assert re.search(r"recording, .* decoded to .* of WAV", page.inner_text("#chosen"))
     page.click("#translate")
     wait_for(page, lambda: status(page) == "Done.")
-    samples = int(texts(page, 2)[0].removeprefix("en-de-A heard "))
+    samples = int(texts(page, 2)[0].removeprefix("en-de-A length "))
     assert 1.0 < samples / 16_000 < 4
     assert models.requests[0] == ("en-de-A", "recording.wav")
     page.locator("#segments button").first.click()

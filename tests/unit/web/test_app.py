@@ -60,7 +60,7 @@ def test_a_file_is_translated_by_the_requested_models(client, models):
         ("en-de-A", "done"),
     ]
     assert job["models"][1]["segments"] == [
-        {"start": 0.0, "end": 0.5, "text": "en-de-A heard 16000"},
+        {"start": 0.0, "end": 0.5, "text": "en-de-A length 16000"},
         {"start": 0.5, "end": 1.0, "text": "and talk.wav"},
     ]
     assert list(client.app.state.folder.iterdir()) == []
@@ -83,9 +83,9 @@ def test_events_are_numbered_and_can_be_resumed(client):
 @pytest.mark.parametrize(
     "kind, beginning",
     [
-        ("srt", "1\n00:00:00,000 --> 00:00:00,500\nen-de-A heard 16000\n\n2\n"),
-        ("vtt", "WEBVTT\n\n1\n00:00:00.000 --> 00:00:00.500\nen-de-A heard 16000\n"),
-        ("txt", "en-de-A heard 16000\nand "),
+        ("srt", "1\n00:00:00,000 --> 00:00:00,500\nen-de-A length 16000\n\n2\n"),
+        ("vtt", "WEBVTT\n\n1\n00:00:00.000 --> 00:00:00.500\nen-de-A length 16000\n"),
+        ("txt", "en-de-A length 16000\nand "),
     ],
 )
 def test_translations_are_downloaded(client, kind, beginning):

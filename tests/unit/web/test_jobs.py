@@ -53,8 +53,8 @@ def test_a_job_is_followed_from_the_queue_to_its_end(models, make_job):
             assert states == ["loading", "translating", "done"] * 2
             models_summary = summary(job, 0)["models"]
             assert [m["segments"][0]["text"] for m in models_summary] == [
-                "en-de-A heard 16000",
-                "en-de-B heard 16000",
+                "en-de-A length 16000",
+                "en-de-B length 16000",
             ]
             for model in models_summary:
                 assert model["real_time_factor"] == model["seconds"] / 1.0

@@ -40,7 +40,7 @@ def _facts(pair: Pair, system: System) -> list[Fact]:
     if retention:
         metric = title(pair.metric)
         interval = "; its interval was not computed"
-        if retention.known:
+        if retention.has_ends:
             interval = f" (95 % interval {retention.low:.1f} to {retention.high:.1f})"
         meaning = f"of the teacher’s {metric} on {len(pair.segments)} segments{interval}"
         facts.append(Fact(f"{retention.value:.1f} %", meaning))

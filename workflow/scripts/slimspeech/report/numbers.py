@@ -62,6 +62,6 @@ def p_value(value: float) -> str:
 
 def spread(interval: Interval | None, write: Callable[[float], str] = ratio) -> str:
     """low – high, or an empty text if they are unknown."""
-    if interval is None or not interval.known:
+    if interval is None or not interval.has_ends:
         return ""
     return f"{write(interval.low)} – {write(interval.high)}"

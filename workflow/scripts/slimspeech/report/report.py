@@ -86,13 +86,13 @@ def not_run(experiment: Experiment, reader: Reader) -> list[str]:
             missing.append(f"{pair.code}: intervals of the scores; comparison.json does not exist")
         elif pair.scored and pair.teacher is None:
             missing.append(f"{pair.code}: comparison with a teacher; no teacher among the systems")
-        for key, what in {
+        for key, label in {
             "cost": "cost at several batch sizes",
             "checks": "checks of the translations",
         }.items():
             without = [s.name for s in pair.scored if key not in s.files and not s.text_only]
             if without:
-                missing.append(f"{pair.code}: {what} of {', '.join(without)}; no {key}.json")
+                missing.append(f"{pair.code}: {label} of {', '.join(without)}; no {key}.json")
         if not pair.manifests.get("out_of_domain"):
             missing.append(f"{pair.code}: out-of-domain data")
     if experiment.config["report"]["audio"] == "none":

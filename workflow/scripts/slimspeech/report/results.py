@@ -19,7 +19,7 @@ class Interval:
     high: float | None = None
 
     @property
-    def known(self) -> bool:
+    def has_ends(self) -> bool:
         return self.low is not None and self.high is not None
 
 
@@ -111,7 +111,6 @@ class Search:
     criterion: str
     iterations: Sequence[Iteration]
     layers: int  # of the teacher's decoder
-    folder: str
     unpruned: float | None = None  # with all layers, by the metric of the iterations
 
 

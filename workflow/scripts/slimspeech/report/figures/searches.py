@@ -35,7 +35,8 @@ def heat_map(pair: Pair, search: Search) -> Figure | None:
         alt=f"Search by {search.criterion}, {pair.title}: cost of removing each layer, one row per "
         f"iteration, in {metric} relative to the removed layer. Removed, in order: {order}.",
         sources=[
-            f"{_short(search.folder)}/iter_*/{name}" for name in ("scores.csv", "layers.json")
+            f"{pair.code}/pruning/{search.criterion}/iter_*/{name}"
+            for name in ("scores.csv", "layers.json")
         ],
         wide=_heat_chart(search, metric, min(CELL, 900 // search.layers)),
     )
@@ -179,7 +180,7 @@ def decline(pair: Pair) -> Figure | None:
         alt=f"{metric} of the search segments after each removal, without training, {pair.title}.",
         sources=[
             *([f"{pair.code}/pruning/iter_00/score.json"] if has_start else []),
-            *(f"{_short(search.folder)}/iter_*/layers.json" for search in searches),
+            *(f"{pair.code}/pruning/{s.criterion}/iter_*/layers.json" for s in searches),
         ],
         wide=chart(520),
         narrow=chart(268),
@@ -208,46 +209,40 @@ def agreement(experiment: Experiment) -> Figure | None:
         for pair, search in searches
         for iteration in search.iterations
     ]
-    order = list(names.values())
-
-    def chart(step: int) -> alt.LayerChart:
-        base = alt.Chart(alt.Data(values=rows)).encode(
-            x=alt.X(
-                "layer:O",
-                title="Layer of the teacher's decoder",
-                axis=alt.Axis(labelAngle=0, grid=True),
-                scale=alt.Scale(domain=list(range(count))),
-            ),
-            y=alt.Y("search:N", title=None, sort=order, axis=alt.Axis(labelLimit=220)),
-        )
-        return alt.layer(
-            base.mark_circle(size=320, color=ACCENT, opacity=0.25).encode(description="label:N"),
-            base.mark_text(fontSize=11, color=INK, aria=False).encode(text="number:Q"),
-        ).properties(width=alt.Step(step), height=alt.Step(26))
-
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        x=alt.X(
+            "layer:O",
+            title="Layer of the teacher's decoder",
+            axis=alt.Axis(labelAngle=0, grid=True),
+            scale=alt.Scale(domain=list(range(count))),
+        ),
+        y=alt.Y("search:N", title=None, sort=list(names.values()), axis=alt.Axis(labelLimit=220)),
+    )
+    chart = alt.layer(
+        base.mark_circle(size=320, color=ACCENT, opacity=0.25).encode(description="label:N"),
+        base.mark_text(fontSize=11, color=INK, aria=False).encode(text="number:Q"),
+    )
+    step = min(CELL - 8, 760 // count)
     return Figure(
         name="searches",
         title="Removed layers by search",
         alt="The layers that each search removes; the number in a circle is the iteration.",
-        sources=[f"{_short(search.folder)}/iter_*/layers.json" for _, search in searches],
-        wide=chart(min(CELL - 8, 760 // count)),
+        sources=[
+            f"{pair.code}/pruning/{search.criterion}/iter_*/layers.json"
+            for pair, search in searches
+        ],
+        wide=chart.properties(width=alt.Step(step), height=alt.Step(26)),
     )
 
 
 def overlaps(searches: Sequence[Search]) -> list[dict[str, object]]:
     """Rows of a table: the removed layers of each search, and how many it shares with others."""
-    removed = {s.criterion: {i.layer for i in s.iterations} for s in searches}
+    removed = {search.criterion: [i.layer for i in search.iterations] for search in searches}
     return [
         {
             "criterion": name,
-            "removed": [i.layer for i in search.iterations],
-            "shared": {other: len(layers & removed[other]) for other in removed},
+            "removed": layers,
+            "shared": {other: len({*layers} & {*removed[other]}) for other in removed},
         }
-        for search in searches
-        for name, layers in [(search.criterion, removed[search.criterion])]
+        for name, layers in removed.items()
     ]
-
-
-def _short(folder: str) -> str:
-    """Relative to results/{experiment}/, the folder of the report."""
-    return folder.split("/", maxsplit=2)[2]

@@ -85,9 +85,7 @@ def _read_searches(reader: Reader, config: Mapping[str, Any], folder: str) -> li
         iterations = [_read_iteration(reader, path) for path in paths[criterion]]
         layers = len(iterations[0].kept) + iterations[0].number
         unpruned = start["score"] if start.get("metric") == iterations[0].metric else None
-        searches.append(
-            Search(criterion, iterations, layers, f"{folder}/pruning/{criterion}", unpruned)
-        )
+        searches.append(Search(criterion, iterations, layers, unpruned))
     return searches
 
 

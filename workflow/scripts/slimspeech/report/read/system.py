@@ -112,35 +112,30 @@ def _read_segment_scores(
 
 def _read_cost(reader: Reader, files: Mapping[str, str]) -> Cost | None:
     """The separate measurement if there is one, else the time for translating the test set."""
-    cost, translation = (reader.json(files[key]) for key in ("cost", "translation"))
-    if cost:
+    if cost := reader.json(files["cost"]):
+        timings = [
+            Timing(
+                batch["batch_size"],
+                batch["best"],
+                _spread(batch["real_time_factor"]),
+                _spread(batch["tokens_per_second"]),
+            )
+            for batch in cost["batches"]
+        ]
         return Cost(
-            device=cost["device"],
-            dtype=cost["compute_dtype"],
-            clips=cost["clips"],
-            repeats=cost["repeats"],
-            timings=[
-                Timing(
-                    batch_size=batch["batch_size"],
-                    best=batch["best"],
-                    seconds_per_audio_second=_spread(batch["real_time_factor"]),
-                    tokens_per_second=_spread(batch["tokens_per_second"]),
-                )
-                for batch in cost["batches"]
-            ],
+            cost["device"],
+            cost["compute_dtype"],
+            cost["clips"],
+            cost["repeats"],
+            timings,
             load_seconds=_spread(cost["load_seconds"]),
             peak_memory=cost.get("peak_memory_bytes"),
             memory_kind=cost.get("memory_kind"),
         )
-    if translation:
+    if translation := reader.json(files["translation"]):
         ratio = Interval(translation["seconds"] / translation["audio_seconds"])
-        return Cost(
-            device=translation["device"],
-            dtype=translation["dtype"],
-            clips=translation["clips"],
-            repeats=1,
-            timings=[Timing(translation["batch_size"], True, ratio)],
-        )
+        timing = Timing(translation["batch_size"], True, ratio)
+        return Cost(translation["device"], translation["dtype"], translation["clips"], 1, [timing])
     return None
 
 

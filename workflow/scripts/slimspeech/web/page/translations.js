@@ -74,9 +74,9 @@ const rowOf = ({ start, end }) => {
   const row = { start, end, button, cells, element, texts: [] };
   button.addEventListener("click", () => player.toggle(row));
   const after = rows.findIndex((other) => other.start > start);
-  const place = after < 0 ? rows.length : after;
-  byId("segments").tBodies[0].insertBefore(element, rows[place]?.element ?? null);
-  rows.splice(place, 0, row);
+  const index = after < 0 ? rows.length : after;
+  byId("segments").tBodies[0].insertBefore(element, rows[index]?.element ?? null);
+  rows.splice(index, 0, row);
   return row;
 };
 
