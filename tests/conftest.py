@@ -26,9 +26,8 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))
 
 # The longest files. Each is the work of one process, so they begin first and all end together.
 FIRST = (
-    "test_paper_on_mini.py",
-    "test_smoke.py",
-    "test_slurm.py",
+    *("test_paper_on_mini.py", "test_slurm.py", "test_surroundings.py", "test_comet.py"),
+    *("test_smoke.py", "test_docs.py", "test_dag.py", "test_caching.py", "test_report_page.py"),
 )
 
 
