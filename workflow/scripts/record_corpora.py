@@ -10,7 +10,7 @@ from slimspeech.data.licences import describe_corpora
 records = describe_corpora(
     snakemake.input.archive,
     read_jsonl(snakemake.input.segments),
-    given=snakemake.params.corpus,
+    configured=snakemake.params.corpus,
     out_of_domain=snakemake.params.out_of_domain,
 )
 write_json(snakemake.output.corpora, records)

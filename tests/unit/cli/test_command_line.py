@@ -125,7 +125,7 @@ def test_all_unreadable_files_are_named_before_a_model_is_loaded(tmp_path, model
     )
     assert code == 1
     first, second = err.splitlines()
-    assert first.startswith(f"slimspeech: error: {tmp_path / 'text.wav'}: no audio that soundfile")
+    assert first.startswith(f"slimspeech: error: {tmp_path / 'text.wav'}: not audio that soundfile")
     assert second.startswith(f"slimspeech: error: {tmp_path / 'no.wav'}: no such audio file")
 
 

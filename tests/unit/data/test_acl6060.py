@@ -27,7 +27,7 @@ def test_rows_are_in_the_order_of_the_archive(corpus):
     assert segments[5].clip == corpus.clip("eval", 2)
 
 
-def test_clips_are_counted_and_not_sorted_as_words(corpus):
+def test_clips_are_in_the_order_of_their_numbers(corpus):
     corpus.splits = {"dev": {"en": [f"Sentence {k}." for k in range(1, 13)]}}
     segments = read(corpus.write(), ["en"])
     assert [s.texts["en"] for s in segments if s.split == "dev"][9] == "Sentence 10."
@@ -58,14 +58,14 @@ def test_without_xml_a_split_is_one_talk(corpus, caplog):
 
 
 @pytest.mark.parametrize("depth", ["2/acl_6060", "2", "."])
-def test_a_folder_of_any_level_will_do(corpus, depth: str):
+def test_the_folder_may_be_of_any_level(corpus, depth: str):
     folder = corpus.root / depth
     (folder / ".DS_Store").write_bytes(b"litter")
     (folder / "__MACOSX" / "dev" / "text").mkdir(parents=True)
     assert len(list(read_segments(folder, "acl", LANGUAGES))) == 8
 
 
-def test_dev_alone_and_the_languages_asked_for_are_enough(corpus):
+def test_dev_and_the_languages_of_the_pairs_are_enough(corpus):
     corpus.split("eval").rename(corpus.root / "gone")
     for path in corpus.root.rglob("*.zh.*"):
         path.unlink()
@@ -73,7 +73,7 @@ def test_dev_alone_and_the_languages_asked_for_are_enough(corpus):
     assert len(segments) == 4 and list(segments[0].texts) == ["en", "de"]
 
 
-def test_bom_and_crlf_are_taken_off(corpus):
+def test_bom_and_crlf_are_removed(corpus):
     path = corpus.text("dev", "de")
     lines = path.read_text(encoding="utf-8").replace("\n", "\r\n").rstrip()
     path.write_bytes(b"\xef\xbb\xbf" + lines.encode())
@@ -114,7 +114,7 @@ def test_bad_texts_are_named(corpus, content: str | bytes, messages: list[str]):
     assert all(message in str(error.value) for message in ["acl.zip", *messages])
 
 
-def test_many_problems_are_told_at_once(corpus):
+def test_many_problems_are_in_one_message(corpus):
     corpus.text("dev", "de").write_text("\n" * 9)
     with pytest.raises(InputError, match="line 5 is empty; and 4 more"):
         read(corpus)
@@ -126,7 +126,7 @@ def test_a_missing_clip_is_named(corpus):
         read(corpus)
 
 
-def test_a_clip_too_many_is_named(corpus):
+def test_an_extra_clip_is_named(corpus):
     corpus.clip("eval", 5).write_bytes(corpus.clip("eval", 4).read_bytes())
     with pytest.raises(InputError, match="4 lines .* but 5 clips, the first without a line is 5"):
         read(corpus)
@@ -146,7 +146,7 @@ def test_no_clips_at_all(corpus):
         read(corpus)
 
 
-def test_a_language_that_is_not_there_lists_those_that_are(corpus):
+def test_a_missing_language_lists_the_others(corpus):
     with pytest.raises(InputError, match="no text in fr, only in de, en, zh"):
         read(corpus, ["en", "fr"])
 
@@ -172,8 +172,7 @@ def test_two_corpora_in_one_folder_are_refused(corpus):
         ("2/acl_6060/dev/full_wavs/2022.acl-long.268.wav", False),
         ("2/acl_6060/dev/segmented_wavs/shas/1.wav", False),
         ("2/acl_6060/dev/text/tagged_terminology/ACL.6060.dev.tagged.en-xx.de.txt", False),
-        ("__MACOSX/2/acl_6060/dev/text/txt/._ACL.6060.dev.en-xx.de.txt", False),
     ],
 )
-def test_only_what_is_needed_is_wanted(member: str, wanted: bool):
+def test_only_needed_members_are_wanted(member: str, wanted: bool):
     assert is_wanted(member) is wanted

@@ -35,7 +35,7 @@ def rows(split: str, indices: list[int]) -> list[dict]:
 
 def write(folder: Path, split: str, shards: list[list[dict]]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    # What an Audio() column of `datasets` is in a file.
+    # An Audio() column of `datasets` in a file.
     audio = pyarrow.struct({"bytes": pyarrow.binary(), "path": pyarrow.string()})
     texts = [(f"text_{code}", pyarrow.string()) for code in LANGUAGES]
     schema = pyarrow.schema([("index", pyarrow.int64()), ("audio", audio), *texts])
@@ -46,7 +46,7 @@ def write(folder: Path, split: str, shards: list[list[dict]]) -> None:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """Two shards of dev, out of order as no one promised, and one of eval."""
+    """Two shards of dev, whose rows are not in order, and one of eval."""
     folder = tmp_path / "copy"
     write(folder / "data", "dev", [rows("dev", [1, 0]), rows("dev", [2])])
     write(folder / "data", "eval", [rows("eval", [0, 1])])
@@ -95,13 +95,16 @@ def cut(copy: Path) -> None:
         (spoiled(text_de=None), "eval: index 0 is empty in text_de"),
         (spoiled(index=4), "eval: 1 rows, but their indices are not 0 to 0"),
         (spoiled(audio=None), "eval: index 0 has no audio"),
-        (spoiled(audio={"bytes": b"no wav", "path": None}), "no audio that soundfile can read"),
-        (lambda copy: write(copy / "data", "eval", [rows("eval", [0, 0])]), "index 0 is there twi"),
+        (spoiled(audio={"bytes": b"no wav", "path": None}), "not audio that soundfile can read"),
+        (
+            lambda copy: write(copy / "data", "eval", [rows("eval", [0, 0])]),
+            "index 0 is in two rows",
+        ),
         (without_column, "eval-00000-of-00001.parquet: no column text_de, only index, audio"),
         (cut, "eval-00000-of-00001.parquet: damaged"),
     ],
 )
-def test_what_is_wrong_is_named_and_nothing_is_left(tmp_path: Path, copy: Path, spoil, message):
+def test_the_problem_is_named_and_no_file_is_left(tmp_path: Path, copy: Path, spoil, message):
     spoil(copy)
     with pytest.raises(InputError) as error:
         prepare_segments(copy, tmp_path / "audio", SETTINGS, ["en", "de"])

@@ -70,11 +70,11 @@ def spoil(path: Path, how: str) -> None:
     [
         ("clip.wav", "missing", "no such audio file"),
         ("clip.wav", "0 bytes", "0 bytes"),
-        ("clip.wav", "cut short", "promises 8000 samples and 5326 are there"),
+        ("clip.wav", "cut short", "promises 8000 samples .* holds 5326"),
         ("clip.wav", "only a header", "cut short"),
         ("clip.flac", "cut short", "damaged|cut short"),
-        ("clip.wav", "text", "no audio that soundfile can read"),
-        ("clip.wav", "not finite", "no finite numbers"),
+        ("clip.wav", "text", "not audio that soundfile can read"),
+        ("clip.wav", "not finite", "not finite"),
         ("clip.wav", "absurd rate", "1000 Hz"),
         ("clip.wav", "too high rate", "1000000 Hz"),
         ("clip.wav", "no samples", "no samples"),
@@ -140,7 +140,7 @@ def test_chunks_of_silence_are_even():
     assert [len(part) for part in chunks(np.zeros(10 * SECOND, np.float32), 6.0)] == [80_000] * 2
 
 
-def test_chunks_stay_short_where_the_quiet_place_would_be_too_late():
+def test_chunks_stay_short_where_the_pause_is_too_late():
     audio = np.random.default_rng(0).normal(size=int(11.9 * SECOND)).astype(np.float32)
     audio[97_000:99_000] = 0.0
     assert max(map(len, chunks(audio, 6.0))) <= 96_000

@@ -11,7 +11,7 @@ def segments(corpus: str, *talks: str) -> list[dict]:
     return [{"corpus": corpus, "talk": talk} for talk in talks]
 
 
-def test_the_archive_is_known_by_its_talks(tmp_path: Path, caplog):
+def test_the_archive_is_recognised_by_its_talks(tmp_path: Path, caplog):
     archive = tmp_path / "acl.zip"
     archive.write_bytes(b"zip")
     with caplog.at_level(logging.WARNING):
@@ -25,7 +25,7 @@ def test_the_archive_is_known_by_its_talks(tmp_path: Path, caplog):
     assert caplog.text == ""
 
 
-def test_the_mini_corpora_are_no_real_ones():
+def test_the_mini_corpora_are_recognised():
     gold, other = describe_corpora(
         "results/corpora/mini/acl6060.zip",
         segments("acl6060", "mini.talk.101", "mini.talk.201"),
@@ -48,14 +48,14 @@ def test_covost_is_cited(tmp_path: Path):
     "rows",
     [segments("tales", "a"), segments("acl6060", "2022.acl-long.268", "another")],
 )
-def test_what_is_not_known_is_not_made_up(tmp_path: Path, rows, caplog):
+def test_an_unknown_licence_stays_empty(tmp_path: Path, rows, caplog):
     with caplog.at_level(logging.WARNING):
         (record,) = describe_corpora(tmp_path, rows)
     assert (record["licence"], record["citation"]) == (None, None)
-    assert "its licence is not known; say it in data/corpus" in caplog.text
+    assert "its licence is unknown; set data/corpus" in caplog.text
 
 
-def test_the_config_says_more_than_we_know(tmp_path: Path):
-    given = {"name": "Tales", "licence": "CC BY-SA 4.0"}
-    (record,) = describe_corpora(tmp_path, segments("acl6060", "2022.acl-long.268"), given)
+def test_the_config_overrides_what_is_recognised(tmp_path: Path):
+    configured = {"name": "Tales", "licence": "CC BY-SA 4.0"}
+    (record,) = describe_corpora(tmp_path, segments("acl6060", "2022.acl-long.268"), configured)
     assert (record["name"], record["licence"], record["url"]) == ("Tales", "CC BY-SA 4.0", None)

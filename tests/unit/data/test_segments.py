@@ -47,7 +47,7 @@ def test_rows_and_clips(tmp_path: Path, corpus, kind: str):
     assert os.listdir(tmp_path / "data") == ["audio"]
 
 
-def test_other_rates_and_channels_are_converted_and_told(tmp_path: Path, corpus, caplog):
+def test_other_rates_and_channels_are_converted_and_logged(tmp_path: Path, corpus, caplog):
     soundfile.write(corpus.clip("dev", 1), noise(0.5, 44_100, 2), 44_100, subtype="FLOAT")
     with caplog.at_level(logging.INFO):
         rows = prepare_segments(corpus.root, tmp_path / "audio", SETTINGS, LANGUAGES)
@@ -57,7 +57,7 @@ def test_other_rates_and_channels_are_converted_and_told(tmp_path: Path, corpus,
     assert "44100 Hz, 2 channels" in caplog.text
 
 
-def test_a_long_segment_goes_on_whole_when_it_is_to_be_split(tmp_path: Path, corpus):
+def test_a_long_segment_to_be_split_stays_whole(tmp_path: Path, corpus):
     soundfile.write(corpus.clip("dev", 2), noise(7), 16_000)
     settings = DataSettings(max_seconds=6.0, long_segments="split")
     rows = prepare_segments(corpus.root, tmp_path / "audio", settings, LANGUAGES)
@@ -65,9 +65,9 @@ def test_a_long_segment_goes_on_whole_when_it_is_to_be_split(tmp_path: Path, cor
     assert soundfile.info(rows[1]["audio"]).frames == 7 * 16_000
 
 
-def test_another_run_takes_the_place_of_the_first(tmp_path: Path, corpus):
+def test_another_run_replaces_the_first(tmp_path: Path, corpus):
     folder = tmp_path / "audio"
-    (tmp_path / ".audio.partial" / "audio").mkdir(parents=True)  # what a killed job left
+    (tmp_path / ".audio.partial" / "audio").mkdir(parents=True)  # left by a killed job
     prepare_segments(corpus.root, folder, SETTINGS, LANGUAGES)
     (folder / "old.wav").write_bytes(b"of another run")
     prepare_segments(corpus.root, folder, SETTINGS, LANGUAGES)
@@ -102,7 +102,7 @@ def cut(path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", ["zip", "folder"])
-def test_bad_clips_are_named_and_nothing_is_left(
+def test_bad_clips_are_named_and_no_file_is_left(
     tmp_path: Path, corpus, kind: str, spoil, messages: list[str]
 ):
     spoil(corpus.clip("dev", 3))
@@ -114,7 +114,7 @@ def test_bad_clips_are_named_and_nothing_is_left(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_all_bad_clips_are_told_at_once(tmp_path: Path, corpus):
+def test_all_bad_clips_are_in_one_message(tmp_path: Path, corpus):
     for split in ("dev", "eval"):
         for index in (1, 2, 3, 4):
             corpus.clip(split, index).write_bytes(b"")
@@ -131,7 +131,7 @@ def test_an_error_leaves_the_last_good_audio(tmp_path: Path, corpus):
 
 
 @pytest.mark.parametrize(("free", "message"), [(1000, "unpacked,"), (40_000, "16 kHz audio")])
-def test_the_disk_is_looked_at_before(tmp_path: Path, corpus, monkeypatch, free, message):
+def test_the_disk_is_checked_first(tmp_path: Path, corpus, monkeypatch, free, message):
     archive = corpus.pack("zip" if free == 1000 else "folder")
     before = sorted(tmp_path.rglob("*"))
     usage = SimpleNamespace(free=free)
@@ -141,7 +141,7 @@ def test_the_disk_is_looked_at_before(tmp_path: Path, corpus, monkeypatch, free,
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_an_archive_that_is_not_there(tmp_path: Path):
+def test_a_missing_archive(tmp_path: Path):
     with pytest.raises(InputError, match="correct data/archive"):
         prepare_segments(tmp_path / "acl.zip", tmp_path / "new" / "audio", SETTINGS, LANGUAGES)
     assert os.listdir(tmp_path) == []

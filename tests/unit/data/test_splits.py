@@ -87,10 +87,10 @@ def test_validation_is_drawn_from_train_where_no_talk_is_named():
         (SplitSettings("talks", ["talk-1"], ["talk-1"]), "talk-1 in both"),
         (SplitSettings("talks"), "leaves test without"),
         (SplitSettings("talks", [f"talk-{k}" for k in range(4)]), "leaves train without"),
-        (SplitSettings("talks", ["talk-1"], validation_size=9), "leaves nothing of 9"),
-        (SplitSettings("paper", test_size=12), "leave nothing of 12"),
-        (SplitSettings("paper", test_size=100), "leave nothing of 12"),
-        (SplitSettings("paper", test_size=6, validation_size=6), "leave nothing of 12"),
+        (SplitSettings("talks", ["talk-1"], validation_size=9), "leaves none of 9"),
+        (SplitSettings("paper", test_size=12), "leave none of 12"),
+        (SplitSettings("paper", test_size=100), "leave none of 12"),
+        (SplitSettings("paper", test_size=6, validation_size=6), "leave none of 12"),
         (SplitSettings("paper", test_size=0), "leaves test without"),
     ],
 )
@@ -118,19 +118,24 @@ def test_given_parts_without_one_to_validate_on():
     segments = given_rows("train", "test", "train", "train")
     parts = split(segments, SplitSettings("given", validation_size=1))
     assert (len(parts["train"]), len(parts["validation"]), ids(parts["test"])) == (2, 1, ["dev-2"])
-    with pytest.raises(InputError, match="is for validation, its splits are train, test; .*_size"):
+    with pytest.raises(
+        InputError, match="is for validation, and its splits are train, test; .*_size"
+    ):
         split(segments, SplitSettings("given"))
 
 
 @pytest.mark.parametrize(
     ("splits", "message"),
     [
-        (("dev", "eval"), "is for train, its splits are dev, eval; name one train"),
-        (("train", "dev"), "is for test, its splits are train, dev; name one test or tst-COMMON"),
-        (("all", "all"), "is for train, its splits are all;"),
+        (("dev", "eval"), "is for train, and its splits are dev, eval; name one train"),
+        (
+            ("train", "dev"),
+            "is for test, and its splits are train, dev; name one test or tst-COMMON",
+        ),
+        (("all", "all"), "is for train, and its splits are all;"),
     ],
 )
-def test_given_parts_that_are_not_given(splits: tuple[str, ...], message: str):
+def test_missing_given_parts(splits: tuple[str, ...], message: str):
     with pytest.raises(InputError, match=message):
         split(given_rows(*splits), SplitSettings("given"))
 

@@ -64,11 +64,11 @@ def test_columns_in_any_order_and_optional_ones(folder: Path):
     assert [segment.talk for segment in segments] == ["Nia", "Nia", "clips/b"]
 
 
-def test_several_pairs_have_a_column_a_language(folder: Path):
+def test_several_pairs_have_one_column_per_language(folder: Path):
     table = write(folder, "clips/a.flac\tHelo.\tHallo.\tHello.", head="audio\tcy\tde\ten")
     (segment,) = read(table, ["cy", "en", "de"])
     assert segment.texts == {"cy": "Helo.", "en": "Hello.", "de": "Hallo."}
-    with pytest.raises(InputError, match="no column fr; .* are here audio, cy, de, en"):
+    with pytest.raises(InputError, match="no column fr; .* columns audio, cy, de, en"):
         read(table, ["cy", "fr"])
     table = write(folder, "clips/a.flac\tHelo.\tHello.", head="audio\tsource\ttarget")
     with pytest.raises(InputError, match="no column en, de;"):
@@ -78,8 +78,8 @@ def test_several_pairs_have_a_column_a_language(folder: Path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("clips/a.flac\t0\t1\tHelo.", "line 2 has 4 columns and not 5; put one tab"),
-        ("clips/c.flac\t0\t1\tHelo.\tHi.", "line 2 names 'clips/c.flac', which is not there"),
+        ("clips/a.flac\t0\t1\tHelo.", "line 2 has 4 columns instead of 5; put one tab"),
+        ("clips/c.flac\t0\t1\tHelo.\tHi.", "line 2 names 'clips/c.flac', which does not exist"),
         ("\t0\t1\tHelo.\tHi.", "line 2 names no audio"),
         ("clips/a.flac\t0\t1\tHelo.\t ", "line 2 is empty in target"),
         ("clips/a.flac\t0\t1\tHe\x00lo.\tHi.", "line 2 has the control character U+0000 in source"),
@@ -89,14 +89,14 @@ def test_several_pairs_have_a_column_a_language(folder: Path):
         ("clips/a.flac\t-1\t1\tHelo.\tHi.", "line 2 ends at 1.0 s, not after its start at -1.0 s"),
     ],
 )
-def test_what_is_wrong_is_named(folder: Path, line: str, message: str):
+def test_the_problem_is_named(folder: Path, line: str, message: str):
     table = write(folder, line, "clips/a.flac\t0\t1\tHelo.\tHi.")
     with pytest.raises(InputError) as error:
         read(table)
     assert str(error.value).startswith(str(table)) and message in str(error.value)
 
 
-def test_a_split_is_no_path(folder: Path):
+def test_a_split_is_not_a_path(folder: Path):
     table = write(folder, "clips/a.flac\tA\tB\t../x", head="audio\tsource\ttarget\tsplit")
     with pytest.raises(InputError, match=r"line 2 has the split '\.\./x'"):
         read(table)
@@ -115,7 +115,7 @@ def test_a_part_after_the_end_of_its_file(folder: Path):
         (b"", "no segment below the names"),
         (HEAD.encode() + b"\n", "no segment below the names of the columns"),
         (b"path\tsource\ttarget\nx\ty\tz\n", "no column audio"),
-        (HEAD.encode() + "\nclips/a.flac\t\t\tFür\tFor\n".encode("latin-1"), "no UTF-8 table"),
+        (HEAD.encode() + "\nclips/a.flac\t\t\tFür\tFor\n".encode("latin-1"), "not a .* UTF-8"),
     ],
 )
 def test_no_table(folder: Path, content: bytes, message: str):

@@ -1,7 +1,7 @@
-"""ACL 60/60 as its copy on the Hugging Face Hub has it (ymoslem/acl-6060): parquet files.
+"""Read the copy of ACL 60/60 on the Hugging Face Hub (ymoslem/acl-6060): parquet files.
 
-One file or more a split, named SPLIT-00000-of-0000N.parquet; columns index (from 0), audio
-({bytes, path}) and text_LANGUAGE. What it gives is what the official archive gives.
+Each split has one or more files, SPLIT-00000-of-0000N.parquet, with columns index (from 0), audio
+({bytes, path}) and text_LANGUAGE. The segments are those of the official archive.
 """
 
 import logging
@@ -13,22 +13,17 @@ import pyarrow.parquet
 from tqdm import tqdm
 
 from slimspeech.data.acl6060 import CORPUS, SPLITS, TALKS
-from slimspeech.data.raw_segments import RawSegment, raise_all, text_problem
+from slimspeech.data.raw_segments import RawSegment, find_paths, raise_all, text_problem
 from slimspeech.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-BATCH = 64  # rows; the audio of that many is in memory
+BATCH = 64  # rows, whose audio is in memory together
 
 
 def find_files(root: Path, split: str) -> list[Path]:
-    """The parquet files of a split, up to two folders below `root`, in none that is hidden."""
-    return sorted(
-        path
-        for depth in ("", "*/", "*/*/")  # rglob would not follow a link to a folder
-        for path in root.glob(f"{depth}{split}-*.parquet")
-        if not any(part.startswith(".") for part in path.relative_to(root).parts)
-    )
+    """The parquet files of a split, at most two levels below `root`."""
+    return find_paths(root, f"{split}-*.parquet", depth=2)
 
 
 def is_copy(root: Path) -> bool:
@@ -41,9 +36,9 @@ def read_segments(
 ) -> Iterator[RawSegment]:
     """Every segment: dev then eval, by index. The clips are written into `scratch`.
 
-    `name` stands in messages for `root`. The copy does not say which talk a segment is of: the
-    talks are those of the official archive, if a split has as many segments as there.
-    Raises InputError when a file is damaged, or a column, a text or an index is missing.
+    `name` is the name of `root` in messages. The copy does not name talks: they are those of the
+    official archive if a split has the same number of segments.
+    Raises InputError if a file is damaged, or a column, a text or an index is missing.
     """
     for split in SPLITS:
         if files := find_files(root, split):
@@ -59,22 +54,24 @@ def _read_split(
     for file in files:
         for row in tqdm(_rows(file, languages), desc=file.name, unit="clip"):
             number = row["index"] + 1
-            found = {language: (row[f"text_{language}"] or "").strip() for language in languages}
-            for language, text in found.items():
+            row_texts = {
+                language: (row[f"text_{language}"] or "").strip() for language in languages
+            }
+            for language, text in row_texts.items():
                 if problem := text_problem(text):
                     problems.append(f"index {row['index']} {problem} in text_{language}")
             if number in texts:
-                problems.append(f"index {row['index']} is there twice")
+                problems.append(f"index {row['index']} is in two rows")
             if not row["audio"] or not row["audio"]["bytes"]:
                 problems.append(f"index {row['index']} has no audio")
                 continue
-            texts[number] = found
+            texts[number] = row_texts
             (scratch / f"sent_{number}.wav").write_bytes(row["audio"]["bytes"])
     if not problems and sorted(texts) != list(range(1, len(texts) + 1)):
         problems.append(f"{len(texts)} rows, but their indices are not 0 to {len(texts) - 1}")
-    where = f"{name}: {split}"
-    raise_all(where, problems, "download the copy again")
-    talks = _talks(split, len(texts), where)
+    split_name = f"{name}: {split}"
+    raise_all(split_name, problems, "download the copy again")
+    talks = _talks(split, len(texts), split_name)
     return [
         RawSegment(
             id=f"{split}-{number}",
@@ -83,7 +80,7 @@ def _read_split(
             index=number,
             texts=texts[number],
             clip=scratch / f"sent_{number}.wav",
-            name=f"{where}, index {number - 1}",
+            name=f"{split_name}, index {number - 1}",
             corpus=CORPUS,
         )
         for number in sorted(texts)
@@ -94,10 +91,10 @@ def _rows(file: Path, languages: Sequence[str]) -> Iterator[dict]:
     columns = ["index", "audio", *(f"text_{language}" for language in languages)]
     try:
         with pyarrow.parquet.ParquetFile(file) as table:
-            there = table.schema_arrow.names
-            if absent := [column for column in columns if column not in there]:
+            names = table.schema_arrow.names
+            if missing := [column for column in columns if column not in names]:
                 raise InputError(
-                    f"{file}: no column {', '.join(absent)}, only {', '.join(there)}; correct "
+                    f"{file}: no column {', '.join(missing)}, only {', '.join(names)}; correct "
                     "pairs or download the copy again"
                 )
             for batch in table.iter_batches(BATCH, columns=columns):
@@ -107,11 +104,9 @@ def _rows(file: Path, languages: Sequence[str]) -> Iterator[dict]:
         raise InputError(f"{file}: damaged ({reason}); download it again") from error
 
 
-def _talks(split: str, count: int, where: str) -> list[str]:
+def _talks(split: str, count: int, name: str) -> list[str]:
     official = [talk for talk, size in TALKS[split].items() for _ in range(size)]
     if count == len(official):
         return official
-    logger.warning(
-        "%s: %d segments and not %d, so all counts as one talk", where, count, len(official)
-    )
+    logger.warning("%s: %d segments instead of %d, so all are one talk", name, count, len(official))
     return [split] * count

@@ -1,9 +1,10 @@
-"""Read any clip soundfile knows as 16 kHz mono, write clips, and cut long ones in quiet places."""
+"""Read audio of any format as 16 kHz mono, write clips, and cut long ones at pauses."""
 
 import math
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +17,9 @@ from slimspeech.errors import InputError
 SAMPLING_RATE = 16_000
 LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
 FRAME_SECONDS = 0.02
-# Sizes from here up are what streaming writers leave in a header they cannot go back to.
+# Streaming writers cannot correct the header and leave sizes from here up in it.
 UNKNOWN_SIZE = 0xFFFFFF00
-# A decoder may miss this much of what a lossy file promises without anything being lost.
+# A decoder may return this much less than a lossy file's header promises; nothing is lost then.
 LOSSY_SLACK_SECONDS = 0.1
 # Offsets are rounded, and some corpora's last segments end a little after the talk.
 END_SLACK_SECONDS = 0.5
@@ -27,7 +28,7 @@ BLOCK_SECONDS = 10
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself; frames are samples per channel, the rate is in Hz."""
+    """The properties in a file's header; frames are samples per channel, the rate is in Hz."""
 
     frames: int
     sampling_rate: int
@@ -45,21 +46,27 @@ def read_audio(
 ) -> np.ndarray:
     """Mono float32 samples, shape (samples,), at `sampling_rate` Hz, channels averaged.
 
-    All of the file, or from second `start` on for `seconds`; a part may end up to END_SLACK_SECONDS
-    after the file does, and is then as much shorter. `name` stands in messages for the path, where
-    the file is a copy the user never sees. Raises InputError when the file is missing, empty, cut
-    short, no audio, not finite, ends before the part, or has a sampling rate outside 4 to 384 kHz.
+    All of the file, or `seconds` of it from second `start`. A part may end up to END_SLACK_SECONDS
+    after the file, and is shorter then. `name` replaces the path in messages, for a copy that the
+    user never sees. Raises InputError if the file is missing, empty, cut short, not audio, not
+    finite, ends before the part, or has a sampling rate outside 4 to 384 kHz.
     """
     name = name or str(path)
     header = read_header(path, name)
-    first, frames = _part(header, start, seconds, name)
-    try:
-        samples, rate = soundfile.read(
+    rate = header.sampling_rate
+    first = round(start * rate)
+    last = header.frames if seconds is None else round((start + seconds) * rate)
+    if first >= header.frames or last > header.frames + END_SLACK_SECONDS * rate:
+        raise InputError(
+            f"{name}: ends at {last / rate:.3f} s, but the file at {header.frames / rate:.3f} s; "
+            "correct the offsets or give the whole file"
+        )
+    frames = min(last, header.frames) - first
+    with _damage_named(name):
+        samples, _ = soundfile.read(
             path, start=first, frames=frames, dtype="float32", always_2d=True
         )
-    except soundfile.LibsndfileError as error:
-        raise _damaged(name, error) from error
-    _check_all_there(header, frames, len(samples), name)
+    _check_length(header, frames, len(samples), name)
     mono = _mono(samples, name)
     if rate != sampling_rate:
         mono = soxr.resample(mono, rate, sampling_rate)
@@ -72,33 +79,33 @@ def read_blocks(
     """The samples of `read_audio` in pieces of about BLOCK_SECONDS, so that a talk of any length
     takes the memory of one piece.
 
-    Raises InputError as `read_audio`: what only the samples tell, once it has come that far.
+    Raises InputError as `read_audio`; damaged samples raise it when they are reached.
     """
     name = name or str(path)
     header = read_header(path, name)
     rate = header.sampling_rate
     resampler = soxr.ResampleStream(rate, sampling_rate, 1, dtype="float32")
-    found = 0
+    frames = 0
+    at_end = False
     with _Forward(path) as file:
-        while True:
-            try:
+        while not at_end:
+            with _damage_named(name):
                 samples = file.read(BLOCK_SECONDS * rate, dtype="float32", always_2d=True)
-            except soundfile.LibsndfileError as error:
-                raise _damaged(name, error) from error
-            found += len(samples)
+            frames += len(samples)
+            at_end = len(samples) == 0
             block = _mono(samples, name)
             if rate != sampling_rate:
-                block = resampler.resample_chunk(block, last=len(samples) == 0)
+                block = resampler.resample_chunk(block, last=at_end)
             if len(block):
                 yield block
-            if len(samples) == 0:
-                break
-    _check_all_there(header, header.frames, found, name)
+    _check_length(header, header.frames, frames, name)
 
 
 class _Forward(soundfile.SoundFile):
-    """Read from its start to its end. In a file that can be seeked in soundfile does so after every
-    read, to where it is already; there an mp3 decoder starts anew, with wrong samples at first.
+    """A file that is read from start to end.
+
+    In a seekable file soundfile seeks to the current position after every read. An mp3 decoder then
+    starts again, and its first samples are wrong.
     """
 
     def seekable(self) -> bool:
@@ -108,37 +115,33 @@ class _Forward(soundfile.SoundFile):
 def _mono(samples: np.ndarray, name: str) -> np.ndarray:
     """(frames, channels) to (frames,)."""
     if not np.isfinite(samples).all():
-        raise InputError(f"{name}: samples that are no finite numbers; export the clip again")
+        raise InputError(f"{name}: has samples that are not finite; export the clip again")
     return samples.mean(axis=1)
 
 
-def _check_all_there(header: Header, promised: int, found: int, name: str) -> None:
+def _check_length(header: Header, expected: int, frames: int, name: str) -> None:
     slack = LOSSY_SLACK_SECONDS * header.sampling_rate if header.format == "MP3" else 0
-    if promised - found > slack:
-        raise _cut_short(name, promised, found)
+    if expected - frames > slack:
+        raise _cut_short(name, expected, frames)
 
 
-def _part(header: Header, start: float, seconds: float | None, name: str) -> tuple[int, int]:
-    """The first frame of a part and how many it has."""
-    rate = header.sampling_rate
-    first = round(start * rate)
-    last = header.frames if seconds is None else round((start + seconds) * rate)
-    if first >= header.frames or last > header.frames + END_SLACK_SECONDS * rate:
-        raise InputError(
-            f"{name}: ends at {last / rate:.3f} s, but the file at {header.frames / rate:.3f} s; "
-            "correct the offsets or give the whole file"
-        )
-    return first, min(last, header.frames) - first
+@contextmanager
+def _damage_named(name: str) -> Iterator[None]:
+    """Turn libsndfile's error into one that names the file."""
+    try:
+        yield
+    except soundfile.LibsndfileError as error:
+        raise InputError(f"{name}: damaged audio ({error}); replace the file") from error
 
 
 def duration(path: str | Path, name: str | None = None) -> float:
-    """Seconds, from the header alone. Raises InputError as `read_audio`, samples unseen."""
+    """Seconds, from the header alone. Raises InputError as `read_header`."""
     header = read_header(path, name)
     return header.frames / header.sampling_rate
 
 
 def read_header(path: str | Path, name: str | None = None) -> Header:
-    """Raises InputError as `read_audio`, but for what only the samples tell."""
+    """Raises InputError as `read_audio`, except for problems of the samples."""
     name = name or str(path)
     if not os.path.isfile(path):
         raise InputError(f"{name}: no such audio file; check the path")
@@ -148,7 +151,7 @@ def read_header(path: str | Path, name: str | None = None) -> Header:
         info = soundfile.info(str(path), verbose=True)
     except soundfile.LibsndfileError as error:
         raise InputError(
-            f"{name}: no audio that soundfile can read ({error.error_string}); "
+            f"{name}: not audio that soundfile can read ({error.error_string}); "
             "give wav, flac, ogg or mp3"
         ) from error
     if not LOWEST_RATE <= info.samplerate <= HIGHEST_RATE:
@@ -156,7 +159,7 @@ def read_header(path: str | Path, name: str | None = None) -> Header:
             f"{name}: a sampling rate of {info.samplerate} Hz is outside {LOWEST_RATE} to "
             f"{HIGHEST_RATE} Hz; correct the header or export the clip again"
         )
-    # libsndfile quietly lowers the frame count of a wav cut short, and says so only in its log.
+    # libsndfile lowers the frame count of a wav that is cut short, and reports it only in its log.
     sizes = re.search(r"^\s*(?:data|SSND) : (\d+) \(should be (\d+)\)", info.extra_info, re.M)
     if sizes and UNKNOWN_SIZE > int(sizes[1]) > int(sizes[2]):
         frame_bytes = max(1, int(sizes[2]) // max(1, info.frames))
@@ -167,10 +170,10 @@ def read_header(path: str | Path, name: str | None = None) -> Header:
 
 
 def is_ready(path: str | Path) -> bool:
-    """Whether the file already is what `write_wav` writes at 16 kHz: wav, PCM16, mono."""
+    """Whether the file has the format that `write_wav` writes at 16 kHz: wav, PCM16, mono."""
     header = read_header(path)
-    form = (header.format, header.subtype, header.sampling_rate, header.channels)
-    return form == ("WAV", "PCM_16", SAMPLING_RATE, 1)
+    properties = (header.format, header.subtype, header.sampling_rate, header.channels)
+    return properties == ("WAV", "PCM_16", SAMPLING_RATE, 1)
 
 
 def write_wav(path: str | Path, audio: np.ndarray, sampling_rate: int = SAMPLING_RATE) -> None:
@@ -185,14 +188,12 @@ def write_wav(path: str | Path, audio: np.ndarray, sampling_rate: int = SAMPLING
 def chunks(
     audio: np.ndarray, max_seconds: float, sampling_rate: int = SAMPLING_RATE
 ) -> list[np.ndarray]:
-    """Cut mono samples, shape (samples,), into the fewest parts none longer than `max_seconds`.
+    """Cut mono samples, shape (samples,), into the fewest parts of at most `max_seconds` each.
 
-    Each cut lies at the middle of the quietest 20 ms near an equal division. The parts put
-    together are the input exactly.
+    Each cut is in the middle of the quietest 20 ms near an equal division. The parts together are
+    exactly the input.
     """
     longest = int(max_seconds * sampling_rate + 1e-6)  # 0.29 * 100 is a little under 29
-    if longest < 1:
-        raise ValueError(f"max_seconds must hold a sample at least, not {max_seconds}")
     number = max(1, math.ceil(len(audio) / longest))
     part = len(audio) / number
     half_frame = max(1, int(FRAME_SECONDS * sampling_rate / 2))
@@ -200,26 +201,22 @@ def chunks(
     cuts = [0]
     for division in range(1, number):
         ideal = round(division * part)
-        # Not so late that this part, nor so early that the parts still to come, grow too long.
+        # Neither so late that this part is too long, nor so early that the later parts are.
         first = max(len(audio) - (number - division) * longest, ideal - int(part / 4), cuts[-1] + 1)
         last = max(first, min(cuts[-1] + longest, ideal + int(part / 4)))
-        places = np.arange(first, last + 1)
+        positions = np.arange(first, last + 1)
         loudness = (
-            energy[np.minimum(places + half_frame, len(audio))]
-            - energy[np.maximum(places - half_frame, 0)]
+            energy[np.minimum(positions + half_frame, len(audio))]
+            - energy[np.maximum(positions - half_frame, 0)]
         )
-        quietest = places[loudness <= loudness.min()]
+        quietest = positions[loudness <= loudness.min()]
         cuts.append(int(quietest[np.abs(quietest - ideal).argmin()]))
     cuts.append(len(audio))
     return [audio[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
 
 
-def _cut_short(name: str, promised: int, found: int) -> InputError:
+def _cut_short(name: str, expected: int, frames: int) -> InputError:
     return InputError(
-        f"{name}: cut short, its header promises {promised} samples and {found} are there; "
+        f"{name}: cut short, its header promises {expected} samples and the file holds {frames}; "
         "copy or download it again"
     )
-
-
-def _damaged(name: str, error: soundfile.LibsndfileError) -> InputError:
-    return InputError(f"{name}: damaged audio ({error}); replace the file")

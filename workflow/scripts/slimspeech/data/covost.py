@@ -1,4 +1,4 @@
-"""Out-of-domain segments from CoVoST 2 (Wang et al. 2021), read where they lie.
+"""Draw out-of-domain segments from CoVoST 2 (Wang et al. 2021), without a copy of the clips.
 
 Layout: FOLDER/en/clips/*.mp3 of Common Voice 4, and FOLDER/covost_v2.en_de.train.tsv (or the
 same in FOLDER/en) as get_covost_splits.py of facebookresearch/covost writes it: columns path,
@@ -20,7 +20,7 @@ from slimspeech.errors import InputError
 logger = logging.getLogger(__name__)
 
 CORPUS = "covost2"
-# Where the corpus names a language otherwise than the pairs do.
+# Languages that have another code in the corpus than in pairs.
 CODES = {"zh": "zh-CN", "sv": "sv-SE"}
 COLUMNS = ("path", "sentence", "translation", "client_id")
 
@@ -35,13 +35,13 @@ def sample_covost(
 ) -> list[Row]:
     """Draw `size` manifest rows (origin "out_of_domain") from the train table of a pair.
 
-    Rows are shuffled by `seed` and looked at in turn until there are enough; the ones with an
-    empty text, without their clip, unreadable, or outside the seconds are left out and counted in
-    the log. Raises InputError when the table is missing or malformed, or has fewer than `size`.
+    Rows are shuffled by `seed` and checked in turn until there are enough. Rows with an empty text,
+    without their clip, unreadable, or outside the seconds are left out; the log counts them.
+    Raises InputError if the table is missing or malformed, or has too few usable rows.
     """
     folder = Path(folder)
-    source = _code(pair.split("-", 1)[0])
-    table = _find_table(folder, pair)
+    source, target = (CODES.get(language, language) for language in pair.split("-", 1))
+    table = _find_table(folder, source, target)
     entries = _read_table(table)
     rows = []
     left_out = Counter()
@@ -53,7 +53,7 @@ def sample_covost(
                 break
             entry = entries[i]
             clip = folder / source / "clips" / entry["path"]
-            reason, seconds = _look_at(entry, clip, seen, min_seconds, max_seconds)
+            reason, seconds = _check(entry, clip, seen, min_seconds, max_seconds)
             seen.add(entry["path"])
             if reason:
                 left_out[reason] += 1
@@ -77,21 +77,16 @@ def sample_covost(
     if len(rows) < size:
         raise InputError(
             f"{table}: {len(rows)} usable rows of {len(entries)} ({reasons or 'none left out'}), "
-            f"{size} asked for; lower data/out_of_domain/size or complete the corpus"
+            f"but {size} are required; lower data/out_of_domain/size or complete the corpus"
         )
     return rows
 
 
-def _code(language: str) -> str:
-    return CODES.get(language, language)
-
-
-def _find_table(folder: Path, pair: str) -> Path:
-    source, target = (_code(language) for language in pair.split("-", 1))
+def _find_table(folder: Path, source: str, target: str) -> Path:
     name = f"covost_v2.{source}_{target}.train.tsv"
-    for place in (folder, folder / source):
-        if (place / name).is_file():
-            return place / name
+    for path in (folder / name, folder / source / name):
+        if path.is_file():
+            return path
     raise InputError(
         f"{folder / name}: no such table; write it with get_covost_splits.py of CoVoST 2, or "
         "correct data/out_of_domain/folder"
@@ -106,28 +101,29 @@ def _read_table(table: Path) -> list[dict[str, str]]:
             )
             entries = list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{table}: no UTF-8 table of tabs ({error}); write it again") from error
-    if absent := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
         raise InputError(
-            f"{table}: no column {', '.join(absent)}; the columns are {', '.join(COLUMNS)}, "
-            "between tabs"
+            f"{table}: not a tab-separated table in UTF-8 ({error}); write it again"
+        ) from error
+    if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
+        raise InputError(
+            f"{table}: no column {', '.join(missing)}; the columns must be {', '.join(COLUMNS)}"
         )
     for number, entry in enumerate(entries, start=2):
         if Path(entry["path"]).name != entry["path"]:
             raise InputError(
-                f"{table}, row {number}: {entry['path']!r} is no file name; name a clip of clips/"
+                f"{table}, row {number}: {entry['path']!r} is not a file name; give one of clips/"
             )
     return entries
 
 
-def _look_at(
+def _check(
     entry: dict[str, str], clip: Path, seen: set[str], min_seconds: float, max_seconds: float
 ) -> tuple[str | None, float]:
-    """Why the row cannot be used, if so, and the seconds of its clip."""
+    """The reason why the row cannot be used, if any, and the seconds of its clip."""
     if not (entry["sentence"].strip() and entry["translation"].strip() and entry["path"]):
         return "with an empty text", 0.0
     if entry["path"] in seen:
-        return "of a clip named before", 0.0
+        return "of a clip of an earlier row", 0.0
     if not clip.is_file():
         return "without their clip", 0.0
     try:

@@ -1,12 +1,12 @@
-"""Whose the data of an experiment is: licence and citation of each corpus, once for each."""
+"""Licence and citation of each corpus of an experiment."""
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from slimspeech.artifacts import Row
+from slimspeech.checksums import file_sha256
 from slimspeech.data import acl6060, covost
 
 logger = logging.getLogger(__name__)
@@ -45,21 +45,21 @@ MINI = {
 def describe_corpora(
     archive: str | Path,
     segments: Sequence[Row],
-    given: Mapping[str, str] | None = None,
+    configured: Mapping[str, str] | None = None,
     out_of_domain: str | Path | None = None,
 ) -> list[dict[str, Any]]:
-    """A record for the gold corpus and one for the out-of-domain corpus, if there is one.
+    """A record of the gold corpus and, if there is one, of the out-of-domain corpus.
 
     Keys: corpus (as in the manifests), role ("gold" or "out_of_domain"), name, licence, citation,
-    url (null where not known), path, sha256 (of an archive that is a file; null for a folder).
-    `given` says what the config tells of the gold corpus; without it only ACL 60/60 and the mini
-    corpus are known, by their talks, and a warning asks for the rest.
+    url (None if unknown), path, sha256 (of an archive that is a file; None for a folder).
+    configured: data.corpus of the config, about the gold corpus. Without it ACL 60/60 and the mini
+    corpus are recognised by their talks; for another corpus a warning asks for its licence.
     """
     corpus = segments[0]["corpus"]
-    facts = dict.fromkeys(KEYS) | dict(given or _known(corpus, segments))
+    facts = dict.fromkeys(KEYS) | dict(configured or _recognised(corpus, segments))
     facts["name"] = facts["name"] or corpus
     if not facts["licence"]:
-        logger.warning("%s: its licence is not known; say it in data/corpus", archive)
+        logger.warning("%s: its licence is unknown; set data/corpus", archive)
     records = [{"corpus": corpus, "role": "gold", **facts, **_file(Path(archive))}]
     if out_of_domain:
         folder = Path(out_of_domain)
@@ -68,7 +68,7 @@ def describe_corpora(
     return records
 
 
-def _known(corpus: str, segments: Sequence[Row]) -> dict[str, str | None]:
+def _recognised(corpus: str, segments: Sequence[Row]) -> dict[str, str | None]:
     if corpus != acl6060.CORPUS:
         return {}
     talks = {row["talk"] for row in segments}
@@ -78,8 +78,4 @@ def _known(corpus: str, segments: Sequence[Row]) -> dict[str, str | None]:
 
 
 def _file(path: Path) -> dict[str, str | None]:
-    sha256 = None
-    if path.is_file():
-        with open(path, "rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"path": path.as_posix(), "sha256": sha256}
+    return {"path": path.as_posix(), "sha256": file_sha256(path) if path.is_file() else None}

@@ -1,48 +1,49 @@
-"""The layout of MuST-C (Di Gangi et al. 2019): talks as one wav each, their segments by offset.
+"""Read the layout of MuST-C (Di Gangi et al. 2019): one wav per talk, segments by offset.
 
 FOLDER/data/SPLIT/wav/*.wav, and in FOLDER/data/SPLIT/txt: SPLIT.yaml, a list of
-{duration, offset, wav, …} in seconds, and SPLIT.LANGUAGE, one line for each entry of that list.
+{duration, offset, wav, …} in seconds, and SPLIT.LANGUAGE, one line per entry of that list.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import count
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from slimspeech.data.archives import is_litter
-from slimspeech.data.raw_segments import LONGEST_SECONDS, RawSegment, raise_all, read_lines
+from slimspeech.data.raw_segments import (
+    LONGEST_SECONDS,
+    RawSegment,
+    find_paths,
+    raise_all,
+    read_texts,
+)
 from slimspeech.errors import InputError
 
 CORPUS = "must-c"
 _WANTED = re.compile(r"(^|/)data/([^/]+)/(wav/[^/]+|txt/\2\.[^/]+)$")
-# libyaml's loader is ten times as fast, which tells for 200,000 segments.
+# libyaml's loader is ten times as fast, which matters for 200,000 segments.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def is_wanted(member: str) -> bool:
     """Whether a member of an archive is needed."""
-    return bool(_WANTED.search(member)) and not is_litter(member)
+    return bool(_WANTED.search(member))
 
 
 def find_folders(root: Path) -> list[Path]:
-    """The folders under `root`, at most two levels down, that hold data/SPLIT/txt/SPLIT.yaml."""
-    found = []
-    for folder in [root, *sorted(root.glob("*")), *sorted(root.glob("*/*"))]:
-        if any(_is_split(split) for split in folder.glob("data/*")):
-            found.append(folder)
-    return found
+    """The folders at most two levels below `root` that hold data/SPLIT/txt/SPLIT.yaml."""
+    files = find_paths(root, "data/*/txt/*.yaml", depth=2)
+    return sorted({path.parents[3] for path in files if _is_split(path.parents[1])})
 
 
 def read_segments(root: Path, name: str, languages: Sequence[str]) -> Iterator[RawSegment]:
     """Every segment under `root`: splits by name, segments as in the yaml file.
 
-    `name` stands in messages for `root`. Where it holds a folder a pair (en-de, en-fr), only one
-    target can be asked for, as their segments are not the same. A segment's talk is its wav's
-    name without the ending. Raises InputError when a language is not there, when yaml, texts and
-    wavs do not agree, or an entry of the yaml is no segment; all problems of a split together.
+    `name` is the name of `root` in messages. If `root` holds one folder per pair (en-de, en-fr),
+    `languages` must have one target, since segments differ between pairs. A segment's talk is the
+    name of its wav without the ending. Raises InputError if a language is missing, yaml, texts and
+    wavs do not match, or an entry of the yaml is not a segment.
     """
     folder = _find_folder(root, name, languages)
     for split in sorted(path for path in folder.glob("data/*") if _is_split(path)):
@@ -58,19 +59,19 @@ def _find_folder(root: Path, name: str, languages: Sequence[str]) -> Path:
     if len(folders) == 1:
         return folders[0]
     source, *targets = languages
-    inside = ", ".join(_inside(root, folder) for folder in folders)
+    names = ", ".join(folder.relative_to(root).as_posix() for folder in folders)
     if len(targets) > 1:
         raise InputError(
-            f"{name}: holds a corpus a pair ({inside}), whose segments are not the same; make an "
+            f"{name}: holds one corpus per pair ({names}), with different segments; make one "
             "experiment for each of pairs"
         )
-    fitting = [folder for folder in folders if folder.name == f"{source}-{targets[0]}"]
-    if len(fitting) != 1:
+    matching = [folder for folder in folders if folder.name == f"{source}-{targets[0]}"]
+    if len(matching) != 1:
         raise InputError(
-            f"{name}: holds {inside}, and which one {source}-{targets[0]} needs is not clear; "
+            f"{name}: holds {names}, and it is not clear which one {source}-{targets[0]} needs; "
             "give that folder as data/archive"
         )
-    return fitting[0]
+    return matching[0]
 
 
 def _read_split(
@@ -78,20 +79,10 @@ def _read_split(
 ) -> Iterator[RawSegment]:
     split = folder.name
     txt, wav = folder / "txt", folder / "wav"
-    there = sorted(path.suffix[1:] for path in txt.glob(f"{split}.*") if path.suffix != ".yaml")
-    if absent := [language for language in languages if language not in there]:
-        raise InputError(
-            f"{name}: {_inside(root, txt)} has no {split}.{absent[0]}, only texts in "
-            f"{', '.join(there) or 'no language'}; correct pairs or add the text"
-        )
-    table = f"{name}: {_inside(root, txt)}/{split}.yaml"
+    txt_name = f"{name}: {txt.relative_to(root).as_posix()}"
+    texts = read_texts(txt, f"{split}.*", languages, txt_name)
+    table = f"{txt_name}/{split}.yaml"
     entries = _read_yaml(txt / f"{split}.yaml", table)
-    texts = {
-        language: read_lines(
-            txt / f"{split}.{language}", f"{name}: {_inside(root, txt)}/{split}.{language}"
-        )
-        for language in languages
-    }
     problems = [
         f"{len(lines)} lines in {split}.{language} but {len(entries)} segments"
         for language, lines in texts.items()
@@ -101,8 +92,8 @@ def _read_split(
     for number, entry in enumerate(entries, start=1):
         if problem := _entry_problem(entry, wavs):
             problems.append(f"entry {number} {problem}")
-    raise_all(table, problems, "mend the corpus")
-    for index, entry in zip(count(1), entries):
+    raise_all(table, problems, "correct the corpus")
+    for index, entry in enumerate(entries, start=1):
         yield RawSegment(
             id=f"{split}-{index}",
             talk=Path(entry["wav"]).stem,
@@ -122,26 +113,21 @@ def _read_yaml(path: Path, name: str) -> list[Any]:
         entries = yaml.load(path.read_bytes(), _Loader)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{name}: not valid YAML ({reason}); mend the file") from error
+        raise InputError(f"{name}: not valid YAML ({reason}); correct the file") from error
     if not isinstance(entries, list) or not entries:
-        raise InputError(f"{name}: not a list of segments; give one {{duration, offset, wav}} each")
+        raise InputError(f"{name}: not a list of segments {{duration, offset, wav}}; correct it")
     return entries
 
 
 def _entry_problem(entry: Any, wavs: set[str]) -> str | None:
-    keys = ("duration", "offset", "wav")
-    if not isinstance(entry, dict) or any(key not in entry for key in keys):
+    if not isinstance(entry, dict) or not {"duration", "offset", "wav"} <= entry.keys():
         return "lacks one of duration, offset, wav"
-    for key, least in (("duration", "above"), ("offset", "at least")):
+    for key, limit in (("duration", "above"), ("offset", "at least")):
         value = entry[key]
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        enough = number and (value > 0 if least == "above" else value >= 0)
-        if not enough or value > LONGEST_SECONDS:
-            return f"has {key} {value!r}, not a number of seconds {least} 0"
-    if not isinstance(entry["wav"], str) or entry["wav"] not in wavs:
+        if not isinstance(value, int | float) or not 0 <= value <= LONGEST_SECONDS:
+            return f"has {key} {value!r}, not a number of seconds {limit} 0"
+    if entry["duration"] == 0:
+        return "has duration 0, not a number of seconds above 0"
+    if str(entry["wav"]) not in wavs:
         return f"names {entry['wav']!r}, which is not in wav/"
     return None
-
-
-def _inside(root: Path, path: Path) -> str:
-    return str(PurePosixPath(path.relative_to(root)))

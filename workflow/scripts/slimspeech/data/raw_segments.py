@@ -1,4 +1,4 @@
-"""What every reader of a gold corpus gives, and how it tells what is wrong with the corpus."""
+"""A segment as the readers of gold corpora return it, and what these readers share."""
 
 import logging
 import unicodedata
@@ -11,16 +11,16 @@ from slimspeech.errors import InputError
 logger = logging.getLogger(__name__)
 
 NAMED_PROBLEMS = 5
-# More than any recording lasts; infinity and what would overflow are above it.
+# Longer than any recording; infinity and numbers that would overflow are above it.
 LONGEST_SECONDS = 10**7
 
 
 @dataclass(frozen=True)
 class RawSegment:
-    """One segment as a corpus brings it: texts by language code, and a clip not yet looked at.
+    """One segment of a corpus: its texts by language code, and its clip, which is not checked yet.
 
-    The segment is all of `clip`, or from second `start` on for `seconds` (to the end if None).
-    `name` stands for it in messages.
+    The segment is all of `clip`, or `seconds` of it from second `start` (to the end if None).
+    `name` is the segment's name in messages.
     """
 
     id: str
@@ -36,38 +36,77 @@ class RawSegment:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the segment is all of its clip."""
         return self.start == 0 and self.seconds is None
 
     @property
     def place(self) -> str:
-        """The clip's file name, and where in it the segment begins, for messages."""
+        """The clip's file name, and where the segment begins in it, for messages."""
         return self.clip.name if self.is_whole else f"{self.clip.name} from {self.start:g} s"
 
 
-def raise_all(where: str, problems: Sequence[str], fix: str) -> None:
-    """Raise one InputError naming the first few problems and counting the rest, if any."""
+def find_paths(root: Path, pattern: str, depth: int) -> list[Path]:
+    """Paths that match `pattern` in `root` or in a folder at most `depth` levels below, sorted.
+
+    Hidden files and folders, and those that macOS adds to archives, are left out.
+    """
+    return sorted(
+        path
+        for level in range(depth + 1)  # rglob would not follow a link to a folder
+        for path in root.glob("*/" * level + pattern)
+        if not any(
+            part.startswith(".") or part == "__MACOSX" for part in path.relative_to(root).parts
+        )
+    )
+
+
+def raise_all(name: str, problems: Sequence[str], fix: str) -> None:
+    """Raise one InputError with the first few problems and the number of others, if any."""
     if not problems:
         return
     for problem in problems:
-        logger.error("%s: %s", where, problem)
-    named = "; ".join(problems[:NAMED_PROBLEMS])
-    more = len(problems) - NAMED_PROBLEMS
-    raise InputError(f"{where}: {named}{f'; and {more} more' if more > 0 else ''}; {fix}")
+        logger.error("%s: %s", name, problem)
+    first = "; ".join(problems[:NAMED_PROBLEMS])
+    others = len(problems) - NAMED_PROBLEMS
+    raise InputError(f"{name}: {first}{f'; and {others} more' if others > 0 else ''}; {fix}")
+
+
+def read_texts(
+    folder: Path, pattern: str, languages: Sequence[str], name: str
+) -> dict[str, list[str]]:
+    """The lines of each language's file. pattern: of the file names, with * for the language.
+
+    `name` is the folder's name in messages. Raises InputError as `read_lines`, and if there is no
+    file for a language.
+    """
+    prefix, suffix = pattern.split("*")
+    paths = {
+        path.name.removeprefix(prefix).removesuffix(suffix): path
+        for path in sorted(folder.glob(pattern))
+        if path.suffix != ".yaml"
+    }
+    if missing := [language for language in languages if language not in paths]:
+        raise InputError(
+            f"{name}: no text in {', '.join(missing)}, only in "
+            f"{', '.join(paths) or 'no language'}; correct pairs or get the whole corpus"
+        )
+    return {
+        language: read_lines(paths[language], f"{name}/{paths[language].name}")
+        for language in languages
+    }
 
 
 def read_lines(path: Path, name: str) -> list[str]:
-    """The lines of a text that is parallel to others, one sentence a line.
+    """The lines of a text that is parallel to others, one sentence per line.
 
-    `name` stands for the path in messages. Raises InputError when the file is no UTF-8 or empty,
-    or when a line is empty or has control characters; all problems are told together.
+    `name` is the path's name in messages. Raises InputError naming the problems if the file is
+    empty or not UTF-8, or lines are empty or have control characters.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise InputError(f"{name}, line {line}: not UTF-8; save the file as UTF-8") from error
-    # Not splitlines(), which takes rarer characters than the newline for the end of a line.
+    # splitlines() would also split at rarer characters.
     lines = [line.removesuffix("\r").strip(" \t\u00a0") for line in text.split("\n")]
     if lines[-1] == "":
         lines.pop()
@@ -78,12 +117,12 @@ def read_lines(path: Path, name: str) -> list[str]:
     ]
     if not lines:
         problems.append("the file is empty")
-    raise_all(name, problems, "mend the text")
+    raise_all(name, problems, "correct the text")
     return lines
 
 
 def text_problem(text: str) -> str | None:
-    """Why a sentence cannot be used, if so: nothing in it, or control characters."""
+    """The problem with a sentence, if any: it is empty or has control characters."""
     if not text:
         return "is empty"
     for character in text:

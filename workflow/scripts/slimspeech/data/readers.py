@@ -1,4 +1,4 @@
-"""Tell in which layout a gold corpus comes, and read it with the reader of that layout."""
+"""Detect the layout of a gold corpus, and read it with the reader of that layout."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 def is_wanted(member: str) -> bool:
-    """Whether a member of an archive is needed, whichever of the layouts it has."""
+    """Whether a member of an archive is needed in one of the layouts."""
     return acl6060.is_wanted(member) or must_c.is_wanted(member)
 
 
@@ -21,11 +21,11 @@ def is_wanted(member: str) -> bool:
 def raw_segments(
     archive: str | Path, scratch: str | Path, languages: Sequence[str]
 ) -> Iterator[Iterable[RawSegment]]:
-    """Give the segments of a corpus: a .tsv table, or an archive or a folder of another layout.
+    """The segments of a corpus: a .tsv table, or an archive or a folder in another layout.
 
-    The folder's content decides: parquet files of the Hub's copy of ACL 60/60, the layout of
-    MuST-C, or else that of ACL 60/60. Clips that the corpus does not have as files are written
-    into `scratch`, which the caller removes; they are there as long as the context is open.
+    The layout depends on the folder's content: parquet files of the Hub's copy of ACL 60/60, the
+    layout of MuST-C, or else that of ACL 60/60. Clips that are not files of the corpus are written
+    into `scratch`, which the caller removes after the context.
     Raises InputError as `archives.unpacked` and as the reader.
     """
     archive, scratch = Path(archive), Path(scratch)

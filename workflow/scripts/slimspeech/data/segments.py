@@ -1,4 +1,4 @@
-"""From raw segments of any corpus to checked 16 kHz clips and the rows of segments.jsonl."""
+"""Write checked 16 kHz clips and rows of segments.jsonl, from the raw segments of any corpus."""
 
 import logging
 import os
@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DataSettings:
-    """What a clip may be, in seconds; "split" lets longer ones go on, for the reader to cut,
-    "drop" leaves them out."""
+    """Limits of clips in seconds. Longer ones are an error ("fail"), left out ("drop"), or kept
+    for the model's reader to cut ("split")."""
 
     max_seconds: float
     min_seconds: float = 0.1
@@ -33,14 +33,14 @@ class DataSettings:
 def languages_of(pairs: Sequence[str], names: dict[str, str] | None = None) -> list[str]:
     """Language codes of pairs such as "en-de", each once, sources first.
 
-    `names` are English names of languages that we do not know. Raises InputError for a language
-    without one, long before a prompt needs it.
+    names: English names of languages that slimspeech.languages does not have. Raises InputError
+    for a language without a name, long before a prompt needs it.
     """
-    codes = [pair.split("-", 1) for pair in pairs]
-    found = list(dict.fromkeys([source for source, _ in codes] + [target for _, target in codes]))
-    for code in found:
+    sources, targets = zip(*(pair.split("-", 1) for pair in pairs), strict=True)
+    codes = list(dict.fromkeys(sources + targets))
+    for code in codes:
         english_name(code, names)
-    return found
+    return codes
 
 
 def prepare_segments(
@@ -52,15 +52,14 @@ def prepare_segments(
     """Check a corpus and write its gold segments as audio_folder/split/sent_K.wav.
 
     Returns the rows of segments.jsonl in the order of the corpus (of ACL 60/60: dev then eval, K
-    ascending). What layouts it may have: `layouts.raw_segments`. `languages` starts with the
-    source. On InputError the audio folder is as it was before.
+    ascending). Its layout is one of `readers.raw_segments`; `languages` starts with the source.
+    An InputError leaves the audio folder as it was.
     """
     audio_folder = Path(audio_folder)
     partial = audio_folder.with_name(f".{audio_folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        with raw_segments(archive, partial / "unpacked", languages) as found:
-            segments = list(found)
+        with raw_segments(archive, partial / "unpacked", languages) as segments:
             rows = write_segments(segments, partial / "audio", audio_folder, str(archive), settings)
         if audio_folder.exists():
             shutil.rmtree(audio_folder)
@@ -77,9 +76,9 @@ def write_segments(
     corpus_name: str,
     settings: DataSettings,
 ) -> list[Row]:
-    """Write every clip under `written`; the rows say `audio_folder`, where it is moved later.
+    """Write every clip under `written`; the rows name `audio_folder`, to which it is moved later.
 
-    Raises InputError naming all clips that are unreadable, too short or too long.
+    Raises InputError naming the clips that are unreadable, too short or too long.
     """
     segments = list(segments)
     require_space(written.parent, sum(map(_written_bytes, segments)), "16 kHz audio")
@@ -90,43 +89,50 @@ def write_segments(
     for segment in tqdm(segments, desc="segments", unit="clip"):
         try:
             audio = read_audio(
-                segment.clip,
-                name=segment.place,
-                start=segment.start,
-                seconds=segment.seconds,
+                segment.clip, name=segment.place, start=segment.start, seconds=segment.seconds
             )
         except InputError as error:
             problems.append(f"{segment.split}/{error}")
             fixes.add("give whole clips")
             continue
         seconds = len(audio) / SAMPLING_RATE
+        problem = f"{segment.split}/{segment.place}: {seconds:.3f} s is"
+        if seconds < settings.min_seconds:
+            problems.append(f"{problem} under {settings.min_seconds} s")
+            fixes.add("lower data/min_seconds")
+            continue
+        if seconds > settings.max_seconds and settings.long_segments == "fail":
+            problems.append(f"{problem} over {settings.max_seconds} s")
+            fixes.add('raise data/max_seconds or set data/long_segments to "split" or "drop"')
+            continue
         if seconds > settings.max_seconds and settings.long_segments == "drop":
             dropped += 1
             continue
-        if wrong := _wrong_length(seconds, settings):
-            problem, fix = wrong
-            problems.append(f"{segment.split}/{segment.place}: {problem}")
-            fixes.add(fix)
-            continue
-        place = Path(segment.split) / f"sent_{segment.index}.wav"
+        file = Path(segment.split) / f"sent_{segment.index}.wav"
         (written / segment.split).mkdir(parents=True, exist_ok=True)
         if not segment.is_whole:
-            write_wav(written / place, audio)
+            write_wav(written / file, audio)
         elif is_ready(segment.clip):
-            shutil.copyfile(segment.clip, written / place)
+            shutil.copyfile(segment.clip, written / file)
         else:
             converted += 1
-            was = read_header(segment.clip)
-            form = f"{was.format} {was.subtype}, {was.sampling_rate} Hz, {was.channels} channels"
-            logger.info("%s: made 16 kHz mono PCM16 from %s", segment.name, form)
-            write_wav(written / place, audio)
+            header = read_header(segment.clip)
+            logger.info(
+                "%s: converted to 16 kHz mono PCM16 from %s %s, %d Hz, %d channels",
+                segment.name,
+                header.format,
+                header.subtype,
+                header.sampling_rate,
+                header.channels,
+            )
+            write_wav(written / file, audio)
         rows.append(
             {
                 "id": segment.id,
                 "talk": segment.talk,
                 "split": segment.split,
                 "index": segment.index,
-                "audio": (audio_folder / place).as_posix(),
+                "audio": (audio_folder / file).as_posix(),
                 "duration": round(seconds, 3),
                 "texts": segment.texts,
                 "corpus": segment.corpus,
@@ -143,19 +149,7 @@ def write_segments(
 
 
 def _written_bytes(segment: RawSegment) -> int:
-    """About what the clip takes once written; a compressed file takes more than it does now."""
+    """About the size of the written clip; from a compressed file it is larger than this."""
     if segment.seconds is not None:
         return round(segment.seconds * SAMPLING_RATE) * 2
     return os.path.getsize(segment.clip) if segment.clip.is_file() else 0
-
-
-def _wrong_length(seconds: float, settings: DataSettings) -> tuple[str, str] | None:
-    """The problem with a clip's length, if there is one, and how to mend it."""
-    if seconds < settings.min_seconds:
-        return f"{seconds:.3f} s is under {settings.min_seconds} s", "lower data/min_seconds"
-    if seconds > settings.max_seconds and settings.long_segments == "fail":
-        return (
-            f"{seconds:.3f} s is over {settings.max_seconds} s",
-            'raise data/max_seconds or set data/long_segments to "split" or "drop"',
-        )
-    return None

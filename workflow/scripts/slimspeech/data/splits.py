@@ -1,4 +1,4 @@
-"""Divide the segments of a corpus into train, validation and test, and write them as manifests."""
+"""Divide the segments of a corpus into train, validation and test, and make manifests of them."""
 
 import logging
 from collections import Counter
@@ -14,7 +14,7 @@ from slimspeech.errors import InputError
 logger = logging.getLogger(__name__)
 
 PAPER_SEGMENTS = 884
-# What corpora call their parts, for the method "given"; other parts are left out.
+# Names of splits in corpora, for the method "given"; other splits are left out.
 GIVEN = {
     "train": ("train",),
     "validation": ("dev", "valid", "validation"),
@@ -38,22 +38,18 @@ def split(rows: Sequence[Row], settings: SplitSettings) -> dict[str, list[Row]]:
     """Rows of segments.jsonl, in the order of the archive, under "train", "validation", "test".
 
     "paper" is the random split of the paper, the same as datasets' train_test_split(test_size,
-    seed) over dev then eval, so that talks are on both sides; the validation segments are the
-    last of its train. "talks" puts whole talks into test (and validation, where they are named),
-    so that no speaker of test is heard in training. "given" takes the corpus' own parts by their
-    names (GIVEN); only if it has none to validate on is validation drawn from train. Raises
-    InputError on an unknown talk, a talk named twice, or a part left empty that was asked for.
+    seed) over dev then eval. It divides talks; the validation segments are the last of its train.
+    "talks" puts whole talks into test, and into validation if it names any, so that no speaker is
+    in both train and test. "given" uses the corpus' own splits by their names (GIVEN), and draws
+    validation from train only if the corpus has none. Raises InputError for an unknown talk, a talk
+    in two parts, or an empty part.
     """
-    if settings.method == "paper":
-        parts = _split_paper(rows, settings)
-    elif settings.method == "given":
-        parts = _split_given(rows, settings)
-    else:
-        parts = _split_talks(rows, settings)
-    for name, part in parts.items():
-        if not part and (name != "validation" or _wants_validation(settings)):
+    methods = {"paper": _split_paper, "given": _split_given, "talks": _split_talks}
+    parts = methods[settings.method](rows, settings)
+    for name in ("train", "test"):
+        if not parts[name]:
             raise InputError(
-                f"data/split leaves {name} without a segment of {len(rows)}; ask for fewer in the "
+                f"data/split leaves {name} without a segment of {len(rows)}; put fewer in the "
                 "other parts"
             )
     counts = ", ".join(f"{len(part)} {name}" for name, part in parts.items())
@@ -64,7 +60,7 @@ def split(rows: Sequence[Row], settings: SplitSettings) -> dict[str, list[Row]]:
 def manifest(rows: Sequence[Row], pair: str) -> list[Row]:
     """Rows of a manifest for a pair such as "en-de", from rows of segments.jsonl, all gold.
 
-    Raises InputError when a segment has no text in one of the two languages.
+    Raises InputError if a segment has no text in one of the two languages.
     """
     source, target = pair.split("-", 1)
     for row in rows:
@@ -90,23 +86,18 @@ def manifest(rows: Sequence[Row], pair: str) -> list[Row]:
     ]
 
 
-def _wants_validation(settings: SplitSettings) -> bool:
-    named = settings.method == "talks" and settings.validation_talks
-    return bool(named) or settings.method == "given" or settings.validation_size > 0
-
-
 def _split_paper(rows: Sequence[Row], settings: SplitSettings) -> dict[str, list[Row]]:
     if len(rows) != PAPER_SEGMENTS:
         logger.warning(
-            "the paper splits %d segments, here are %d: the split is another",
-            *(PAPER_SEGMENTS, len(rows)),
+            "the split differs from the paper's, which is of %d segments; these are %d",
+            PAPER_SEGMENTS,
+            len(rows),
         )
-    held = settings.test_size + settings.validation_size
-    if held >= len(rows):
+    if settings.test_size + settings.validation_size >= len(rows):
         raise InputError(
             f"data/split: test_size {settings.test_size} and validation_size "
-            f"{settings.validation_size} leave nothing of {len(rows)} segments to train on; "
-            "lower them"
+            f"{settings.validation_size} leave none of {len(rows)} segments to train on; lower "
+            "them"
         )
     order = np.random.default_rng(settings.seed).permutation(len(rows))
     test = settings.test_size
@@ -132,34 +123,33 @@ def _split_talks(rows: Sequence[Row], settings: SplitSettings) -> dict[str, list
             "talk once"
         )
     train = [row for row in rows if row["talk"] not in test | validation]
-    held = [row for row in rows if row["talk"] in validation]
+    validation_rows = [row for row in rows if row["talk"] in validation]
     if not validation:
-        train, held = _draw_validation(train, settings)
+        train, validation_rows = _draw_validation(train, settings)
     return {
         "train": train,
-        "validation": held,
+        "validation": validation_rows,
         "test": [row for row in rows if row["talk"] in test],
     }
 
 
 def _draw_validation(train: list[Row], settings: SplitSettings) -> tuple[list[Row], list[Row]]:
-    """What is left to train on, and validation_size segments drawn from it, in their order."""
+    """The rest of train, and validation_size segments drawn from it, both in their order."""
     size = settings.validation_size
     if size >= len(train) > 0:
         raise InputError(
-            f"data/split: validation_size {size} leaves nothing of {len(train)} segments to "
-            "train on; lower it"
+            f"data/split: validation_size {size} leaves none of {len(train)} segments to train "
+            "on; lower it"
         )
     drawn = set(np.random.default_rng(settings.seed).permutation(len(train))[:size].tolist())
-    held = [row for i, row in enumerate(train) if i in drawn]
-    return [row for i, row in enumerate(train) if i not in drawn], held
+    rest = [row for i, row in enumerate(train) if i not in drawn]
+    return rest, [row for i, row in enumerate(train) if i in drawn]
 
 
 def _split_given(rows: Sequence[Row], settings: SplitSettings) -> dict[str, list[Row]]:
     counts = Counter(row["split"] for row in rows)
     parts = {part: [row for row in rows if row["split"] in names] for part, names in GIVEN.items()}
-    known = {name for names in GIVEN.values() for name in names}
-    for name in counts.keys() - known:
+    for name in counts.keys() - {name for names in GIVEN.values() for name in names}:
         logger.warning("%d segments of the split %s are left out", counts[name], name)
     if not parts["validation"] and parts["train"]:
         parts["train"], parts["validation"] = _draw_validation(parts["train"], settings)
@@ -167,7 +157,7 @@ def _split_given(rows: Sequence[Row], settings: SplitSettings) -> dict[str, list
         if not parts[part]:
             size = " or set validation_size" if part == "validation" else ""
             raise InputError(
-                f"data/split: no segment of the corpus is for {part}, its splits are "
+                f"data/split: no segment of the corpus is for {part}, and its splits are "
                 f"{', '.join(counts)}; name one {' or '.join(GIVEN[part])}{size}, or choose "
                 "another method"
             )

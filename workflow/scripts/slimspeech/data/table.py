@@ -1,7 +1,7 @@
-"""A corpus as one table: a tab-separated file with a line for each segment.
+"""Read a corpus that is one table: a tab-separated file with one line per segment.
 
-Columns by name, in any order: `audio` (path, from the table's folder), the transcript and the
-translation (`source` and `target`, or one column a language, named by its code), and if wanted
+Columns by name, in any order: `audio` (path from the table's folder), the transcript and the
+translation (`source` and `target`, or one column per language, named by its code), and optionally
 `start` and `end` (seconds; empty for the whole file), `talk` and `split`.
 """
 
@@ -19,9 +19,9 @@ ONLY_SPLIT = "all"
 def read_segments(table: Path, languages: Sequence[str]) -> Iterator[RawSegment]:
     """Every segment of a table in its order; `languages` starts with the source.
 
-    `source` and `target` serve one pair; for several pairs the columns are named by language. A
-    talk is by default an audio file; without `split` all segments are of one. The corpus is named
-    after the file. Raises InputError naming the lines that cannot be used, all together.
+    The columns `source` and `target` are for one pair; for several pairs the columns are named by
+    language. Without `talk` each audio file is a talk; without `split` there is one split. The
+    corpus is named after the file. Raises InputError naming the lines that cannot be used.
     """
     rows, columns = _read_rows(table)
     texts = _text_columns(table, columns, languages)
@@ -29,7 +29,7 @@ def read_segments(table: Path, languages: Sequence[str]) -> Iterator[RawSegment]
     for number, row in rows:
         if problem := _row_problem(table.parent, row, texts):
             problems.append(f"line {number} {problem}")
-    raise_all(str(table), problems, "mend the table")
+    raise_all(str(table), problems, "correct the table")
     indices: Counter[str] = Counter()
     for number, row in rows:
         split = row.get("split") or ONLY_SPLIT
@@ -50,22 +50,24 @@ def read_segments(table: Path, languages: Sequence[str]) -> Iterator[RawSegment]
 
 
 def _read_rows(table: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
-    """Rows by column name with the number of their line, and the columns."""
+    """(line number, row by column name) of each line, and the columns."""
     try:
         with open(table, encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
             columns = [name.strip() for name in next(reader, [])]
             lines = [(reader.line_num, cells) for cells in reader if any(cells)]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{table}: no UTF-8 table of tabs ({error}); save it so") from error
+        raise InputError(
+            f"{table}: not a tab-separated table in UTF-8 ({error}); save it as one"
+        ) from error
     problems = [
-        f"line {number} has {len(cells)} columns and not {len(columns)}"
+        f"line {number} has {len(cells)} columns instead of {len(columns)}"
         for number, cells in lines
         if len(cells) != len(columns)
     ]
     raise_all(str(table), problems, "put one tab between the columns")
     if not lines:
-        raise InputError(f"{table}: no segment below the names of the columns; add a line for each")
+        raise InputError(f"{table}: no segment below the names of the columns; add lines")
     rows = [
         (number, dict(zip(columns, (cell.strip() for cell in cells), strict=True)))
         for number, cells in lines
@@ -76,33 +78,32 @@ def _read_rows(table: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]
 def _text_columns(table: Path, columns: list[str], languages: Sequence[str]) -> dict[str, str]:
     """The column of each language."""
     source, *targets = languages
-    found = {language: language for language in languages if language in columns}
+    names = {language: language for language in languages if language in columns}
     if "source" in columns:
-        found.setdefault(source, "source")
+        names.setdefault(source, "source")
     if "target" in columns and len(targets) == 1:
-        found.setdefault(targets[0], "target")
-    absent = [language for language in languages if language not in found]
-    if "audio" not in columns or absent:
-        missing = ["audio"] if "audio" not in columns else absent
+        names.setdefault(targets[0], "target")
+    missing = [language for language in languages if language not in names]
+    if "audio" not in columns or missing:
         raise InputError(
-            f"{table}: no column {', '.join(missing)}; the first line names the columns, and they "
-            f"are here {', '.join(columns) or 'none'}: name audio, and source and target (one "
-            f"pair) or {', '.join(languages)}"
+            f"{table}: no column {'audio' if 'audio' not in columns else ', '.join(missing)}; the "
+            f"first line names the columns {', '.join(columns) or 'none'}: name audio, and source "
+            f"and target (one pair) or {', '.join(languages)}"
         )
-    return {language: found[language] for language in languages}
+    return {language: names[language] for language in languages}
 
 
 def _row_problem(folder: Path, row: dict[str, str], texts: dict[str, str]) -> str | None:
     if not row["audio"]:
         return "names no audio"
     if not (folder / row["audio"]).is_file():
-        return f"names {row['audio']!r}, which is not there"
+        return f"names {row['audio']!r}, which does not exist"
     for column in texts.values():
         if problem := text_problem(row[column]):
             return f"{problem} in {column}"
     split = row.get("split", "")
     if split and (split in (".", "..") or "/" in split or "\\" in split):
-        return f"has the split {split!r}, which cannot be a folder's name"
+        return f"has the split {split!r}, which is not a folder name"
     try:
         start, end = _seconds(row)
     except ValueError:
