@@ -30,7 +30,6 @@ class Score:
     score: Interval
     signature: str | None = None
     retention: Interval | None = None  # percent of the teacher's score
-    difference: Interval | None = None  # score minus the teacher's
     p_value: float | None = None
 
 
@@ -67,7 +66,6 @@ class Cost:
 class System:
     """One system of one pair; values not measured are empty or None. files: the sources by kind."""
 
-    pair: str
     name: str
     state: str  # SCORED, FAILED or NOT_RUN
     reason: str = ""

@@ -26,11 +26,11 @@ def state_of(reader: Reader, config: Mapping[str, Any], pair: str, name: str) ->
             for log in reader.glob(pattern.format_map(folders))
         ]
         if not logs:
-            return System(pair, name, NOT_RUN, f"waits for {next(iter(step.logs))}")
+            return System(name, NOT_RUN, f"waits for {next(iter(step.logs))}")
         errors = [(rule, log, error) for rule, log in logs if (error := _last_error(reader, log))]
         rule, log, error = errors[-1] if errors else (*logs[-1], STOPPED)
-        return System(pair, name, FAILED, f"{rule}: {error}", log)
-    return System(pair, name, NOT_RUN, "waits for score_hypotheses")
+        return System(name, FAILED, f"{rule}: {error}", log)
+    return System(name, NOT_RUN, "waits for score_hypotheses")
 
 
 def _last_error(reader: Reader, log: str) -> str | None:

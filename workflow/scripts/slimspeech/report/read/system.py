@@ -52,7 +52,6 @@ def read_system(
         if rows := reader.jsonl(f"{path}l"):
             segment_scores[metric] = [row["score"] for row in rows]
     return System(
-        pair=scores["pair"],
         name=name,
         state=SCORED,
         text_only=text_only,
@@ -72,17 +71,14 @@ def read_system(
 
 def _score(result: Mapping[str, Any], compared: Mapping[str, Any]) -> Score:
     """result: of scores.json or comet/; compared: the same metric in comparison.json."""
-
-    def interval(key: str) -> Interval | None:
-        if compared.get(key) is None:
-            return None
-        return Interval(compared[key], compared.get(f"{key}_low"), compared.get(f"{key}_high"))
-
+    retention = None
+    if compared.get("retention") is not None:
+        ends = compared.get("retention_low"), compared.get("retention_high")
+        retention = Interval(compared["retention"], *ends)
     return Score(
         score=Interval(result["score"], compared.get("low"), compared.get("high")),
         signature=result.get("signature"),
-        retention=interval("retention"),
-        difference=interval("difference"),
+        retention=retention,
         p_value=compared.get("p_value"),
     )
 
