@@ -25,9 +25,9 @@ class Command:
 
 def documents() -> list[Path]:
     """What people read, whether in the site or not; the generated reference is not among it."""
-    found = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")]
-    found += [REPOSITORY / folder / "README.md" for folder in ("config", "benchmarks")]
-    return sorted([*found, REPOSITORY / "docs" / "api" / "index.md"])
+    pages = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")]
+    pages += [REPOSITORY / folder / "README.md" for folder in ("config", "benchmarks")]
+    return sorted([*pages, REPOSITORY / "docs" / "api" / "index.md"])
 
 
 @cache

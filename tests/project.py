@@ -68,7 +68,7 @@ class Project:
         )
 
     def succeed(self, *arguments: str) -> str:
-        """What a run prints that has to end well."""
+        """The output of a run that must succeed."""
         done = self.snakemake(*arguments)
         assert done.returncode == 0, done.stdout[-4000:]
         return done.stdout
@@ -91,7 +91,7 @@ class Project:
 
 
 def make_project(root: Path) -> Project:
-    """The tracked parts of the repository; of the base model only what planning may look at."""
+    """The tracked parts of the repository; of the base model only what planning reads."""
     for name in ("config", "envs", "profiles", "workflow"):
         shutil.copytree(
             REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__")
@@ -102,7 +102,7 @@ def make_project(root: Path) -> Project:
 
 
 def finish(project: Project, config: dict[str, Any] | None = None) -> Project:
-    """As if a config, or else the default, had run: all results are there, and empty."""
+    """As if a config, or the default, had run: all results exist and are empty."""
     chosen = ["--configfile", project.write_config(config)] if config else []
     summary = project.succeed("--summary", *chosen).splitlines()
     first = next(i for i, line in enumerate(summary) if line.startswith("output_file\t"))

@@ -22,7 +22,7 @@ from slimspeech_mini.corpora import write_archive, write_covost
 
 CANARY = "canary4secrets"
 RUN = ("--cores", "2", "--configfile", "smoke.yaml")
-# What holds times, or is made only when asked for; checkpoints are gone at the end.
+# Files that hold times, or are made only on request. Checkpoints are removed at the end.
 TIMED = re.compile(
     r"benchmarks/|translation\.json|cost\.json|scores\.(md|tex)$|^scores\.csv|report\.html|plots/|"
     r"checkpoints/|release/(README\.md|slimspeech\.json|sha256\.txt)$|export/|bundle\.tar\.gz"
@@ -39,7 +39,7 @@ def smoke_project(root: Path) -> Project:
 
 
 def hashes(project: Project) -> dict[str, str]:
-    """SHA-256 of every file of the results that holds no times, by its path from results/smoke."""
+    """SHA-256 of every file of the results without times, by its path from results/smoke."""
     results = project.root / "results" / "smoke"
     files = {path.relative_to(results).as_posix(): path for path in results.rglob("*")}
     return {

@@ -1,4 +1,4 @@
-"""Hostile and broken corpora: each is a clear error or a correct result, within bounds.
+"""Hostile and broken corpora: each gives a clear error or a correct result, within limits.
 
 Every case runs the data stage in a process of its own, with a limit on memory and on time, and
 nothing but its output folder may be different afterwards.
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from fault_child import GIVEN, REFUSED, run_alone
+from fault_child import DONE, REFUSED, run_alone
 from fault_record import counted
 
 from slimspeech.data.segments import DataSettings, prepare_segments
@@ -28,7 +28,7 @@ XML = "2/acl_6060/dev/text/xml/ACL.6060.dev.en-xx.de.xml"
 CLIP = "2/acl_6060/dev/segmented_wavs/gold/sent_1.wav"
 
 
-# A corpus in the layout of ACL 60/60 lies in `folder`/corpus; a case spoils it and gives its path.
+# A corpus in the layout of ACL 60/60 lies in `folder`/corpus; a case returns it spoiled.
 
 
 def with_clip(data: Callable[[bytes], bytes]) -> Spoil:
@@ -357,14 +357,14 @@ def listing(folder: Path) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_spoiled_corpus_is_refused_or_read_right(corpus, tmp_path, case):
+def test_a_spoiled_corpus_is_refused_or_read_correctly(corpus, tmp_path, case):
     with counted(f"input, {case.partition(':')[0]}"):
         refused_or_read(CASES[case](tmp_path), tmp_path, case)
 
 
 def refused_or_read(archive: Path, tmp_path: Path, case: str) -> None:
     before, outside = listing(tmp_path), listing_of_neighbours(tmp_path)
-    output, told = tmp_path / "out" / "audio", tmp_path / "out" / "told"
+    output, message = tmp_path / "out" / "audio", tmp_path / "out" / "message"
     output.parent.mkdir()
     rows: list[dict] = []
 
@@ -372,9 +372,9 @@ def refused_or_read(archive: Path, tmp_path: Path, case: str) -> None:
         rows.extend(prepare_segments(archive, output, DataSettings(6.0), ["en", "de"]))
         check(rows)
 
-    ended = run_alone(work, told)
-    text = told.read_text(encoding="utf-8") if told.exists() else ""
-    assert ended in (REFUSED, GIVEN), f"{case}: exit {ended}\n{text[-3000:]}"
+    ended = run_alone(work, message)
+    text = message.read_text(encoding="utf-8") if message.exists() else ""
+    assert ended in (REFUSED, DONE), f"{case}: exit {ended}\n{text[-3000:]}"
     assert listing(tmp_path) == before, "the input was changed"
     assert listing_of_neighbours(tmp_path) == outside, "something was written outside"
     assert not list(tmp_path.rglob("*.partial"))
@@ -389,7 +389,7 @@ def listing_of_neighbours(folder: Path) -> list[str]:
 
 
 def check(rows: list[dict]) -> None:
-    """What is given is sound: clips of 16 kHz mono of the length said, and text of one line."""
+    """Clips are 16 kHz mono and as long as their row says; texts are one line."""
     assert rows
     for row in rows:
         info = soundfile.info(row["audio"])

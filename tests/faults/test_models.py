@@ -1,6 +1,6 @@
-"""Hostile and broken model directories: each is refused with the reason, within bounds.
+"""Hostile and broken model directories: each is refused with the reason, within limits.
 
-Every case opens the model in a process of its own, with a limit on memory and on time. Sound ones
+Every case opens the model in a process of its own, with limits of memory and time. Valid models
 of unusual kinds are read.
 """
 
@@ -15,7 +15,7 @@ import pytest
 import torch
 import yaml
 from fake_hub import COMMIT, serve_model
-from fault_child import GIVEN, REFUSED, run_alone
+from fault_child import DONE, REFUSED, run_alone
 from fault_record import counted
 from hostile_models import ADAPTERS, CONFIGS, FILES, PACKED, PICKLE, TEMPLATES, WEIGHTS, Evil
 from hostile_models import file as added
@@ -48,15 +48,15 @@ def read(directory: Path) -> None:
     try_model(directory)
 
 
-def made_alone(work: Callable[[], object], told: Path) -> None:
-    """In a child too: threads of torch's that a parent has had do not outlive a fork."""
-    assert run_alone(work, told) == GIVEN, told.read_text()
+def made_alone(work: Callable[[], object], message: Path) -> None:
+    """In a child too: torch's threads of a parent do not survive a fork."""
+    assert run_alone(work, message) == DONE, message.read_text()
 
 
 @pytest.fixture(scope="session")
 def packed(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("packed")
-    made_alone(lambda: pack(BASE, folder / "model"), folder / "told")
+    made_alone(lambda: pack(BASE, folder / "model"), folder / "message")
     return folder / "model"
 
 
@@ -73,22 +73,22 @@ def adapter(tmp_path_factory) -> Path:
         )
         save_adapter(model, folder / "adapter")
 
-    made_alone(make, folder / "told")
+    made_alone(make, folder / "message")
     return folder / "adapter"
 
 
 def refused(work: Callable[[], object], folder: Path, case: str) -> str:
-    """The one sentence that a case is refused with, nothing having happened by it."""
+    """The sentence with which a case is refused. Nothing else may have happened."""
     before = sorted(path.name for path in folder.iterdir())
-    told = folder / "told"
-    ended = run_alone(work, told)
-    said = told.read_text(encoding="utf-8") if told.exists() else ""
-    assert ended == REFUSED, f"{case}: exit {ended}\n{said[-3000:]}"
-    assert said.strip() and "\n" not in said and len(said) < 600
-    told.unlink()
+    message = folder / "message"
+    status = run_alone(work, message)
+    sentence = message.read_text(encoding="utf-8") if message.exists() else ""
+    assert status == REFUSED, f"{case}: exit {status}\n{sentence[-3000:]}"
+    assert sentence.strip() and "\n" not in sentence and len(sentence) < 600
+    message.unlink()
     assert sorted(path.name for path in folder.iterdir()) == before
     assert not list(Path("/tmp").glob("owned*"))
-    return said
+    return sentence
 
 
 def copy(source: Path, folder: Path) -> Path:
@@ -105,8 +105,8 @@ def test_a_hostile_model_is_refused(tmp_path, kind, case):
     with counted(f"model, {kind}"):
         directory = copy(BASE, tmp_path)
         CASES[kind][case](directory)
-        said = refused(lambda: read(directory), tmp_path, case)
-        assert str(directory) in said or case == "raises"
+        sentence = refused(lambda: read(directory), tmp_path, case)
+        assert str(directory) in sentence or case == "raises"
 
 
 @pytest.mark.parametrize("case", PACKED)
@@ -123,8 +123,8 @@ def test_a_hostile_adapter_is_refused(adapter, tmp_path, case):
     with counted("model, adapter"):
         directory = copy(adapter, tmp_path)
         ADAPTERS[case](directory)
-        said = refused(lambda: merge_adapter(BASE, directory, tmp_path / "out"), tmp_path, case)
-        assert str(directory) in said
+        sentence = refused(lambda: merge_adapter(BASE, directory, tmp_path / "out"), tmp_path, case)
+        assert str(directory) in sentence
 
 
 DOORS = {
@@ -144,11 +144,11 @@ def test_every_door_has_the_gate(tmp_path, door, case):
     with counted("model, every door"):
         directory = copy(BASE, tmp_path)
         CONFIGS[case](directory)
-        said = refused(lambda: DOORS[door](directory), tmp_path, f"{door}: {case}")
-        assert "config.json" in said and case in said
+        sentence = refused(lambda: DOORS[door](directory), tmp_path, f"{door}: {case}")
+        assert "config.json" in sentence and case in sentence
 
 
-# What looks strange and is sound.
+# Unusual and valid.
 
 
 def as_in_the_cache_of_the_hub(folder: Path) -> Path:
@@ -193,7 +193,7 @@ def with_scales_that_are_fp32(folder: Path) -> Path:
         load_model(BASE, torch.bfloat16, form).save_pretrained(folder / "model")
         load_processor(BASE).save_pretrained(folder / "model")
 
-    made_alone(make, folder / "told")
+    made_alone(make, folder / "message")
     return folder / "model"
 
 
@@ -210,15 +210,15 @@ SOUND = [
 def test_an_unusual_model_that_is_sound_is_read(tmp_path, make):
     with counted("model, sound but unusual"):
         directory = make(tmp_path)
-        told = tmp_path / "told"
-        assert run_alone(lambda: read(directory), told) == GIVEN, told.read_text()
+        message = tmp_path / "message"
+        assert run_alone(lambda: read(directory), message) == DONE, message.read_text()
 
 
 def test_a_packed_model_and_an_adapter_that_are_sound_are_read(packed, adapter, tmp_path):
-    told = tmp_path / "told"
-    assert run_alone(lambda: read(packed), told) == GIVEN, told.read_text()
+    message = tmp_path / "message"
+    assert run_alone(lambda: read(packed), message) == DONE, message.read_text()
     work = lambda: merge_adapter(BASE, adapter, tmp_path / "out")  # noqa: E731
-    assert run_alone(work, told) == GIVEN, told.read_text()
+    assert run_alone(work, message) == DONE, message.read_text()
     assert (tmp_path / "out" / "config.json").is_file()
 
 
@@ -252,20 +252,20 @@ def test_a_hostile_model_of_the_hub_is_not_put_in_place(tmp_path, case):
     with counted("model, the Hub"):
         folder = tmp_path / "models" / "base"
         folder.parent.mkdir()
-        said = refused(lambda: fetch(folder, OF_THE_HUB[case]), tmp_path, case)
-        assert "some/model" in said and not folder.exists()
+        sentence = refused(lambda: fetch(folder, OF_THE_HUB[case]), tmp_path, case)
+        assert "some/model" in sentence and not folder.exists()
         assert not list(tmp_path.parent.rglob("owned*"))
 
 
 def test_pickles_and_code_of_the_hub_are_not_even_fetched(tmp_path):
     with counted("model, the Hub"):
-        folder, told = tmp_path / "base", tmp_path / "told"
+        folder, message = tmp_path / "base", tmp_path / "message"
         more = {"pytorch_model.bin": PICKLE, "modeling.py": b"", "README.md": b"#"}
-        assert run_alone(lambda: fetch(folder, more), told) == GIVEN, told.read_text()
+        assert run_alone(lambda: fetch(folder, more), message) == DONE, message.read_text()
         assert {path.name for path in folder.iterdir()} == {path.name for path in BASE.iterdir()}
 
 
-# COMET: its checkpoints are pickles, so what is in them is looked at and not unpickled.
+# COMET: its checkpoints are pickles, so their contents are listed and not unpickled.
 
 
 def comet(folder: Path, content: object, hparams: str | None = None, **options) -> Path:
@@ -300,8 +300,8 @@ def test_a_hostile_checkpoint_of_comet_is_refused(tmp_path, case):
     with counted("model, COMET"):
         path = OF_COMET[case](tmp_path)
         work = lambda: find_checkpoint(Settings("comet22", str(path)))  # noqa: E731
-        said = refused(work, tmp_path, case)
-        assert str(path) in said or "comet22" in said
+        sentence = refused(work, tmp_path, case)
+        assert str(path) in sentence or "comet22" in sentence
 
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

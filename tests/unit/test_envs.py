@@ -35,7 +35,7 @@ def test_environments_that_disagree_are_refused(tmp_path):
         list_pins.pins(tmp_path)
 
 
-# Packages are not always imported by the name they are installed by.
+# Packages whose name on import differs from the name that pip installs.
 INSTALLED_AS = {
     "yaml": "pyyaml",
     "comet": "unbabel-comet",
@@ -77,11 +77,11 @@ def test_the_environment_of_comet_is_locked():
 
 @pytest.mark.parametrize("name, scripts", sorted(prove.scripts_by_environment().items()))
 def test_an_environment_lists_every_direct_import_of_its_scripts(name, scripts):
-    """Whatever depth of our modules it is at; `python envs/prove.py` imports them for real."""
+    """Also what our modules import for it. `python envs/prove.py` runs the imports."""
     names = {pin.split("==")[0] for pin in list_pins.pins_of(ENVS / f"{name}.yaml")}
     for script in scripts:
-        found = imports(SCRIPTS / script, set()) - {"snakemake"}
-        needed = {INSTALLED_AS.get(package, package) for package in found}
+        packages = imports(SCRIPTS / script, set()) - {"snakemake"}
+        needed = {INSTALLED_AS.get(package, package) for package in packages}
         assert needed - NOT_REACHED.get(script, set()) <= names, script
 
 
@@ -94,8 +94,8 @@ def test_every_script_of_a_rule_has_an_environment():
 @pytest.mark.parametrize("command", ["main", "translate", "info", "compare"])
 def test_the_environment_of_the_command_line_lists_every_direct_import(command):
     names = {pin.split("==")[0] for pin in list_pins.pins_of(ENVS / "cli.yaml")}
-    found = imports(SCRIPTS / "slimspeech" / "cli" / f"{command}.py", set())
-    assert {INSTALLED_AS.get(package, package) for package in found} <= names
+    packages = imports(SCRIPTS / "slimspeech" / "cli" / f"{command}.py", set())
+    assert {INSTALLED_AS.get(package, package) for package in packages} <= names
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """For dry-runs only: as if the default config had run. All results are there, and empty."""
+    """For dry-runs only: as if the default config had run. All results exist and are empty."""
     return finish(make_project(tmp_path_factory.mktemp("finished") / "project"))
 
 
@@ -33,7 +33,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         pytest.skip(reason)
     with contextlib.ExitStack() as running:
         try:
-            found = running.enter_context(slurm_cluster(tmp_path_factory.mktemp("slurm"), cores=4))
+            started = running.enter_context(
+                slurm_cluster(tmp_path_factory.mktemp("slurm"), cores=4)
+            )
         except RuntimeError as error:
             pytest.skip(str(error))
-        yield found
+        yield started

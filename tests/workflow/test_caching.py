@@ -18,21 +18,21 @@ ROWS = [
 
 
 @pytest.mark.parametrize("key, value, again, stays", ROWS, ids=[row[0] for row in ROWS])
-def test_a_changed_key_runs_again_what_the_docs_say(finished, key, value, again, stays):
+def test_a_changed_key_reruns_what_the_docs_say(finished, key, value, again, stays):
     config = copy.deepcopy(finished.default_config())
-    place = config
+    section = config
     *folders, last = key.split(".")
     for name in folders:
-        place = place[int(name)] if name.isdigit() else place.setdefault(name, {})
-    assert place.get(last) != yaml.safe_load(value)
-    place[last] = yaml.safe_load(value)
+        section = section[int(name)] if name.isdigit() else section.setdefault(name, {})
+    assert section.get(last) != yaml.safe_load(value)
+    section[last] = yaml.safe_load(value)
     jobs = finished.plan(config=config)
     assert set(again.split(", ")) <= jobs.keys()
     assert not set(stays.split(", ")) & jobs.keys()
 
 
 def test_two_experiments_share_no_file_but_the_corpora(finished):
-    """Nothing of the first runs again, is removed or is written for the second."""
+    """The second makes no job of the first run again, and removes or writes none of its files."""
     config = finished.default_config() | {"experiment": "second"}
     path = finished.write_config(config)
     text = finished.succeed("--dry-run", "--configfile", path)
@@ -44,7 +44,7 @@ def test_two_experiments_share_no_file_but_the_corpora(finished):
 
 
 def test_a_second_checkout_takes_the_base_model_from_the_cache(tmp_path, monkeypatch):
-    """As docs/caching.md has it. The second one could not fetch anything."""
+    """As in docs/caching.md. The second checkout cannot reach the Hub."""
     files = {path.name: path.read_bytes() for path in BASE.iterdir()}
     target = "results/mini/en-de/pruning/iter_00/layers.json"
     cache = tmp_path / "cache"
