@@ -90,6 +90,25 @@ def test_prompts_and_features_are_the_processors(collator, rows, processor, prom
     assert torch.equal(ours["mask"], theirs["feature_attention_mask"][:, :frames])
 
 
+def test_kept_features_are_those_computed_anew(processor, prompt, rows, monkeypatch):
+    """The same bits, whatever clips share the batch; and only what there is room for is kept."""
+    one = rows[0]
+    [features] = Collator(processor, prompt)([one])["input_features"]
+    window = processor.feature_extractor.nb_max_frames
+    keeping = Collator(processor, prompt, keep=2 * 4 * window * len(features))
+    mixed = [rows[2], rows[0], rows[2], rows[1]]
+    keeping(mixed)
+    read = []
+    monkeypatch.setattr(
+        "slimspeech.models.collation.read_audio",
+        lambda path, rate: read.append(path) or read_audio(path, rate),
+    )
+    batch = keeping(mixed[::-1])
+    assert read == [rows[1]["audio"]]
+    expected = Collator(processor, prompt)(mixed[::-1])
+    assert all(torch.equal(batch[name], expected[name]) for name in expected)
+
+
 def test_target_is_stripped(collator, rows, processor):
     row = {**rows[0], "target": "  Guten Tag. \n"}
     kept = [label for label in by_row(collator([row]), "labels")[0] if label != IGNORED]

@@ -55,13 +55,6 @@ def test_packed_model_is_the_quantised_one(packed, quantised, features):
     )
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_four_bit_model_computes_in_bfloat16(packed, precision):
-    model = load_for_inference(packed, precision)
-    assert model.dtype == torch.bfloat16
-    assert model.get_output_embeddings().weight.dtype == torch.bfloat16
-
-
 def test_quantisation_none_keeps_bfloat16(trained, features, tmp_path):
     pack(trained[0], str(tmp_path / "packed"), "none")
     assert measure_size(tmp_path / "packed")["quantization"] == "none"

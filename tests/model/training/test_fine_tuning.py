@@ -12,7 +12,13 @@ from slimspeech.errors import InputError
 from slimspeech.models.collation import Collator
 from slimspeech.models.qwen2audio import load_model
 from slimspeech.quantization.nf4 import nf4
-from slimspeech.training.fine_tuning import LoraSettings, TrainingSettings, add_adapter, fine_tune
+from slimspeech.training.fine_tuning import (
+    LoraSettings,
+    TrainingSettings,
+    add_adapter,
+    expand_four_bit,
+    fine_tune,
+)
 
 SHORT = TrainingSettings(epochs=2, learning_rate=1e-3, batch_size=2, precision="fp32")
 PARTS = ("audio_tower", "multi_modal_projector", "language_model")
@@ -110,7 +116,7 @@ def test_both_precisions_learn(precision, train, build, rows):
 
 
 def test_precision_is_a_known_one():
-    with pytest.raises(InputError, match="one of bf16, bf16_stochastic, fp32, not 'fp16'"):
+    with pytest.raises(InputError, match="one of auto, bf16, .* not 'fp16'"):
         replace(SHORT, precision="fp16")
 
 
@@ -133,6 +139,34 @@ def test_every_adapter_gets_gradient_and_the_base_stays(checkpointing, precision
     }
     after = {n: w for n, w in model.named_parameters() if "lora" not in n}
     assert all(torch.equal(after[name], weight) for name, weight in base.items())
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_auto_computes_in_bf16_where_the_device_has_it(native, model, train, qlora, monkeypatch):
+    monkeypatch.setattr("slimspeech.models.precision.has_native_bf16", lambda place: native)
+    for trained in (model, qlora()):
+        curve = train(trained, replace(SHORT, epochs=4, precision="auto"))
+        assert {row["compute_dtype"] for row in curve} == {"bfloat16" if native else "float32"}
+
+
+def test_expanded_four_bit_layers_compute_the_same(trained, features):
+    """The same bits, forwards and backwards, in bfloat16; stored 4-bit weights stay."""
+    found = []
+    for expanded in (False, True):
+        model = load_model(trained[0], torch.bfloat16, nf4())
+        model.set_attn_implementation("eager")
+        if expanded:
+            expand_four_bit(model)
+        model.train()
+        embedding = model.get_input_embeddings().weight
+        loss = model(**features).loss
+        loss.backward()
+        found.append((loss.detach(), embedding.grad, model.state_dict()))
+    (loss, gradient, state), (loss_of_expanded, gradient_of_expanded, state_of_expanded) = found
+    assert torch.equal(loss, loss_of_expanded)
+    assert torch.equal(gradient, gradient_of_expanded) and gradient.any()
+    assert state.keys() == state_of_expanded.keys()
+    assert all(torch.equal(state[name], state_of_expanded[name]) for name in state)
 
 
 def test_adapter_trains_on_after_an_evaluation(train, qlora, rows):

@@ -11,7 +11,9 @@ from transformers import Qwen2AudioConfig, Qwen2AudioForConditionalGeneration
 from slimspeech.training.gpu_memory import ModelShape, estimate_training, warn_about_memory
 from slimspeech.training.settings import LoraSettings, TrainingSettings
 
-PAPER = TrainingSettings(epochs=3, learning_rate=1e-5)  # batches of 4, no checkpointing
+PAPER = TrainingSettings(
+    epochs=3, learning_rate=1e-5, precision="bf16"
+)  # batches of 4, no checkpointing
 H100, H200, RTX_4090 = 85_000_000_000, 150_000_000_000, 25_300_000_000
 ROWS = [{"duration": 2.0}, {"duration": 25.0}]
 

@@ -26,6 +26,18 @@ def window_seconds(processor: ProcessorMixin) -> float:
 def extract_features(processor: ProcessorMixin, audio: Sequence[np.ndarray]) -> dict[str, Tensor]:
     """Log-mel `features` (B, mel bins, frames) of 16 kHz mono clips, cropped, and their `mask`.
 
+    Raises InputError as window_features() does.
+    """
+    features, mask = crop(*window_features(processor, audio))
+    return {"features": features, "mask": mask}
+
+
+def window_features(
+    processor: ProcessorMixin, audio: Sequence[np.ndarray]
+) -> tuple[Tensor, Tensor]:
+    """Log-mel features (B, mel bins, frames of the window) of 16 kHz mono clips, and their mask.
+
+    A clip's features do not depend on the other clips.
     Raises InputError for a clip longer than the window, which the feature extractor would cut
     without a word.
     """
@@ -44,8 +56,7 @@ def extract_features(processor: ProcessorMixin, audio: Sequence[np.ndarray]) -> 
         return_attention_mask=True,
         return_tensors="pt",
     )
-    features, mask = crop(batch["input_features"], batch["attention_mask"])
-    return {"features": features, "mask": mask}
+    return batch["input_features"], batch["attention_mask"]
 
 
 class Collator:
@@ -54,11 +65,14 @@ class Collator:
     Keys of a batch of B rows, padded to L tokens: input_ids and attention_mask (B, L),
     input_features (B, mel bins, frames of the longest clip), feature_attention_mask (B, frames);
     for training also labels (B, L), IGNORED everywhere but on the answer.
+    keep: bytes of features that stay in memory, so that the next epoch does not compute them again.
     """
 
-    def __init__(self, processor: ProcessorMixin, prompt: Prompt):
+    def __init__(self, processor: ProcessorMixin, prompt: Prompt, keep: int = 0):
         self.processor = processor
         self.prompt = prompt
+        self._room = keep
+        self._kept: dict[str, tuple[Tensor, Tensor]] = {}
 
     def prompts(self, pairs: Sequence[str], audio_tokens: Sequence[int]) -> BatchEncoding:
         """Left-padded prompts, so that all translations begin at the same position.
@@ -77,9 +91,8 @@ class Collator:
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:
         """Right-padded prompts and answers. The answer ends with the end-of-turn token."""
-        rate = self.processor.feature_extractor.sampling_rate
-        heard = extract_features(self.processor, [read_audio(row["audio"], rate) for row in rows])
-        batch = self.prompts([row["pair"] for row in rows], token_counts(heard["mask"]).tolist())
+        features, frames = self._features([row["audio"] for row in rows])
+        batch = self.prompts([row["pair"] for row in rows], token_counts(frames).tolist())
         tokenizer = self.processor.tokenizer
         # Tokenised apart and joined as ids, so that training continues exactly the tokens that
         # generation is given, whatever the tokenizer would merge across the seam.
@@ -102,6 +115,21 @@ class Collator:
             # Not from the pad id: the end-of-text token may be both.
             "attention_mask": (torch.arange(padded.shape[1]) < lengths[:, None]).long(),
             "labels": pad(labels, batch_first=True, padding_value=IGNORED),
-            "input_features": heard["features"],
-            "feature_attention_mask": heard["mask"],
+            "input_features": features,
+            "feature_attention_mask": frames,
         }
+
+    def _features(self, paths: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Features and mask of audio files, cropped."""
+        rate = self.processor.feature_extractor.sampling_rate
+        clips = {path: self._kept[path] for path in paths if path in self._kept}
+        new = [path for path in dict.fromkeys(paths) if path not in clips]
+        if new:
+            audio = [read_audio(path, rate) for path in new]
+            computed = zip(*window_features(self.processor, audio), strict=True)
+            for path, (features, mask) in zip(new, computed, strict=True):
+                clips[path] = features, mask
+                if features.nbytes <= self._room:
+                    self._room -= features.nbytes
+                    self._kept[path] = features.clone(), mask.clone()
+        return crop(*map(torch.stack, zip(*(clips[path] for path in paths), strict=True)))

@@ -34,7 +34,7 @@ class NF4Embedding(EmbeddingNF4):
     """bitsandbytes' embedding, whose forward does not know scales that are quantised themselves."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Token ids (...) to bfloat16 embeddings (..., width); only their rows are unpacked."""
+        """Token ids (...) to embeddings (..., width); only their rows are unpacked."""
         state, width = self.weight.quant_state, self.embedding_dim
         if state.nested:  # once: 4 bytes instead of 1 for 64 weights
             state.absmax = dequantize_blockwise(state.absmax, state.state2) + state.offset
@@ -49,7 +49,8 @@ class NF4Embedding(EmbeddingNF4):
             quant_type=state.quant_type,
         )
         packed = self.weight.data.view(self.num_embeddings, width // 2)[ids]
-        return dequantize_4bit(packed.view(-1, 1), rows).view(*input.shape, width)
+        embeddings = dequantize_4bit(packed.view(-1, 1), rows).view(*input.shape, width)
+        return embeddings.to(self.compute_dtype)
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
         """As Linear4bit does; from_pretrained asks for the names, and the base class refuses."""
@@ -69,6 +70,7 @@ class Qwen2AudioWithNF4Embedding(Qwen2AudioForConditionalGeneration):
             packed = NF4Embedding(plain.num_embeddings, plain.embedding_dim, dtype=DTYPE)
             weight = torch.empty(plain.weight.numel() // 2, 1, dtype=torch.uint8)
         packed.weight.data = weight
+        packed.compute_dtype = DTYPE
         self.set_input_embeddings(packed)
 
     @classmethod

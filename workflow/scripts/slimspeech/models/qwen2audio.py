@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from bitsandbytes.nn import Linear4bit
 from transformers import (
     AutoConfig,
     AutoProcessor,
@@ -19,7 +20,8 @@ from transformers import (
 from slimspeech.artifacts import write_directory
 from slimspeech.errors import InputError
 from slimspeech.models.encoder import allow_short
-from slimspeech.models.nf4_embedding import allow_any_width, model_class
+from slimspeech.models.nf4_embedding import NF4Embedding, allow_any_width, model_class
+from slimspeech.models.precision import resolve_precision
 from slimspeech.models.shapes import shapes
 from slimspeech.models.validation.chat_template import check_template
 from slimspeech.models.validation.directory import check_directory
@@ -74,7 +76,8 @@ def load_model(
 ) -> PreTrainedModel:
     """A model in evaluation mode, on the GPU if there is one and no other place is given.
 
-    A packed (4-bit) directory carries its own quantization; then `dtype` is what the rest is in.
+    A packed (4-bit) directory carries its own quantization; then `dtype` is what the rest is in,
+    and what the 4-bit layers compute in, whatever its config says.
     Raises InputError if the directory is missing or refused, or if a weight is missing from it or
     of another shape (transformers would fill it with random numbers and only warn).
     """
@@ -98,19 +101,33 @@ def load_model(
             f"{directory}: the weights do not fit the config: {len(wrong)} missing or of another "
             f"shape, such as {wrong[0]}; the checkpoint is incomplete, make or download it again"
         )
+    if packed:
+        _compute_in(model, dtype)
     return allow_any_width(allow_short(model)).eval()
 
 
 def load_for_inference(
     directory: str | Path, precision: str, place: torch.device | None = None
 ) -> PreTrainedModel:
-    """A model to translate with, in "fp32" or "bf16". A 4-bit one computes in bfloat16 always.
+    """A model to translate with, in "fp32" or "bf16".
 
+    A 4-bit model computes in bfloat16 wherever the device does so itself, also for "fp32".
     place: as in load_model().
     """
-    packed = hasattr(read_config(directory), "quantization_config")
-    dtype = torch.bfloat16 if packed or precision == "bf16" else torch.float32
+    if hasattr(read_config(directory), "quantization_config") and precision == "fp32":
+        precision = resolve_precision("auto", place or device())
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     return load_model(directory, dtype, place=place)
+
+
+def _compute_in(model: PreTrainedModel, dtype: torch.dtype) -> None:
+    """Have a packed model compute in another dtype than its config says; 4-bit weights stay."""
+    for weight in model.parameters():
+        if weight.is_floating_point():
+            weight.data = weight.data.to(dtype)
+    for layer in model.modules():
+        if isinstance(layer, Linear4bit | NF4Embedding):
+            layer.compute_dtype = dtype
 
 
 def save_model(model: PreTrainedModel, processor: ProcessorMixin, directory: str | Path) -> None:

@@ -4,15 +4,18 @@ import logging
 import math
 import shutil
 import zlib
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from bitsandbytes.functional import dequantize_4bit
 from bitsandbytes.nn import Linear4bit
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
 from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -27,16 +30,12 @@ from slimspeech.training.trainer import Parts, UpdateTrainer, without_compiler
 log = logging.getLogger(__name__)
 
 AUDIO_TOKENS_PER_SECOND = 25
+KEPT_FEATURES = 10**9  # bytes: 650 clips of the 7B, 5,000 of the mini model
 
 
 def add_adapter(model: PreTrainedModel, lora: LoraSettings, seed: int) -> PeftModel:
     """A fresh adapter, in fp32, on a model whose linear layers are 4-bit."""
     torch.manual_seed(seed)
-    for layer in model.modules():
-        if isinstance(layer, Linear4bit):
-            # On some CPUs the first evaluation would repack the weights into a form that can only
-            # be read, and training could not go on after it.
-            layer.support_avx512bf16_for_cpu = False
     model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     return get_peft_model(
         model,
@@ -50,6 +49,28 @@ def add_adapter(model: PreTrainedModel, lora: LoraSettings, seed: int) -> PeftMo
             task_type="CAUSAL_LM",
         ),
     )
+
+
+def expand_four_bit(model: nn.Module) -> None:
+    """Let 4-bit layers multiply by weights that are expanded once, and not at every pass. In place.
+
+    The weights are what merge_adapter() rounds to. They take the memory of bfloat16.
+    """
+    for layer in model.modules():
+        if isinstance(layer, Linear4bit):
+            layer.forward = _expanded(layer)
+
+
+def _expanded(layer: Linear4bit) -> Callable[[Tensor], Tensor]:
+    """Linear4bit.forward, with the weights expanded."""
+    dtype = layer.compute_dtype
+    weight = dequantize_4bit(layer.weight.data, layer.weight.quant_state).to(dtype)
+    bias = None if layer.bias is None else layer.bias.data.to(dtype)
+
+    def forward(x: Tensor) -> Tensor:
+        return nn.functional.linear(x.to(dtype), weight, bias).to(x.dtype)
+
+    return forward
 
 
 def save_adapter(model: PeftModel, directory: str | Path) -> None:
@@ -83,7 +104,8 @@ def fine_tune(
 
     workspace: directory for checkpoints. One of the same model, rows, prompt, settings and seed is
         resumed from, in the same data order; any other is thrown away. It is removed at the end.
-    Returns the curve: dicts with step, epoch and loss or eval_loss (on `validation`, each epoch).
+    Returns the curve: dicts with step, epoch, loss or eval_loss (on `validation`, each epoch) and
+        compute_dtype.
     If memory runs out, each update is computed in smaller micro-batches from there on.
     Raises InputError if there is nothing to train on, a clip is longer than the model reads, the
     precision is not one for this model, or one clip at a time is too much for the memory,
@@ -102,15 +124,22 @@ def fine_tune(
             )
     checkpointing = settings.gradient_checkpointing
     allow_short(model.get_base_model() if isinstance(model, PeftModel) else model)
+    precision = settings.compute_precision
+    compute_dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+    for layer in model.modules():
+        if isinstance(layer, Linear4bit):
+            layer.compute_dtype = compute_dtype
     if not torch.cuda.is_available():
         # torch's fused attention is slow backwards on the CPU
         model.set_attn_implementation("eager")
+        expand_four_bit(model)
+    log.info("training computes in %s (precision: %s)", compute_dtype, settings.precision)
     trainer = UpdateTrainer(
         micro_batch=settings.batch_size,
         model=model,
         train_dataset=_dataset(rows),
         eval_dataset=_dataset(validation) if validation else None,
-        data_collator=Parts(Collator(processor, prompt), settings.batch_size),
+        data_collator=Parts(Collator(processor, prompt, KEPT_FEATURES), settings.batch_size),
         args=TrainingArguments(
             output_dir=workspace,
             num_train_epochs=settings.epochs,
@@ -122,8 +151,8 @@ def fine_tune(
             warmup_steps=settings.warmup_ratio,  # a fraction below 1 is a share of all steps
             weight_decay=settings.weight_decay,
             max_grad_norm=settings.max_grad_norm,
-            bf16=settings.precision == "bf16",
-            **_optimizer(settings.precision),
+            bf16=precision == "bf16",
+            **_optimizer(precision),
             use_cpu=not torch.cuda.is_available(),
             activation_checkpointing=checkpointing,
             # The reentrant kind leaves the audio tower's adapters without gradient, silently.
@@ -156,6 +185,7 @@ def fine_tune(
     shutil.rmtree(workspace)
     curve = [
         {key: entry[key] for key in ("step", "epoch", "loss", "eval_loss") if key in entry}
+        | {"compute_dtype": str(compute_dtype).removeprefix("torch.")}
         for entry in trainer.state.log_history
         if "loss" in entry or "eval_loss" in entry
     ]
@@ -190,7 +220,7 @@ def _key(
         "model": weights,
         "rows": zlib.crc32(repr(rows).encode()),
         "prompt": asdict(prompt),
-        "training": asdict(settings),
+        "training": asdict(settings) | {"precision": settings.compute_precision},
         "seed": seed,
     }
 

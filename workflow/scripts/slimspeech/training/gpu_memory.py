@@ -108,7 +108,7 @@ def estimate_training(
     seconds: length of each clip of the micro-batch, the longest for a peak. The adapter is assumed
     to be on every linear layer.
     """
-    whole = training.precision == "fp32"
+    whole = training.compute_precision == "fp32"
     stochastic = training.precision == "bf16_stochastic"
     if lora is None:
         trained, own = shape.weights, 2 if stochastic else 4
@@ -211,7 +211,7 @@ def warn_about_memory(
         "%s: %s training with precision: %s is estimated at %.0f GB of GPU memory even with one "
         "clip of %.0f s at a time, and the GPU has %.0f GB; %s. No GPU has confirmed the estimate, "
         "so the training starts all the same",
-        *(model, method, training.precision, lowest / 1e9, seconds, available / 1e9),
+        *(model, method, training.compute_precision, lowest / 1e9, seconds, available / 1e9),
         f"what should fit: {'; '.join(fitting)}" if fitting else "no settings fit this GPU",
     )
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import torch
 
 from slimspeech.errors import InputError
+from slimspeech.models.precision import resolve_precision
+from slimspeech.models.qwen2audio import device
 
-PRECISIONS = ("bf16", "bf16_stochastic", "fp32")
+PRECISIONS = ("auto", "bf16", "bf16_stochastic", "fp32")
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,8 @@ class TrainingSettings:
     """One stage of training. Defaults are the paper's (section 4) where it names one.
 
     precision: "fp32"; "bf16" for fp32 weights and bf16 autocast; "bf16_stochastic" for bf16
-        weights that are rounded up or down at random, with 8-bit optimiser states.
+        weights that are rounded up or down at random, with 8-bit optimiser states; "auto" for
+        bf16 where the device computes it itself, else fp32.
     checkpoint_steps: steps between checkpoints to resume from after a kill; 0 for none.
     """
 
@@ -26,13 +29,18 @@ class TrainingSettings:
     warmup_ratio: float = 0.0
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
-    precision: str = "bf16"
+    precision: str = "auto"
     gradient_checkpointing: bool = False
     checkpoint_steps: int = 0
 
     def __post_init__(self):
         if self.precision not in PRECISIONS:
             raise InputError(f"precision is one of {', '.join(PRECISIONS)}, not {self.precision!r}")
+
+    @property
+    def compute_precision(self) -> str:
+        """The precision on this machine: "auto" is decided."""
+        return resolve_precision(self.precision, device())
 
     @property
     def weights(self) -> torch.dtype:
