@@ -66,9 +66,9 @@ class Translator:
 
         target, source: language codes or English names; by default those of the model. device:
         "auto", "cpu", "cuda" or "cuda:1". precision: "fp32", "bf16", or "auto": bf16 on a GPU; a
-        4-bit model computes as load_for_inference() says. batch_size: segments decoded together, or "auto": as
-        many as memory holds. Raises InputError for a directory without a model, for languages that
-        the model does not translate, and for a device that does not exist.
+        4-bit model computes as load_for_inference() says. batch_size: segments decoded together,
+        or "auto": as many as memory holds. Raises InputError for a directory without a model, for
+        languages that the model does not translate, and for a device that does not exist.
         """
         deployment = read_deployment(directory)
         pair = deployment.pair_for(target, source)
