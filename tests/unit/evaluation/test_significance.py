@@ -6,7 +6,7 @@ from sacrebleu.significance import PairedTest
 from slimspeech.errors import InputError
 from slimspeech.evaluation.metrics import METRICS, score, scorer
 from slimspeech.evaluation.significance import (
-    Difference,
+    Estimate,
     difference_interval,
     draw,
     retention,
@@ -61,7 +61,7 @@ def test_the_difference_is_that_of_the_scores(language, metric):
         score(system[language], REFERENCES[language], language, [metric])[metric]["score"]
         for system in (GOOD, POOR)
     )
-    assert compared(language, metric).difference == good - poor > 0
+    assert compared(language, metric).value == good - poor > 0
 
 
 @pytest.mark.parametrize("language, metric", CASES)
@@ -70,11 +70,11 @@ def test_retention_is_in_percent_of_the_teacher(language, metric):
     scores = [
         score(system, references, language, [metric])[metric]["score"] for system in (poor, good)
     ]
-    found = kept(poor, good, references, language, metric, 100)
-    assert found.percent == pytest.approx(100 * scores[0] / scores[1])
-    assert 0 < found.low < found.percent < found.high < 100
+    retained = kept(poor, good, references, language, metric, 100)
+    assert retained.value == pytest.approx(100 * scores[0] / scores[1])
+    assert 0 < retained.low < retained.value < retained.high < 100
     itself = kept(good, good, references, language, metric, 20)
-    assert (itself.percent, itself.low, itself.high) == pytest.approx((100, 100, 100))
+    assert (itself.value, itself.low, itself.high) == pytest.approx((100, 100, 100))
 
 
 @pytest.mark.parametrize("language, metric", CASES)
@@ -89,11 +89,11 @@ def test_the_interval_is_that_of_texts_drawn_and_scored_anew(language, metric):
 
     draws = np.random.default_rng(7).choice(count, size=(40, count), replace=True)
     differences = sorted(redrawn(GOOD, draw) - redrawn(POOR, draw) for draw in draws)
-    found = compared(language, metric, resamples=40, seed=7)
+    estimate = compared(language, metric, resamples=40, seed=7)
     # The quantiles of 40 values lie 0.975 of a step from either end.
     low = 0.025 * differences[0] + 0.975 * differences[1]
     high = 0.975 * differences[-2] + 0.025 * differences[-1]
-    assert (found.low, found.high) == pytest.approx((low, high))
+    assert (estimate.low, estimate.high) == pytest.approx((low, high))
 
 
 @pytest.mark.parametrize("metric, measure", [("bleu", BLEU()), ("chrf++", CHRF(word_order=2))])
@@ -117,17 +117,17 @@ def test_it_agrees_with_sacrebleu_on_what_is_significant(metric, measure):
 
 @pytest.mark.parametrize("language, metric", CASES)
 def test_a_system_does_not_differ_from_itself(language, metric):
-    found = compared(language, metric, GOOD, GOOD)
-    assert found == Difference(0.0, 0.0, 0.0)
-    assert found.within_noise
+    estimate = compared(language, metric, GOOD, GOOD)
+    assert estimate == Estimate(0.0, 0.0, 0.0)
+    assert estimate.within_noise
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_exchanging_the_systems_turns_the_sign(metric):
-    there, back = compared("de", metric), compared("de", metric, POOR, GOOD)
-    assert there.low > 0 > back.high
-    assert (back.difference, back.low, back.high) == pytest.approx(
-        (-there.difference, -there.high, -there.low)
+    one_way, back = compared("de", metric), compared("de", metric, POOR, GOOD)
+    assert one_way.low > 0 > back.high
+    assert (back.value, back.low, back.high) == pytest.approx(
+        (-one_way.value, -one_way.high, -one_way.low)
     )
 
 
@@ -137,12 +137,12 @@ def test_the_seed_decides():
 
 
 def test_one_segment_has_no_spread():
-    found = difference_interval(["ab"], ["aa"], ["ab"], "de", "chrf")
-    assert (found.difference, found.low, found.high) == pytest.approx((75, 75, 75))
+    estimate = difference_interval(["ab"], ["aa"], ["ab"], "de", "chrf")
+    assert (estimate.value, estimate.low, estimate.high) == pytest.approx((75, 75, 75))
 
 
 @pytest.mark.parametrize("teacher", [["x", "y"], ["a", "y"]])
-def test_nothing_is_retained_of_a_teacher_that_scores_0(teacher):
+def test_a_teacher_with_score_0_gives_no_percentage(teacher):
     assert kept(["a", "b"], teacher, ["a", "b"], "de", "chrf", 1000) is None
 
 
@@ -155,6 +155,6 @@ def test_nothing_is_retained_of_a_teacher_that_scores_0(teacher):
         (["a"], ["a"], ["a"], "loss", "unknown metric 'loss'"),
     ],
 )
-def test_what_cannot_be_compared(first, second, references, metric, message):
+def test_input_that_cannot_be_compared(first, second, references, metric, message):
     with pytest.raises(InputError, match=message):
         difference_interval(first, second, references, "de", metric)

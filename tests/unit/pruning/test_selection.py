@@ -235,7 +235,7 @@ def test_the_choice_is_compared_with_the_runner_up(texts, chosen, runner_up, wit
     ]
     assert after["removed"] == [5, 2, 6, chosen]
     assert after["score"] == pytest.approx(corpus_score(texts[chosen]))
-    assert (after["runner_up"], after["difference"]) == (runner_up, expected.difference)
+    assert (after["runner_up"], after["difference"]) == (runner_up, expected.value)
     assert after["interval"] == [expected.low, expected.high]
     assert after["within_noise"] is within_noise
     assert after["difference"] > 0

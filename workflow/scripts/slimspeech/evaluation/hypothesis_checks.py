@@ -5,7 +5,6 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
 
 from slimspeech.artifacts import Row
 from slimspeech.evaluation.metrics import align, check_counts
@@ -31,11 +30,8 @@ class CheckSettings:
 
 
 def check_hypotheses(
-    hypothesis_rows: Sequence[Mapping[str, Any]],
-    segments: Sequence[Row],
-    pair: str,
-    settings: CheckSettings,
-) -> dict[str, Any]:
+    hypothesis_rows: Sequence[Row], segments: Sequence[Row], pair: str, settings: CheckSettings
+) -> Row:
     """The ids of suspicious segments, by what is wrong, in the manifest's order.
 
     What the reference does too (a repetition, a text equal to the source) is not suspicious.
@@ -89,7 +85,7 @@ def check_hypotheses(
     }
 
 
-def _check_language(texts: Mapping[str, str], pair: Sequence[str]) -> dict[str, Any]:
+def _check_language(texts: Mapping[str, str], pair: Sequence[str]) -> Row:
     """Which texts, by id, are in another language than the pair's second.
 
     py3langid chooses among the pair's languages and those that the project knows by name; its model

@@ -2,11 +2,12 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sacrebleu.metrics import BLEU, CHRF
 
+from slimspeech.artifacts import Row
 from slimspeech.errors import InputError
 from slimspeech.languages import WRITTEN_WITHOUT_SPACES
 
@@ -25,7 +26,7 @@ def search_metric(target_language: str) -> str:
 
 
 def align(
-    hypothesis_rows: Sequence[Mapping[str, Any]], manifest_rows: Sequence[Mapping[str, Any]]
+    hypothesis_rows: Sequence[Row], manifest_rows: Sequence[Row]
 ) -> tuple[list[str], list[str]]:
     """Hypotheses and references (the targets), matched by id, both in the manifest's order.
 
@@ -56,9 +57,8 @@ def align(
             "translate this manifest again"
         )
     hypotheses = {row["id"]: row["hypothesis"] for row in hypothesis_rows}
-    return [hypotheses[row["id"]] for row in manifest_rows], [
-        row["target"] for row in manifest_rows
-    ]
+    references = [row["target"] for row in manifest_rows]
+    return [hypotheses[row["id"]] for row in manifest_rows], references
 
 
 def score(
@@ -82,7 +82,7 @@ def score(
     return results
 
 
-def talks_of(manifest_rows: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
+def talks_of(manifest_rows: Sequence[Row]) -> dict[str, list[int]]:
     """The indices of each talk's rows in the manifest; talks in its order."""
     talks: dict[str, list[int]] = {}
     for index, row in enumerate(manifest_rows):
@@ -91,7 +91,7 @@ def talks_of(manifest_rows: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]
 
 
 def score_talks(
-    manifest_rows: Sequence[Mapping[str, Any]],
+    manifest_rows: Sequence[Row],
     hypotheses: list[str],
     references: list[str],
     target_language: str,
@@ -130,11 +130,11 @@ def segment_scores(hypotheses: list[str], references: list[str], metric: str) ->
 
 
 def segment_rows(
-    manifest_rows: Sequence[Mapping[str, Any]],
+    manifest_rows: Sequence[Row],
     hypotheses: list[str],
     references: list[str],
     metrics: Sequence[str] = METRICS,
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """One row per segment: id, talk, duration in seconds, lengths in characters, its scores."""
     scores = {
         name: segment_scores(hypotheses, references, name)

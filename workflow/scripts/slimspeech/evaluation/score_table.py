@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Any
 
 from slimspeech import languages
 from slimspeech.artifacts import Row
@@ -19,11 +18,11 @@ COMET_DIGITS = 4  # of scores from about 0 to 1; the others run to 100
 
 
 def tabulate(
-    scores: Sequence[Mapping[str, Any]],
-    sizes: Sequence[Mapping[str, Any]],
-    translations: Sequence[Mapping[str, Any]],
-    comet: Sequence[Mapping[str, Any]] = (),
-    comparisons: Sequence[Mapping[str, Any]] = (),
+    scores: Sequence[Row],
+    sizes: Sequence[Row],
+    translations: Sequence[Row],
+    comet: Sequence[Row] = (),
+    comparisons: Sequence[Row] = (),
 ) -> list[Row]:
     """Join scores.json, size.json and translation.json of the systems, all three in one order.
 
@@ -58,7 +57,7 @@ def tabulate(
     return rows
 
 
-def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+def markdown(rows: Sequence[Row]) -> str:
     """The rows of `tabulate` as one table a pair, in their order, columns padded for a terminal."""
     sections = ["# Scores"]
     for pair, group in groupby(rows, key=lambda row: row["pair"]):
@@ -66,7 +65,7 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _with_comet(score: Mapping[str, Any], comet: Sequence[Mapping[str, Any]]) -> Row:
+def _with_comet(score: Row, comet: Sequence[Row]) -> Row:
     """A system's scores.json with COMET's scores added to its metrics."""
     system = (score["pair"], score["system"])
     rows = [row for row in comet if (row["pair"], row["system"]) == system]
@@ -80,10 +79,10 @@ def _with_comet(score: Mapping[str, Any], comet: Sequence[Mapping[str, Any]]) ->
 
 
 def _row(
-    score: Mapping[str, Any],
-    size: Mapping[str, Any],
-    translation: Mapping[str, Any],
-    compared: Mapping[tuple[str, str], Mapping[str, Mapping[str, Any]]],
+    score: Row,
+    size: Row,
+    translation: Row,
+    compared: Mapping[tuple[str, str], Mapping[str, Row]],
 ) -> Row:
     """compared: by pair and system, what comparison.json holds of each metric."""
     metrics = score["metrics"]
@@ -97,13 +96,8 @@ def _row(
         search_metric(target_code(score["pair"])), {}
     )
     return {
-        "pair": score["pair"],
-        "system": score["system"],
-        "segments": score["segments"],
-        "decoder_layers": size["decoder_layers"],
-        "weights": size["weights"],
-        "bytes": size["bytes"],
-        "quantization": size.get("quantization"),
+        **{key: score[key] for key in ("pair", "system", "segments")},
+        **{key: size[key] for key in ("decoder_layers", "weights", "bytes", "quantization")},
         "percent_of_base": None,
         **{name: result["score"] for name, result in metrics.items()},
         "percent_of_teacher": None,
@@ -113,9 +107,7 @@ def _row(
         "seconds": translation["seconds"],
         "audio_seconds": translation["audio_seconds"],
         "seconds_per_audio_second": translation["seconds"] / translation["audio_seconds"],
-        "clips": translation["clips"],
-        "batch_size": translation["batch_size"],
-        "device": translation["device"],
+        **{key: translation[key] for key in ("clips", "batch_size", "device")},
         "compute_dtype": translation["dtype"],
         **{name + SIGNATURE: result["signature"] for name, result in metrics.items()},
     }
@@ -127,7 +119,7 @@ def _percent(row: Row, whole: Row | None, column: str) -> float | None:
     return 100 * (row[column] / whole[column])  # exactly 100 if row is whole
 
 
-def _section(pair: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _section(pair: str, rows: Sequence[Row]) -> list[str]:
     source, target = (languages.NAMES.get(code, code) for code in pair.split("-", maxsplit=1))
     metrics = [key.removesuffix(SIGNATURE) for key in rows[0] if key.endswith(SIGNATURE)]
     ranking = TITLES[search_metric(target_code(pair))]
@@ -178,7 +170,7 @@ def once_each(settings: Mapping[str, str]) -> list[str]:
     return [f"{setting} ({', '.join(names)})" for setting, names in systems.items()]
 
 
-def _with_interval(row: Mapping[str, Any]) -> str:
+def _with_interval(row: Row) -> str:
     """Such as "97.0 [95.1, 98.9]"; no interval for the teacher."""
     percent = _fixed(row["percent_of_teacher"], 1)
     low, high = row["percent_of_teacher_low"], row["percent_of_teacher_high"]

@@ -21,26 +21,23 @@ Scores = np.ndarray
 
 
 @dataclass(frozen=True)
-class Difference:
-    """Corpus score of one system minus that of another, in points, with its 95 % interval."""
+class Estimate:
+    """A score, difference or percentage on all segments, with its 95 % percentile interval."""
 
-    difference: float
+    value: float
     low: float
     high: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> "Estimate":
+        """values: on all segments, then on each draw, (1 + resamples,)."""
+        low, high = np.quantile(values[1:], INTERVAL).tolist()
+        return cls(float(values[0]), low, high)
 
     @property
     def within_noise(self) -> bool:
-        """Whether the interval holds 0."""
+        """Whether the interval of a difference holds 0."""
         return self.low <= 0 <= self.high
-
-
-@dataclass(frozen=True)
-class Retention:
-    """Corpus score of one system in percent of another's, with its 95 % interval."""
-
-    percent: float
-    low: float
-    high: float
 
 
 def difference_interval(
@@ -51,7 +48,7 @@ def difference_interval(
     metric: str,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> Difference:
+) -> Estimate:
     """The score of `better` minus that of `other`, whichever is higher.
 
     All three lists are in one order. Raises InputError if there is nothing to score, the lengths
@@ -102,41 +99,28 @@ def text_scores(
 def mean_scores(segment_scores: Sequence[float], times: np.ndarray) -> Scores:
     """As text_scores(), by a metric whose corpus score is the mean over segments, such as COMET.
 
-    Raises InputError if a score is missing or is not a finite number.
+    Raises InputError if a score is not a finite number.
     """
     values = np.array(segment_scores, dtype=float)
-    count = times.shape[1]
-    if len(values) != count:
-        raise InputError(f"{len(values)} segment scores for {count} segments; score them again")
     if not np.isfinite(values).all():
         index = int(np.flatnonzero(~np.isfinite(values))[0])
         raise InputError(
-            f"the score of segment {index + 1} of {count} is {values[index]}, not a finite number; "
-            "score them again"
+            f"the score of segment {index + 1} of {len(values)} is {values[index]}, not a finite "
+            "number; score them again"
         )
-    return times @ values / count
+    return times @ values / len(values)
 
 
-def interval(scores: np.ndarray) -> tuple[float, float]:
-    """The 95 % percentile interval of scores, differences or ratios, (1 + resamples,)."""
-    low, high = np.quantile(scores[1:], INTERVAL).tolist()
-    return low, high
+def difference(system: Scores, other: Scores) -> Estimate:
+    return Estimate.of(system - other)
 
 
-def difference(system: Scores, other: Scores) -> Difference:
-    differences = system - other
-    return Difference(float(differences[0]), *interval(differences))
-
-
-def retention(system: Scores, baseline: Scores) -> Retention | None:
-    """None unless the baseline's score is above 0 on every draw.
+def retention(system: Scores, baseline: Scores) -> Estimate | None:
+    """The system's score in percent of the baseline's; None unless that is above 0 on every draw.
 
     At 0 there is no ratio, and below 0 (some COMET models) a percentage has no meaning.
     """
-    if (baseline <= 0).any():
-        return None
-    percentages = 100 * system / baseline
-    return Retention(float(percentages[0]), *interval(percentages))
+    return Estimate.of(100 * system / baseline) if (baseline > 0).all() else None
 
 
 def p_value(system: Scores, baseline: Scores) -> float:
@@ -159,18 +143,18 @@ def compare(systems: Mapping[str, Scores], baseline: str) -> dict[str, dict[str,
     base = systems.get(baseline)
     rows = {}
     for name, scores in systems.items():
-        low, high = interval(scores)
+        score = Estimate.of(scores)
         less = None if base is None else difference(scores, base)
         share = None if base is None else retention(scores, base)
         rows[name] = {
-            "score": float(scores[0]),
-            "low": low,
-            "high": high,
-            "difference": less and less.difference,
+            "score": score.value,
+            "low": score.low,
+            "high": score.high,
+            "difference": less and less.value,
             "difference_low": less and less.low,
             "difference_high": less and less.high,
             "p_value": None if base is None or name == baseline else p_value(scores, base),
-            "retention": share and share.percent,
+            "retention": share and share.value,
             "retention_low": share and share.low,
             "retention_high": share and share.high,
         }

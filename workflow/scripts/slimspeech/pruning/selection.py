@@ -15,7 +15,7 @@ from slimspeech.errors import InputError
 from slimspeech.evaluation.metrics import METRICS, align
 from slimspeech.evaluation.significance import (
     RESAMPLES,
-    Difference,
+    Estimate,
     difference,
     difference_interval,
     draw,
@@ -181,11 +181,11 @@ def drop_least_important(
         margin = difference(*(mean_scores(by_segment[n], counts) for n in (chosen, others[0])))
     elif others and metric in HIGHER_COSTS_LESS and hypotheses is not None and segments is not None:
         margin = _compare(chosen, others[0], metric, hypotheses, segments, resamples, seed)
-        _check_difference(margin.difference, scores[chosen] - scores[others[0]])
+        _check_difference(margin.value, scores[chosen] - scores[others[0]])
     if margin:
         measured |= {
             "runner_up": others[0],
-            "difference": margin.difference,
+            "difference": margin.value,
             "interval": [margin.low, margin.high],
             "within_noise": margin.within_noise,
         }
@@ -196,7 +196,7 @@ def drop_least_important(
                 chosen,
                 others[0],
                 metric,
-                margin.difference,
+                margin.value,
                 margin.low,
                 margin.high,
             )
@@ -282,7 +282,7 @@ def _compare(
     segments: Sequence[Row],
     resamples: int,
     seed: int,
-) -> Difference:
+) -> Estimate:
     texts = []
     for layer in (chosen, runner_up):
         try:

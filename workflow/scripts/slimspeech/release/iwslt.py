@@ -11,7 +11,6 @@ import os
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from slimspeech.artifacts import Row, write_text
 from slimspeech.evaluation.metrics import align, check_counts, talks_of
@@ -29,9 +28,7 @@ BINS = {1: 2 * 10**9, 2: 10**9, 3: 500 * 10**6, 4: 200 * 10**6, 5: 0}
 ABOVE_BINS = 4 * 10**9
 
 
-def plain_lines(
-    hypothesis_rows: Sequence[Mapping[str, Any]], segments: Sequence[Row]
-) -> dict[str, list[str]]:
+def plain_lines(hypothesis_rows: Sequence[Row], segments: Sequence[Row]) -> dict[str, list[str]]:
     """The lines of each talk, one a segment, in the manifest's order; an empty one stays empty.
 
     A line break within a hypothesis becomes a space, so that each segment keeps one line.
@@ -59,9 +56,9 @@ def declaration(
     pair: str,
     system: str,
     lines: Mapping[str, Sequence[str]],
-    size: Mapping[str, Any],
-    recipe: Mapping[str, Any] | None,
-) -> dict[str, Any]:
+    size: Row,
+    recipe: Row | None,
+) -> Row:
     """The content of declaration.json. size: content of size.json. recipe: of a student."""
     return {
         "pair": pair,
@@ -73,10 +70,10 @@ def declaration(
 
 
 def description(
-    declared: Mapping[str, Any],
-    size: Mapping[str, Any],
-    teacher: Mapping[str, Any],
-    corpora: Sequence[Mapping[str, Any]],
+    declared: Row,
+    size: Row,
+    teacher: Row,
+    corpora: Sequence[Row],
     base: str,
     storage: int,
 ) -> str:
@@ -143,7 +140,7 @@ def write_bundle(path: str | Path, name: str, files: Mapping[str, bytes]) -> Non
     os.replace(partial, path)
 
 
-def _condition(used: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+def _condition(used: Sequence[Row]) -> tuple[str, str]:
     """The track's condition, and the reason for it."""
     if not used:
         return "constrained", "it was not trained"

@@ -4,9 +4,8 @@ import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from slimspeech.artifacts import read_json
+from slimspeech.artifacts import Row, read_json
 from slimspeech.systems import BASE, TEACHER
 
 FORMAT = 1
@@ -25,20 +24,20 @@ class Measurements:
     Without measurements costs is empty and comparison is None.
     """
 
-    sizes: Mapping[str, Mapping[str, Any]]
-    costs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    comparison: Mapping[str, Any] | None = None
+    sizes: Mapping[str, Row]
+    costs: Mapping[str, Row] = field(default_factory=dict)
+    comparison: Row | None = None
 
 
 def describe(
     student: str,
     pair: str,
-    config: Mapping[str, Any],
-    layers: Mapping[str, Any],
+    config: Row,
+    layers: Row,
     measured: Measurements,
-    corpora: Sequence[Mapping[str, Any]],
+    corpora: Sequence[Row],
     packed: str | Path,
-) -> dict[str, Any]:
+) -> Row:
     """The content of slimspeech.json; docs/outputs.md lists its keys.
 
     config: the parts of the experiment's config that made the student. layers: from
@@ -88,7 +87,7 @@ def describe(
     }
 
 
-def base_model(base: Mapping[str, Any], release: Mapping[str, Any]) -> tuple[str, str | None]:
+def base_model(base: Row, release: Row) -> tuple[str, str | None]:
     """Name and revision: from `release`, else of the Hub's repository if it came from there."""
     folder = Path(base["model"])
     if release["base_model"]:
@@ -100,9 +99,7 @@ def base_model(base: Mapping[str, Any], release: Mapping[str, Any]) -> tuple[str
     return folder.name, None
 
 
-def compose_layers(
-    searched: Mapping[str, Any], stages: Sequence[tuple[str, Mapping[str, Any]]]
-) -> dict[str, Any]:
+def compose_layers(searched: Row, stages: Sequence[tuple[str, Row]]) -> Row:
     """Kept and removed layers by their index in the teacher, after a search and pruning stages.
 
     searched: layers.json of the search. stages: (part, layers.json) of each stage of method
@@ -120,9 +117,7 @@ def compose_layers(
     return {**decoder, "encoder": encoder}
 
 
-def used_corpora(
-    corpora: Sequence[Mapping[str, Any]], recipe: Mapping[str, Any] | None
-) -> list[Mapping[str, Any]]:
+def used_corpora(corpora: Sequence[Row], recipe: Row | None) -> list[Row]:
     """The entries of corpus.json that a system was trained on.
 
     These are the gold corpus and, if a stage of the recipe uses it, the out-of-domain corpus.
@@ -132,7 +127,7 @@ def used_corpora(
     return [corpus for corpus in corpora if corpus["role"] == "gold" or uses_all]
 
 
-def _in_teacher(before: Mapping[str, list[int]], layers: Mapping[str, Any]) -> dict[str, list[int]]:
+def _in_teacher(before: Row, layers: Row) -> dict[str, list[int]]:
     """`before` after a stage that pruned further; the stage's indices count `before["kept"]`."""
     kept = before["kept"]
     return {

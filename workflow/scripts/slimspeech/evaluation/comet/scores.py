@@ -8,7 +8,7 @@ import math
 import os
 import pickle
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from statistics import fmean
 from typing import Any
@@ -16,15 +16,15 @@ from typing import Any
 from slimspeech.artifacts import Row
 from slimspeech.errors import InputError
 from slimspeech.evaluation.comet.checkpoints import Checkpoint, first_line
-from slimspeech.evaluation.metrics import align, check_counts
+from slimspeech.evaluation.metrics import align, check_counts, talks_of
 
 logger = logging.getLogger(__name__)
 
 
 def score_segments(
     checkpoint: Checkpoint,
-    hypothesis_rows: Sequence[Mapping[str, Any]],
-    manifest_rows: Sequence[Mapping[str, Any]],
+    hypothesis_rows: Sequence[Row],
+    manifest_rows: Sequence[Row],
     batch_size: int,
 ) -> list[Row]:
     """One row per segment, in the manifest's order: id and COMET's score.
@@ -38,15 +38,15 @@ def score_segments(
 
 def score_layers(
     checkpoint: Checkpoint,
-    hypothesis_rows: Sequence[Mapping[str, Any]],
-    manifest_rows: Sequence[Mapping[str, Any]],
+    hypothesis_rows: Sequence[Row],
+    manifest_rows: Sequence[Row],
     batch_size: int,
 ) -> list[Row]:
     """As score_segments(), for a layer search: each hypothesis names the layer left out.
 
     Rows: layer, id, metric, score; layer by layer in the order of the hypotheses.
     """
-    by_layer: dict[int, list[Mapping[str, Any]]] = {}
+    by_layer: dict[int, list[Row]] = {}
     for row in hypothesis_rows:
         by_layer.setdefault(row["layer"], []).append(row)
     scored = score_variants(checkpoint, list(by_layer.values()), manifest_rows, batch_size)
@@ -59,8 +59,8 @@ def score_layers(
 
 def score_variants(
     checkpoint: Checkpoint,
-    variants: Sequence[Sequence[Mapping[str, Any]]],
-    manifest_rows: Sequence[Mapping[str, Any]],
+    variants: Sequence[Sequence[Row]],
+    manifest_rows: Sequence[Row],
     batch_size: int,
 ) -> list[list[Row]]:
     """score_segments() of each of several translations, with the model loaded once."""
@@ -92,23 +92,21 @@ def score_variants(
 def summarize(
     checkpoint: Checkpoint,
     rows: Sequence[Row],
-    manifest_rows: Sequence[Mapping[str, Any]],
+    manifest_rows: Sequence[Row],
 ) -> Row:
     """The mean of all segments and of each talk, in the manifest's order, and the metric's data."""
-    talks: dict[str, list[float]] = {}
-    for segment, row in zip(manifest_rows, rows, strict=True):
-        talks.setdefault(segment["talk"], []).append(row["score"])
+    scores = [row["score"] for row in rows]
     return {
         "metric": checkpoint.metric,
         "model": checkpoint.model,
         "revision": checkpoint.revision,
         "class": checkpoint.class_name,
         "needs_reference": checkpoint.needs_reference,
-        "segments": len(rows),
-        "score": fmean(row["score"] for row in rows),
+        "segments": len(scores),
+        "score": fmean(scores),
         "talks": {
-            talk: {"segments": len(scores), "score": fmean(scores)}
-            for talk, scores in talks.items()
+            talk: {"segments": len(indices), "score": fmean(scores[index] for index in indices)}
+            for talk, indices in talks_of(manifest_rows).items()
         },
         "signature": signature(checkpoint),
     }

@@ -107,39 +107,28 @@ def _results(facts: Facts) -> Iterator[EvalResult]:
 def _parts(facts: Facts) -> dict[str, Any]:
     """The variables of the template."""
     source, target = _names(facts)
-    base = facts["others"].get("base")
-    scored, cost, size = facts["scores"], facts["cost"], facts["size"]
+    base, size = facts["others"].get("base"), facts["size"]
     used = used_corpora(facts["corpora"], facts["recipe"])
-    base_licence = BASE_LICENCES.get(facts["base_model"])
     return {
         "facts": facts,
+        "tables": tables,
         "title": f"{facts['experiment']} {facts['system']}: {source} speech to {target} text",
         "source": source,
         "target": target,
-        "target_code": facts["pair"].split("-", 1)[1],
         "base": _base(facts),
-        "base_licence": f"is under {base_licence}" if base_licence else "has an unknown licence",
+        "base_licence": BASE_LICENCES.get(facts["base_model"]),
         "how": _how(facts),
         "of_base": f"{100 * size['bytes'] / base['size']['bytes']:.0f} %" if base else None,
         "toy": size["weights"] < TOY,
-        "known_base": facts["base_model"].startswith("Qwen/Qwen2-Audio"),
         "requirements": " ".join(_requirement(facts, package) for package in REQUIREMENTS),
         "loader": needs_loader(facts),
         "snippet": snippet(facts),
-        "clip_seconds": f"{facts['clip_seconds']:g}",
         "test_corpus": _one_line(_gold(facts)["name"]),
-        "scores": tables.score_table(facts) if scored else None,
-        "signatures": [f"{title(m)}: `{text}`" for m, text in (facts["signatures"] or {}).items()],
-        "sizes": tables.size_table(facts),
-        "parts": tables.part_table(size),
-        "speed": tables.speed_table(facts) if cost else None,
-        "machine": "; ".join(_devices(facts)) if cost else None,
-        "audio_seconds": f"{cost['audio_seconds']:.0f}" if cost else None,
-        "recipe": tables.recipe_table(facts),
-        "software": ", ".join(f"{name} {version}" for name, version in facts["software"].items()),
-        "corpora": tables.corpora_table(used),
+        "signatures": {title(m): text for m, text in (facts["signatures"] or {}).items()},
+        "machine": "; ".join(_devices(facts)) if facts["cost"] else None,
+        "used": used,
         "citations": [_one_line(corpus["citation"]) for corpus in used if corpus["citation"]],
-        "limits": list(_limits(facts)),
+        "limits": _limits(facts),
     }
 
 

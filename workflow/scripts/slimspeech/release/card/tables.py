@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from slimspeech.artifacts import Row
 from slimspeech.evaluation.metrics import METRICS
 from slimspeech.evaluation.score_table import COMET_DIGITS, TITLES
 from slimspeech.formatting import MISSING, aligned, file_size, text_table, weight_count
@@ -172,7 +173,7 @@ def _training(training: Mapping[str, Any]) -> str:
     return f"{epochs}, batch {batch}, learning rate {rate}, {schedule} schedule"
 
 
-def corpora_table(corpora: Sequence[Mapping[str, Any]]) -> str:
+def corpora_table(corpora: Sequence[Row]) -> str:
     roles = {"gold": "gold: trained and tested on", "out_of_domain": "out of domain"}
     rows = [
         [
