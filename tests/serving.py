@@ -9,14 +9,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from slimspeech.longform.subtitles import Utterance
 from slimspeech.web.models import ServedModel
-
-
-@dataclass(frozen=True)
-class Utterance:
-    start: float
-    end: float
-    text: str
 
 
 @dataclass

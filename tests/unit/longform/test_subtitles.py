@@ -3,12 +3,11 @@
 import io
 import json
 import re
-from dataclasses import dataclass
 
 import pytest
 
 from slimspeech.errors import InputError
-from slimspeech.longform.subtitles import FORMATS, Layout, Writer, cues, timestamp
+from slimspeech.longform.subtitles import FORMATS, Layout, Utterance, Writer, cues, timestamp
 
 GERMAN = (
     "Guten Tag, ich freue mich, heute hier zu sein. Wir haben ein Modell gebaut, das Sprache "
@@ -18,13 +17,6 @@ CHINESE = (
     "大家好，我很高兴今天能来到这里。我们建立了一个能翻译语音的模型 Qwen2-Audio，"
     "它非常小（98%）。谢谢大家！"
 )
-
-
-@dataclass(frozen=True)
-class Utterance:
-    start: float
-    end: float
-    text: str
 
 
 def written(utterances, form, pair="en-de"):

@@ -23,11 +23,11 @@ from slimspeech.cli.options import (
 )
 from slimspeech.errors import InputError
 from slimspeech.formatting import MISSING, aligned, file_size, text_table, weight_count
-from slimspeech.longform.subtitles import timestamp
+from slimspeech.longform.subtitles import Utterance, timestamp
 
 if TYPE_CHECKING:
     from slimspeech.longform.segmentation import Segment, SegmentationSettings
-    from slimspeech.longform.translator import Translator, Utterance
+    from slimspeech.longform.translator import Translator
     from slimspeech.release.deployment import Deployment
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Outcome:
     real_time_factor: float
     device: str
     chrf: float | None
-    utterances: list["Utterance"]
+    utterances: list[Utterance]
 
 
 def add_parser(subparsers) -> None:
@@ -196,7 +196,7 @@ def _read_references(path: str) -> list[str]:
     return references
 
 
-def _score(utterances: Sequence["Utterance"], references: Sequence[str], pair: str) -> float:
+def _score(utterances: Sequence[Utterance], references: Sequence[str], pair: str) -> float:
     """chrF of the whole text, divided at the references' lines as in the IWSLT track."""
     from slimspeech.evaluation.resegmentation import chrf_of_running_text
     from slimspeech.languages import target_code

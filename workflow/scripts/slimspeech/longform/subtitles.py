@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 from slimspeech.errors import InputError
 from slimspeech.languages import WRITTEN_WITHOUT_SPACES
@@ -28,15 +28,13 @@ OPENING = "“‘（「『《【("
 WITHIN_SENTENCE, WITHIN_CLAUSE, UNEVEN = 0.3, 0.4, 0.5
 
 
-class Utterance(Protocol):
-    """Seconds from the start of the talk, and a translation, which may be empty."""
+@dataclass(frozen=True)
+class Utterance:
+    """The translation of second `start` to `end` of the talk; it may be empty."""
 
-    @property
-    def start(self) -> float: ...
-    @property
-    def end(self) -> float: ...
-    @property
-    def text(self) -> str: ...
+    start: float
+    end: float
+    text: str
 
 
 @dataclass(frozen=True)

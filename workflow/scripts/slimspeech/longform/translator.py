@@ -14,6 +14,7 @@ from slimspeech.errors import InputError
 from slimspeech.generation.embeddings import Clip
 from slimspeech.generation.translation import GenerationSettings, translate_clips
 from slimspeech.longform.segmentation import Segment, SegmentationSettings, segment
+from slimspeech.longform.subtitles import Utterance
 from slimspeech.models.collation import window_seconds
 from slimspeech.models.qwen2audio import device, load_for_inference, load_processor
 from slimspeech.release.deployment import Deployment, read_deployment
@@ -25,31 +26,15 @@ logger = logging.getLogger(__name__)
 BATCH_SECONDS_CPU, BATCH_SECONDS_GPU = 60, 600
 
 
-@dataclass(frozen=True)
-class Utterance:
-    """The translation of second `start` to `end` of the talk; it may be empty."""
-
-    start: float
-    end: float
-    text: str
-
-
+@dataclass(eq=False)
 class Translator:
     """A loaded model that translates one pair. Call it from one thread at a time."""
 
-    def __init__(
-        self,
-        deployment: Deployment,
-        pair: str,
-        model: PreTrainedModel,
-        processor: ProcessorMixin,
-        settings: GenerationSettings,
-    ):
-        self.deployment = deployment
-        self.pair = pair
-        self.model = model
-        self.processor = processor
-        self.settings = settings
+    deployment: Deployment
+    pair: str
+    model: PreTrainedModel
+    processor: ProcessorMixin
+    settings: GenerationSettings
 
     @classmethod
     def load(

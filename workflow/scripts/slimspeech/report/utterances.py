@@ -50,7 +50,12 @@ def _pair(pair: Pair, clips: Mapping[str, int]) -> dict[str, Any]:
                 "reference": row["target"],
                 "hypotheses": [system.hypotheses[i] for system in systems],
                 "scores": [
-                    [_rounded(system.segment_scores.get(name), i) for system in systems]
+                    [
+                        round(system.segment_scores[name][i], 4)
+                        if name in system.segment_scores
+                        else None
+                        for system in systems
+                    ]
                     for name in metrics
                 ],
                 "flags": [flags[system.name].get(row["id"], []) for system in systems],
@@ -58,10 +63,6 @@ def _pair(pair: Pair, clips: Mapping[str, int]) -> dict[str, Any]:
             for i, row in enumerate(pair.segments)
         ],
     }
-
-
-def _rounded(scores: Any, i: int) -> float | None:
-    return None if scores is None else round(scores[i], 4)
 
 
 def _flags(checks: Mapping[str, Any] | None) -> dict[str, list[str]]:

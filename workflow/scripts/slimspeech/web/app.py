@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -16,7 +15,7 @@ from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from slimspeech.assets import ASSETS
-from slimspeech.longform.subtitles import FORMATS, Layout, Writer
+from slimspeech.longform.subtitles import FORMATS, Layout, Utterance, Writer
 from slimspeech.web.guard import Guard
 from slimspeech.web.jobs import Job, JobQueue, Loader, QueueFull, summary
 from slimspeech.web.models import ServedModel
@@ -155,6 +154,6 @@ def _written(segments: list[dict[str, Any]], form: str, model: ServedModel) -> s
     text = io.StringIO()
     writer = Writer(form, text, Layout.of(model.target), f"{model.source}-{model.target}")
     for segment in segments:
-        writer.add(SimpleNamespace(**segment))
+        writer.add(Utterance(**segment))
     writer.finish()
     return text.getvalue()

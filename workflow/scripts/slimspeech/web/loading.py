@@ -1,6 +1,5 @@
 """Loads each served model at its first use, and keeps it."""
 
-import copy
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +12,8 @@ import torch
 
 from slimspeech.data.audio import SAMPLING_RATE
 from slimspeech.longform.segmentation import Segment, SegmentationSettings, segment
-from slimspeech.longform.translator import Translator, Utterance
+from slimspeech.longform.subtitles import Utterance
+from slimspeech.longform.translator import Translator
 from slimspeech.web.models import ServedModel
 
 logger = logging.getLogger(__name__)
@@ -67,8 +67,7 @@ def _warm_up(translator: Translator) -> None:
     """The first run includes imports and kernels, which are not part of a model's speed."""
     second = np.zeros(SAMPLING_RATE, dtype=np.float32)
     list(segment([second], SegmentationSettings()))
-    brief = copy.copy(translator)
-    brief.settings = replace(translator.settings, max_new_tokens=1)
+    brief = replace(translator, settings=replace(translator.settings, max_new_tokens=1))
     brief.translate_segments([Segment(0, 1, second)])
 
 

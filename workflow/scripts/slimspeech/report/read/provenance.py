@@ -81,22 +81,16 @@ def student_hashes(reader: Reader, experiment: Experiment) -> list[dict[str, str
 
 def commit(root: Path) -> Commit | None:
     """None if the project is not a git repository, or git is not installed."""
-    sha = _git(root, "rev-parse", "HEAD")
-    if sha is None:
+    if not (root / ".git").exists():  # git would also find a repository around the project
         return None
-    return Commit(sha.strip(), changed=bool(_git(root, "status", "--porcelain", "-uno")))
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    # Ignore a repository that only contains the project's folder.
-    if not (root / ".git").exists():
-        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
-        return subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
-        ).stdout
+        text = subprocess.run(
+            [*command, "--exclude=*"], capture_output=True, text=True, check=True
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
+    return Commit(text.removesuffix("-dirty"), changed=text.endswith("-dirty"))
 
 
 def versions(root: Path) -> list[dict[str, str | None]]:
