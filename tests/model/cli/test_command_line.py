@@ -152,7 +152,7 @@ def test_invalid_audio_on_standard_input(capsys, student, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"<html>")))
     code, out, err = translate(capsys, student, "-")
     assert (code, out) == (1, "")
-    assert err.startswith("slimspeech: error: standard input: no audio")
+    assert err.startswith("slimspeech: error: standard input: not audio")
 
 
 def test_a_file_that_fails_does_not_stop_the_others(capsys, student, german, tmp_path, monkeypatch):

@@ -170,7 +170,7 @@ def test_a_file_that_is_no_audio_gets_a_message(page, models):
     page.click("#translate")
     error = page.locator("#error")
     error.wait_for()
-    assert error.inner_text().startswith("notes.wav: no audio")
+    assert error.inner_text().startswith("notes.wav: not audio")
     assert error.get_attribute("role") == "alert"
     translate(page)  # the next job works
     assert not error.is_visible()

@@ -109,12 +109,12 @@ def test_an_unfinished_translation_is_not_downloaded(client, models):
 @pytest.mark.parametrize(
     "content, name, message",
     [
-        (b"no audio at all", "notes.wav", "notes.wav: no audio"),
+        (b"no audio at all", "notes.wav", "notes.wav: not audio"),
         (b"", "empty.wav", "empty.wav: the file has 0 bytes"),
         (wav_bytes(16_000)[:9000], "half.wav", "half.wav: cut short"),
-        (b"text", "../../etc/passwd", "passwd: no audio that"),
-        (b"text", "C:\\talks\\a\u202eb.wav", "ab.wav: no audio that"),
-        (b"text", "n" * 300, "n" * 100 + ": no audio that"),
+        (b"text", "../../etc/passwd", "passwd: not audio"),
+        (b"text", "C:\\talks\\a\u202eb.wav", "ab.wav: not audio"),
+        (b"text", "n" * 300, "n" * 100 + ": not audio"),
     ],
 )
 def test_a_file_that_is_not_audio_gets_a_message(client, content, name, message):
