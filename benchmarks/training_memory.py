@@ -22,8 +22,8 @@ from transformers import PreTrainedModel, ProcessorMixin
 from slimspeech.artifacts import Row
 from slimspeech.errors import InputError
 from slimspeech.training.fine_tuning import add_adapter, fine_tune
-from slimspeech.training.gpu_memory import ModelShape, estimate_training
-from slimspeech.training.settings import LoraSettings, TrainingSettings
+from slimspeech.training.gpu_memory import PAPER_LORA, ModelShape, estimate_training
+from slimspeech.training.settings import TrainingSettings
 
 METHODS = ("fp32", "bf16", "bf16_stochastic", "qlora")
 ANSWER = "Das ist ein Satz, so lang wie einer aus einem Vortrag. " * 2
@@ -58,20 +58,26 @@ def prepare(method: str, tiny: bool, processor: ProcessorMixin) -> PreTrainedMod
     shape = TINY if tiny else FULL
     dtype = torch.float32 if method in ("fp32", "bf16") else torch.bfloat16
     model = make_model(shape, processor, dtype, device)
-    return add_adapter(to_four_bits(model), LoraSettings(), seed=0) if method == "qlora" else model
+    return add_adapter(to_four_bits(model), PAPER_LORA, seed=0) if method == "qlora" else model
 
 
 def measure(
     method: str, options: argparse.Namespace, processor: ProcessorMixin, rows: list[Row]
 ) -> list[str]:
     """A line of the table."""
-    lora = LoraSettings() if method == "qlora" else None
+    lora = PAPER_LORA if method == "qlora" else None
     settings = TrainingSettings(
         epochs=1,
         learning_rate=1e-5,
         batch_size=options.batch_size,
+        gradient_accumulation=1,
+        scheduler="cosine",
+        warmup_ratio=0,
+        weight_decay=0,
+        max_grad_norm=1,
         precision="bf16" if method == "qlora" else method,
         gradient_checkpointing=options.gradient_checkpointing,
+        checkpoint_steps=0,
     )
 
     def train(model: nn.Module, steps: int) -> None:

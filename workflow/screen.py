@@ -45,6 +45,7 @@ TAIL = 4000  # bytes of a log that are searched for its last bar
 NAMED = 4  # jobs that are running and are named; of others the number is shown
 # Seconds between lines on jobs that are running: a twentieth of the run so far, within these.
 SHORTEST, LONGEST = 15, 600
+REPEAT = 4  # times as many seconds before the same line again
 
 MINI_TIME = "The whole mini experiment takes about 20 minutes on two cores."
 OTHER_TIME = (
@@ -147,14 +148,18 @@ class Screen(logging.Handler):
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
-        """Tell of the jobs that are running where no line has been written for long."""
+        """Show the jobs that are running when no line has been written for some time."""
+        last = ""
         while True:
             time.sleep(1)
             with self.lock:
                 now = time.monotonic()
                 pause = min(max((now - self.start) / 20, SHORTEST), LONGEST)
-                if not self.quiet and self.jobs and now - self.shown >= pause:
-                    self.write(f"… {self.running()}")
+                if self.quiet or not self.jobs or now - self.shown < pause:
+                    continue
+                if (line := f"… {self.running()}") != last or now - self.shown >= REPEAT * pause:
+                    self.write(line)
+                    last = line
 
     def running(self) -> str:
         """The jobs that are running, the oldest first, with the progress of each."""
@@ -204,7 +209,7 @@ def progress_of(log: Path | None) -> str:
     with open(log, "rb") as file:
         file.seek(max(0, log.stat().st_size - TAIL))
         bars = BAR.findall(file.read().decode("utf-8", errors="replace"))
-    return " ({}, {}, {} left)".format(*bars[-1]) if bars else ""
+    return " ({}, {}, {} left)".format(*bars[-1]) if bars and bars[-1][0] != "100%" else ""
 
 
 def duration(seconds: float) -> str:

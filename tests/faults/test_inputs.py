@@ -19,6 +19,7 @@ import pytest
 import soundfile
 from fault_child import DONE, REFUSED, run_alone
 from fault_record import counted
+from settings import configured
 
 from slimspeech.data.segments import DataSettings, prepare_segments
 
@@ -369,7 +370,7 @@ def refused_or_read(archive: Path, tmp_path: Path, case: str) -> None:
     rows: list[dict] = []
 
     def work() -> None:
-        rows.extend(prepare_segments(archive, output, DataSettings(6.0), ["en", "de"]))
+        rows.extend(prepare_segments(archive, output, configured(DataSettings, 6.0), ["en", "de"]))
         check(rows)
 
     ended = run_alone(work, message)

@@ -299,7 +299,7 @@ OF_COMET = {
 def test_a_hostile_checkpoint_of_comet_is_refused(tmp_path, case):
     with counted("model, COMET"):
         path = OF_COMET[case](tmp_path)
-        work = lambda: find_checkpoint(Settings("comet22", str(path)))  # noqa: E731
+        work = lambda: find_checkpoint(Settings("comet22", str(path), "main", False))  # noqa: E731
         sentence = refused(work, tmp_path, case)
         assert str(path) in sentence or "comet22" in sentence
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from settings import configured
 from tiny_model import TARGETS, make_row, write_clip
 from transformers import PreTrainedModel, ProcessorMixin, Trainer
 
@@ -68,7 +69,7 @@ def trained(build, processor, rows, prompt, tmp_path_factory) -> tuple[str, list
         rows,
         [],
         prompt,
-        TrainingSettings(epochs=90, batch_size=6, learning_rate=5e-3, precision="fp32"),
+        configured(TrainingSettings, epochs=90, batch_size=6, learning_rate=5e-3, precision="fp32"),
         seed=0,
         workspace=str(folder / "workspace"),
     )
@@ -90,7 +91,7 @@ def features(processor, prompt, rows) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="session")
 def greedy() -> GenerationSettings:
-    return GenerationSettings(batch_size=4, max_new_tokens=40)
+    return GenerationSettings(batch_size=4, max_new_tokens=40, precision="fp32")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from settings import configured
 
 from slimspeech.errors import InputError
 from slimspeech.evaluation import cost
@@ -22,8 +23,8 @@ def measure(trained, rows, prompt):
         trained[0],
         rows,
         prompt,
-        GenerationSettings("auto", max_new_tokens=8),
-        CostSettings(**{"clips": 4, "repeats": 2, "batch_sizes": [2, 32]} | changes),
+        GenerationSettings("auto", max_new_tokens=8, precision="fp32"),
+        configured(CostSettings, **{"clips": 4, "repeats": 2, "batch_sizes": [2, 32]} | changes),
         SIZE,
     )
     torch.set_num_threads(threads)
@@ -77,7 +78,14 @@ def test_tokens_are_those_of_the_translations_and_their_ends(processor):
 
 def test_nothing_to_measure_with(trained, prompt):
     with pytest.raises(InputError, match="no segments"):
-        measure_cost(trained[0], [], prompt, GenerationSettings(1, 8), CostSettings(), SIZE)
+        measure_cost(
+            trained[0],
+            [],
+            prompt,
+            GenerationSettings(1, 8, "fp32", precision="fp32"),
+            configured(CostSettings),
+            SIZE,
+        )
 
 
 def test_spread():

@@ -18,7 +18,7 @@ from slimspeech.models.collation import extract_features
 @pytest.mark.parametrize("batch_size", [1, 4, 6])
 @pytest.mark.parametrize("order", [[0, 1, 2, 3, 4, 5], [4, 2, 0, 5, 1, 3]])
 def test_neither_order_nor_batch_size_matters(order, batch_size, model, processor, rows, prompt):
-    settings = GenerationSettings(batch_size, max_new_tokens=40)
+    settings = GenerationSettings(batch_size, max_new_tokens=40, precision="fp32")
     found = translate(model, processor, [rows[i] for i in order], prompt, settings)
     assert found == [rows[i]["target"] for i in order]
 
@@ -26,8 +26,12 @@ def test_neither_order_nor_batch_size_matters(order, batch_size, model, processo
 def test_untrained_model_too_is_independent_of_padding(build, processor, rows, prompt):
     """What the model by heart cannot show: no near ties are won by luck of the batch."""
     model = build(3)
-    one = translate(model, processor, rows, prompt, GenerationSettings(1, 8))
-    six = translate(model, processor, rows[::-1], prompt, GenerationSettings(6, 8))
+    one = translate(
+        model, processor, rows, prompt, GenerationSettings(1, 8, "fp32", precision="fp32")
+    )
+    six = translate(
+        model, processor, rows[::-1], prompt, GenerationSettings(6, 8, "fp32", precision="fp32")
+    )
     assert one == six[::-1]
 
 
@@ -36,7 +40,7 @@ def test_untrained_model_too_is_independent_of_padding(build, processor, rows, p
 )
 def test_decoding_settings_of_the_checkpoint_are_not_used(own, build, processor, rows, prompt):
     """A checkpoint may come with sampling or a repetition penalty; the paper has neither."""
-    model, settings = build(3), GenerationSettings(6, 12)
+    model, settings = build(3), GenerationSettings(6, 12, "fp32", precision="fp32")
     greedy = translate(model, processor, rows, prompt, settings)
     model.generation_config.update(**own)
     assert translate(model, processor, rows, prompt, settings) == greedy
@@ -44,7 +48,9 @@ def test_decoding_settings_of_the_checkpoint_are_not_used(own, build, processor,
 
 def test_cap_counts_new_tokens_only(model, processor, rows, prompt):
     tokenizer = processor.tokenizer
-    capped = translate(model, processor, rows[2:3], prompt, GenerationSettings(1, 3))
+    capped = translate(
+        model, processor, rows[2:3], prompt, GenerationSettings(1, 3, "fp32", precision="fp32")
+    )
     expected = tokenizer.decode(tokenizer(rows[2]["target"]).input_ids[:3])
     assert capped == [expected]
 
@@ -89,7 +95,7 @@ def test_variants_of_one_clip_that_do_not_fit_are_decoded_apart(
     build, processor, rows, prompt, monkeypatch
 ):
     model, usual, sizes = build(3), translation.decode, []
-    settings = GenerationSettings(64, 12)
+    settings = GenerationSettings(64, 12, "fp32", precision="fp32")
     clips = read_clips(rows, processor)
 
     def decode(model, kept, missing, embeddings, *arguments, **options):
@@ -132,7 +138,9 @@ def test_the_batch_is_as_large_as_the_free_memory(model, processor, rows, prompt
     assert translation.rows_that_fit(model, 100) == 8_000_000 // row > 1
     Memory.available = 10**12
     assert translation.rows_that_fit(model, 100) == translation.ROWS_CPU
-    found = translate(model, processor, rows, prompt, GenerationSettings("auto", 40))
+    found = translate(
+        model, processor, rows, prompt, GenerationSettings("auto", 40, "fp32", precision="fp32")
+    )
     assert found == [row["target"] for row in rows]
 
 
@@ -159,7 +167,13 @@ def test_long_clip_is_cut_and_its_parts_joined_in_order(
     monkeypatch.setattr(translation, "_generate", tell)
     clips = read_clips(rows, processor)
     [found] = translate_variants(
-        None, processor, clips, prompt, GenerationSettings(3, 8), [0], [None]
+        None,
+        processor,
+        clips,
+        prompt,
+        GenerationSettings(3, 8, "fp32", precision="fp32"),
+        [0],
+        [None],
     )
     assert found == ["4", joined]
 
@@ -170,7 +184,13 @@ def test_silent_parts_leave_no_spaces(processor, prompt, tmp_path, monkeypatch):
     monkeypatch.setattr(translation, "_generate", lambda *_: [["Guten"], [""], ["Tag."]])
     clips = read_clips(rows, processor)
     [found] = translate_variants(
-        None, processor, clips, prompt, GenerationSettings(3, 8), [0], [None]
+        None,
+        processor,
+        clips,
+        prompt,
+        GenerationSettings(3, 8, "fp32", precision="fp32"),
+        [0],
+        [None],
     )
     assert found == ["Guten Tag."]
 
@@ -178,7 +198,14 @@ def test_silent_parts_leave_no_spaces(processor, prompt, tmp_path, monkeypatch):
 def test_long_clip_through_the_model(model, processor, prompt, tmp_path):
     write_wav(tmp_path / "long.wav", 0.1 * np.sin(np.arange(16_000 * 7)))
     rows = [make_row("long", str(tmp_path / "long.wav"), 7.0, "en-de", "")]
-    assert len(translate(model, processor, rows, prompt, GenerationSettings(2, 3))) == 1
+    assert (
+        len(
+            translate(
+                model, processor, rows, prompt, GenerationSettings(2, 3, "fp32", precision="fp32")
+            )
+        )
+        == 1
+    )
 
 
 def test_timed_rows_keep_their_ids(model, processor, rows, prompt, greedy):

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from settings import configured
 from tiny_model import logits
 
 from slimspeech.errors import InputError
@@ -15,7 +16,7 @@ from slimspeech.pruning.layers import keep_encoder_layers, keep_layers, without_
 from slimspeech.pruning.search import SearchSettings, prune, score_encoder_removals, score_removals
 from slimspeech_mini.model import build_model
 
-SETTINGS = SearchSettings(protect_first=0, protect_last=1)
+SETTINGS = configured(SearchSettings, protect_first=0, protect_last=1)
 
 
 @pytest.fixture
@@ -51,9 +52,9 @@ def test_encoder_is_saved_and_reloaded_without_its_layer(
 
 
 def test_encoder_removals_are_scored_as_if_made(build, processor, prompt, german):
-    model, generation = build(3), GenerationSettings(2, 12)
+    model, generation = build(3), GenerationSettings(2, 12, "fp32", precision="fp32")
     scores, hypotheses = score_encoder_removals(
-        model, processor, [0, 1], german, prompt, generation
+        model, processor, [0, 1], german, prompt, generation, "auto"
     )
     for row in scores:
         pruned = copy.deepcopy(model)
@@ -65,7 +66,7 @@ def test_encoder_removals_are_scored_as_if_made(build, processor, prompt, german
 
 
 def test_decoder_stage_is_the_search_iteration_by_iteration(build, processor, prompt, german):
-    model, generation = build(3), GenerationSettings(8, 12)
+    model, generation = build(3), GenerationSettings(8, 12, "fp32", precision="fp32")
     first, _ = score_removals(
         model,
         processor,
@@ -75,11 +76,11 @@ def test_decoder_stage_is_the_search_iteration_by_iteration(build, processor, pr
         [],
         prompt,
         generation,
-        SearchSettings("loss"),
+        configured(SearchSettings, "loss"),
     )
     best = min(first, key=lambda row: row["score"])["layer"]
     expected = copy.deepcopy(model)
-    settings = SearchSettings("loss", protect_first=0, protect_last=1)
+    settings = configured(SearchSettings, "loss", protect_first=0, protect_last=1)
     layers, scores = prune(model, processor, "decoder", 2, german, prompt, generation, settings)
     assert layers["removed"][0] == best and len(layers["removed"]) == 2
     assert [row["iteration"] for row in scores] == [1] * 3 + [2] * 2
@@ -89,7 +90,7 @@ def test_decoder_stage_is_the_search_iteration_by_iteration(build, processor, pr
 
 
 def test_encoder_stage_keeps_the_first_numbers(build, processor, prompt, german):
-    model, generation = build(3), GenerationSettings(8, 12)
+    model, generation = build(3), GenerationSettings(8, 12, "fp32", precision="fp32")
     expected = copy.deepcopy(model)
     layers, scores = prune(model, processor, "encoder", 1, german, prompt, generation, SETTINGS)
     assert sorted(layers["kept"] + layers["removed"]) == [0, 1]
@@ -101,4 +102,13 @@ def test_encoder_stage_keeps_the_first_numbers(build, processor, prompt, german)
 
 def test_more_layers_than_there_are_stop_with_the_fix(build, processor, prompt, german):
     with pytest.raises(InputError, match="no layer can be removed"):
-        prune(build(3), processor, "encoder", 2, german, prompt, GenerationSettings(8, 4), SETTINGS)
+        prune(
+            build(3),
+            processor,
+            "encoder",
+            2,
+            german,
+            prompt,
+            GenerationSettings(8, 4, "fp32", precision="fp32"),
+            SETTINGS,
+        )

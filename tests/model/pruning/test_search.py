@@ -1,6 +1,7 @@
 """An iteration of the search against the model pruned for good, in every criterion."""
 
 import pytest
+from settings import configured
 
 from slimspeech.errors import InputError
 from slimspeech.evaluation.metrics import score
@@ -17,7 +18,15 @@ def test_removals_are_scored_one_at_a_time(pair, metric, model, processor, rows,
     segments = [row for row in rows if row["pair"] == pair]
     clips = read_clips(segments, processor)
     scores, found = score_removals(
-        model, processor, [0, 1, 3], [1, 3], segments, clips, prompt, greedy, SearchSettings()
+        model,
+        processor,
+        [0, 1, 3],
+        [1, 3],
+        segments,
+        clips,
+        prompt,
+        greedy,
+        configured(SearchSettings),
     )
     assert [(row["layer"], row["metric"]) for row in scores] == [(1, metric), (3, metric)]
     assert [(row["layer"], row["id"]) for row in found] == [
@@ -37,7 +46,7 @@ def test_the_search_starts_from_the_score_of_the_whole_model(
 ):
     segments = [row for row in rows if row["pair"] == "en-de"]
     clips = encode_clips(model, processor, read_clips(segments, processor))
-    found, hypotheses = score_unpruned(model, processor, segments, clips, prompt, greedy)
+    found, hypotheses = score_unpruned(model, processor, segments, clips, prompt, greedy, "auto")
     translated = translate(model, processor, segments, prompt, greedy)
     assert hypotheses == [
         {"id": segment["id"], "hypothesis": text}
@@ -55,7 +64,7 @@ def test_shards_find_what_one_job_finds(count, build, processor, rows, prompt):
     clips = encode_clips(model, processor, read_clips(segments, processor))
 
     def search(candidates, batch_size):
-        generation = GenerationSettings(batch_size, 12)
+        generation = GenerationSettings(batch_size, 12, "fp32", precision="fp32")
         return score_removals(
             model,
             processor,
@@ -65,7 +74,7 @@ def test_shards_find_what_one_job_finds(count, build, processor, rows, prompt):
             clips,
             prompt,
             generation,
-            SearchSettings(),
+            configured(SearchSettings),
         )
 
     whole = search([0, 1, 2, 3], 12)
@@ -93,7 +102,7 @@ def test_other_criteria_write_no_hypotheses(model, processor, rows, prompt, gree
             [],
             prompt,
             greedy,
-            SearchSettings(criterion, block=2),
+            configured(SearchSettings, criterion, block=2),
         )
         assert scores == [
             {"layer": layer, "metric": criterion, "score": found[layer]} for layer in (1, 2)
@@ -103,7 +112,7 @@ def test_other_criteria_write_no_hypotheses(model, processor, rows, prompt, gree
 
 def test_a_shard_without_layers_is_empty(model, processor, rows, prompt, greedy):
     for criterion in ("chrf", "loss"):
-        settings = SearchSettings(criterion)
+        settings = configured(SearchSettings, criterion)
         given = (model, processor, [0, 1], [], rows[:1], [], prompt, greedy, settings)
         assert score_removals(*given) == ([], [])
 
@@ -112,5 +121,13 @@ def test_search_wants_segments_of_one_pair(model, processor, rows, prompt, greed
     for segments in ([], rows):
         with pytest.raises(InputError, match="one pair"):
             score_removals(
-                model, processor, range(4), [1], segments, [], prompt, greedy, SearchSettings()
+                model,
+                processor,
+                range(4),
+                [1],
+                segments,
+                [],
+                prompt,
+                greedy,
+                configured(SearchSettings),
             )

@@ -4,6 +4,7 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
+from settings import configured
 from tiny_model import logits
 
 from slimspeech.errors import InputError
@@ -22,7 +23,7 @@ def quantised(trained):
 
 def adapted(model, **settings):
     """A random adapter on the 4-bit model, as large as training might make it."""
-    model = add_adapter(model, LoraSettings(**{"r": 4, "alpha": 8} | settings), seed=0)
+    model = add_adapter(model, configured(LoraSettings, **{"r": 4, "alpha": 8} | settings), seed=0)
     torch.manual_seed(1)
     for name, weight in model.named_parameters():
         if "lora_B" in name:
@@ -102,7 +103,9 @@ def test_merged_directory_has_no_adapter_and_no_fp32(merged, trained):
 
 
 def test_adapter_that_never_trained_is_refused(trained, quantised, tmp_path):
-    add_adapter(quantised, LoraSettings(r=4), seed=0).save_pretrained(tmp_path / "adapter")
+    add_adapter(quantised, configured(LoraSettings, r=4), seed=0).save_pretrained(
+        tmp_path / "adapter"
+    )
     with pytest.raises(InputError, match="35 adapter matrices are zero"):
         merge_adapter(trained[0], tmp_path / "adapter", tmp_path / "merged")
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from settings import configured
 from tiny_model import make_row, write_clip
 from transformers import Trainer, TrainingArguments
 
@@ -20,7 +21,7 @@ from slimspeech.training.fine_tuning import (
     fine_tune,
 )
 
-SHORT = TrainingSettings(epochs=2, learning_rate=1e-3, batch_size=2, precision="fp32")
+SHORT = configured(TrainingSettings, epochs=2, learning_rate=1e-3, batch_size=2, precision="fp32")
 PARTS = ("audio_tower", "multi_modal_projector", "language_model")
 
 
@@ -49,7 +50,7 @@ def qlora(trained):
 
     def make(r=4):
         model = load_model(trained[0], torch.bfloat16, nf4())
-        return add_adapter(model, LoraSettings(r=r, alpha=8), seed=0)
+        return add_adapter(model, configured(LoraSettings, r=r, alpha=8), seed=0)
 
     return make
 
@@ -122,7 +123,7 @@ def test_precision_is_a_known_one():
 
 def test_rank_is_positive():
     with pytest.raises(InputError, match="rank must be positive"):
-        LoraSettings(r=0)
+        configured(LoraSettings, r=0)
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])

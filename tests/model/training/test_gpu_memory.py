@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from settings import configured
 from transformers import Qwen2AudioConfig, Qwen2AudioForConditionalGeneration
 
 from slimspeech.training.gpu_memory import ModelShape, estimate_training, warn_about_memory
 from slimspeech.training.settings import LoraSettings, TrainingSettings
 
-PAPER = TrainingSettings(
-    epochs=3, learning_rate=1e-5, precision="bf16"
+PAPER = configured(
+    TrainingSettings, epochs=3, learning_rate=1e-5, precision="bf16"
 )  # batches of 4, no checkpointing
 H100, H200, RTX_4090 = 85_000_000_000, 150_000_000_000, 25_300_000_000
 ROWS = [{"duration": 2.0}, {"duration": 25.0}]
@@ -54,7 +55,7 @@ def estimate(shape, lora=None, seconds=6.4, **changes):
 
 def test_counts_of_the_published_model(shape):
     assert shape.weights == 8_397_094_912
-    assert LoraSettings().r * shape.edges == 207_437_824  # the paper's adapter, 2.41 %
+    assert configured(LoraSettings).r * shape.edges == 207_437_824  # the paper's adapter, 2.41 %
 
 
 def test_a_directory_is_measured_by_its_config_alone(shape, directory):
@@ -92,7 +93,7 @@ def test_stochastic_rounding_takes_6_bytes_a_weight_and_fits_80_gb(shape):
 
 def test_qlora_holds_the_base_as_its_published_file_does(shape):
     """8.82 GB: 4 bits, and embedding, head and the rest in fp32 (the paper's artefact)."""
-    lora = LoraSettings()
+    lora = configured(LoraSettings)
     memory = estimate(shape, lora, gradient_checkpointing=True)
     adapter = 207_437_824
     assert (memory.weights - 4 * adapter) / 1e9 == pytest.approx(8.82, abs=0.02)
@@ -130,7 +131,7 @@ def test_on_a_gpu_of_24_gb_an_adapter_fits(directory, caplog):
 
 
 def test_nothing_fits_a_gpu_of_8_gb(directory, caplog):
-    warn_about_memory(directory, ROWS, PAPER, LoraSettings(), available=8_000_000_000)
+    warn_about_memory(directory, ROWS, PAPER, configured(LoraSettings), available=8_000_000_000)
     assert "qlora training" in caplog.text and "no settings fit" in caplog.text
 
 

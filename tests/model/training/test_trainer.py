@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from settings import configured
 from transformers import Trainer
 
 from slimspeech.errors import InputError
@@ -15,7 +16,7 @@ from slimspeech.training.fine_tuning import LoraSettings, TrainingSettings, add_
 from slimspeech.training.trainer import UpdateTrainer, smaller, split
 
 STOCHASTIC = "bf16_stochastic"
-SHORT = TrainingSettings(epochs=2, learning_rate=1e-3, batch_size=2, precision="fp32")
+SHORT = configured(TrainingSettings, epochs=2, learning_rate=1e-3, batch_size=2, precision="fp32")
 
 
 @pytest.fixture
@@ -157,7 +158,7 @@ def test_checkpointing_is_of_the_kind_that_reaches_every_part(build, train):
 
 def test_an_adapter_is_not_for_stochastic_rounding(trained, train):
     model = load_model(trained[0], torch.bfloat16, nf4())
-    model = add_adapter(model, LoraSettings(r=4, alpha=8), seed=0)
+    model = add_adapter(model, configured(LoraSettings, r=4, alpha=8), seed=0)
     with pytest.raises(InputError, match="give a qlora stage bf16"):
         train(model, replace(SHORT, precision=STOCHASTIC))
 

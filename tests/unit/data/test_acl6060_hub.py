@@ -6,6 +6,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import soundfile
+from settings import configured
 
 from slimspeech.data.acl6060_hub import _talks
 from slimspeech.data.segments import DataSettings, prepare_segments
@@ -13,7 +14,7 @@ from slimspeech.errors import InputError
 
 TARGETS = ("ar", "de", "fa", "fr", "ja", "nl", "pt", "ru", "tr", "zh")
 LANGUAGES = ["en", *TARGETS]
-SETTINGS = DataSettings(6.0)
+SETTINGS = configured(DataSettings, 6.0)
 
 
 def clip(seconds: float) -> bytes:

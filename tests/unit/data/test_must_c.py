@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from settings import configured
 
 from slimspeech.data.must_c import is_wanted, read_segments
 from slimspeech.data.segments import DataSettings, prepare_segments
@@ -56,7 +57,7 @@ def test_the_folder_may_be_of_any_level(folder: Path, level: str):
 
 
 def test_clips_are_cut_to_the_sample(tmp_path: Path, folder: Path):
-    rows = prepare_segments(folder, tmp_path / "audio", DataSettings(6.0), LANGUAGES)
+    rows = prepare_segments(folder, tmp_path / "audio", configured(DataSettings, 6.0), LANGUAGES)
     assert list(rows[0].items()) == [
         ("id", "dev-1"),
         ("talk", "ted_1"),
@@ -75,22 +76,25 @@ def test_clips_are_cut_to_the_sample(tmp_path: Path, folder: Path):
 def test_other_rates_are_cut_in_the_same_place(tmp_path: Path, folder: Path):
     wav = folder / "data" / "dev" / "wav" / "ted_1.wav"
     soundfile.write(wav, ramp(1.25, 48_000), 48_000)
-    rows = prepare_segments(folder, tmp_path / "audio", DataSettings(6.0), LANGUAGES)
+    rows = prepare_segments(folder, tmp_path / "audio", configured(DataSettings, 6.0), LANGUAGES)
     clip, rate = soundfile.read(rows[0]["audio"])
     assert (rate, len(clip)) == (16_000, 8_000)
     assert clip[100:-100] == pytest.approx(ramp(1.25)[4_100:11_900], abs=0.002)
 
 
 def test_long_segments_can_be_left_out(tmp_path: Path, folder: Path, caplog):
-    settings = DataSettings(0.9, long_segments="drop")
+    settings = configured(DataSettings, 0.9, long_segments="drop")
     rows = prepare_segments(folder, tmp_path / "audio", settings, LANGUAGES)
     assert len(rows) == 6 and {row["index"] for row in rows} == {1, 2}
     assert "3 segments over 0.9 s left out" in caplog.text
     with pytest.raises(InputError, match=r"dev/ted_2\.wav from 0 s|ted_2\.wav: 1\.000 s is over"):
-        prepare_segments(folder, tmp_path / "audio", DataSettings(0.9), LANGUAGES)
+        prepare_segments(folder, tmp_path / "audio", configured(DataSettings, 0.9), LANGUAGES)
     with pytest.raises(InputError, match="no segment is left"):
         prepare_segments(
-            folder, tmp_path / "audio", DataSettings(0.2, long_segments="drop"), LANGUAGES
+            folder,
+            tmp_path / "audio",
+            configured(DataSettings, 0.2, long_segments="drop"),
+            LANGUAGES,
         )
 
 
@@ -148,12 +152,12 @@ def test_no_code_is_run_from_yaml(folder: Path):
 def test_a_segment_after_the_end_of_its_talk(tmp_path: Path, folder: Path):
     entry(2, "offset: 1.0", "offset: 1.3")(folder / "data" / "dev" / "txt")
     with pytest.raises(InputError, match=r"dev/ted_1\.wav from 1\.3 s: ends at 1\.550 s, but the"):
-        prepare_segments(folder, tmp_path / "audio", DataSettings(6.0), LANGUAGES)
+        prepare_segments(folder, tmp_path / "audio", configured(DataSettings, 6.0), LANGUAGES)
 
 
 def test_a_last_segment_may_end_a_little_late(tmp_path: Path, folder: Path):
     entry(2, "duration: 0.25", "duration: 0.6")(folder / "data" / "dev" / "txt")
-    rows = prepare_segments(folder, tmp_path / "audio", DataSettings(6.0), LANGUAGES)
+    rows = prepare_segments(folder, tmp_path / "audio", configured(DataSettings, 6.0), LANGUAGES)
     assert rows[1]["duration"] == 0.25
 
 

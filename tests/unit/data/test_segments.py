@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import soundfile
 from project import REPOSITORY
+from settings import configured
 
 from slimspeech.data.audio import chunks, read_audio
 from slimspeech.data.segments import DataSettings, languages_of, prepare_segments
 from slimspeech.errors import InputError
 
-SETTINGS = DataSettings(max_seconds=6.0, min_seconds=0.1)
+SETTINGS = configured(DataSettings, max_seconds=6.0, min_seconds=0.1)
 LANGUAGES = ["en", "de", "zh"]
 
 
@@ -59,7 +60,7 @@ def test_other_rates_and_channels_are_converted_and_logged(tmp_path: Path, corpu
 
 def test_a_long_segment_to_be_split_stays_whole(tmp_path: Path, corpus):
     soundfile.write(corpus.clip("dev", 2), noise(7), 16_000)
-    settings = DataSettings(max_seconds=6.0, long_segments="split")
+    settings = configured(DataSettings, max_seconds=6.0, long_segments="split")
     rows = prepare_segments(corpus.root, tmp_path / "audio", settings, LANGUAGES)
     assert rows[1]["duration"] == 7.0
     assert soundfile.info(rows[1]["audio"]).frames == 7 * 16_000
@@ -158,7 +159,7 @@ SLICE = Path(
 @pytest.mark.skipif(not SLICE.is_dir(), reason="set SLIMSPEECH_ACL_SLICE to a part of ACL 60/60")
 def test_real_speech(tmp_path: Path):
     """The first 11 gold segments of a talk of dev, which last 81.6 s."""
-    settings = DataSettings(max_seconds=6.0, long_segments="split")
+    settings = configured(DataSettings, max_seconds=6.0, long_segments="split")
     rows = prepare_segments(SLICE, tmp_path / "audio", settings, LANGUAGES)
     assert [row["id"] for row in rows] == [f"dev-{k}" for k in range(1, 12)]
     assert {row["talk"] for row in rows} == {"2022.acl-long.268"}
@@ -170,4 +171,6 @@ def test_real_speech(tmp_path: Path):
         np.testing.assert_array_equal(np.concatenate(parts), audio)
         assert len(parts) == np.ceil(row["duration"] / 6.0)
     with pytest.raises(InputError, match=r"sent_1\.wav: 9\.160 s is over .* and 1 more"):
-        prepare_segments(SLICE, tmp_path / "again", DataSettings(max_seconds=6.0), LANGUAGES)
+        prepare_segments(
+            SLICE, tmp_path / "again", configured(DataSettings, max_seconds=6.0), LANGUAGES
+        )

@@ -1,5 +1,6 @@
 import datasets
 import pytest
+from settings import configured
 
 from slimspeech.data.splits import SplitSettings, manifest, split
 from slimspeech.errors import InputError
@@ -32,7 +33,9 @@ def paper_rows() -> list[dict]:
 
 def test_paper_split_is_that_of_datasets():
     segments = paper_rows()
-    parts = split(segments, SplitSettings("paper", test_size=100, validation_size=0, seed=0))
+    parts = split(
+        segments, configured(SplitSettings, "paper", test_size=100, validation_size=0, seed=0)
+    )
     table = datasets.Dataset.from_dict({"id": ids(segments)})
     theirs = table.train_test_split(test_size=100, seed=0)
     assert ids(parts["test"]) == theirs["test"]["id"]
@@ -42,7 +45,7 @@ def test_paper_split_is_that_of_datasets():
 
 def test_paper_split_as_published():
     segments = paper_rows()
-    parts = split(segments, SplitSettings("paper"))
+    parts = split(segments, configured(SplitSettings, "paper"))
     assert [segments.index(row) for row in parts["test"][:5]] == [764, 290, 94, 519, 297]
     assert sum(row["split"] == "dev" for row in parts["test"]) == 53
     assert (len(parts["train"]), len(parts["test"])) == (784, 100)
@@ -50,15 +53,17 @@ def test_paper_split_as_published():
 
 def test_paper_validation_is_the_end_of_its_train():
     segments = paper_rows()
-    whole = split(segments, SplitSettings("paper"))
-    parts = split(segments, SplitSettings("paper", validation_size=84))
+    whole = split(segments, configured(SplitSettings, "paper"))
+    parts = split(segments, configured(SplitSettings, "paper", validation_size=84))
     assert parts["test"] == whole["test"]
     assert parts["train"] + parts["validation"] == whole["train"]
     assert len(parts["validation"]) == 84
 
 
 def test_talks_stay_together():
-    settings = SplitSettings("talks", test_talks=["talk-3"], validation_talks=["talk-1"])
+    settings = configured(
+        SplitSettings, "talks", test_talks=["talk-3"], validation_talks=["talk-1"]
+    )
     parts = split(rows(), settings)
     assert ids(parts["test"]) == ["dev-10", "dev-11", "dev-12"]
     assert ids(parts["validation"]) == ["dev-4", "dev-5", "dev-6"]
@@ -66,14 +71,18 @@ def test_talks_stay_together():
 
 
 def test_validation_is_drawn_from_train_where_no_talk_is_named():
-    settings = SplitSettings("talks", test_talks=["talk-3"], validation_size=2, seed=5)
+    settings = configured(SplitSettings, "talks", test_talks=["talk-3"], validation_size=2, seed=5)
     parts = split(rows(), settings)
     assert len(parts["validation"]) == 2
     drawn = {*ids(parts["train"]), *ids(parts["validation"])}
     assert drawn == {f"dev-{k}" for k in range(1, 10)}
     assert parts == split(rows(), settings)
     others = [
-        ids(split(rows(), SplitSettings("talks", ["talk-3"], (), 0, 2, seed))["validation"])
+        ids(
+            split(rows(), configured(SplitSettings, "talks", ["talk-3"], (), 0, 2, seed))[
+                "validation"
+            ]
+        )
         for seed in range(8)
     ]
     assert len({tuple(other) for other in others}) > 1
@@ -82,16 +91,22 @@ def test_validation_is_drawn_from_train_where_no_talk_is_named():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (SplitSettings("talks", ["talk-9"]), "no talk talk-9 .* talk-0, talk-1, talk-2, talk-3"),
-        (SplitSettings("talks", ["talk-1"], ["talk-8"]), "no talk talk-8"),
-        (SplitSettings("talks", ["talk-1"], ["talk-1"]), "talk-1 in both"),
-        (SplitSettings("talks"), "leaves test without"),
-        (SplitSettings("talks", [f"talk-{k}" for k in range(4)]), "leaves train without"),
-        (SplitSettings("talks", ["talk-1"], validation_size=9), "leaves none of 9"),
-        (SplitSettings("paper", test_size=12), "leave none of 12"),
-        (SplitSettings("paper", test_size=100), "leave none of 12"),
-        (SplitSettings("paper", test_size=6, validation_size=6), "leave none of 12"),
-        (SplitSettings("paper", test_size=0), "leaves test without"),
+        (
+            configured(SplitSettings, "talks", ["talk-9"]),
+            "no talk talk-9 .* talk-0, talk-1, talk-2, talk-3",
+        ),
+        (configured(SplitSettings, "talks", ["talk-1"], ["talk-8"]), "no talk talk-8"),
+        (configured(SplitSettings, "talks", ["talk-1"], ["talk-1"]), "talk-1 in both"),
+        (configured(SplitSettings, "talks"), "leaves test without"),
+        (
+            configured(SplitSettings, "talks", [f"talk-{k}" for k in range(4)]),
+            "leaves train without",
+        ),
+        (configured(SplitSettings, "talks", ["talk-1"], validation_size=9), "leaves none of 9"),
+        (configured(SplitSettings, "paper", test_size=12), "leave none of 12"),
+        (configured(SplitSettings, "paper", test_size=100), "leave none of 12"),
+        (configured(SplitSettings, "paper", test_size=6, validation_size=6), "leave none of 12"),
+        (configured(SplitSettings, "paper", test_size=0), "leaves test without"),
     ],
 )
 def test_impossible_splits_are_refused(settings: SplitSettings, message: str):
@@ -105,7 +120,7 @@ def given_rows(*splits: str) -> list[dict]:
 
 def test_given_parts_keep_their_names(caplog):
     segments = given_rows("train", "dev", "tst-COMMON", "train", "tst-HE")
-    parts = split(segments, SplitSettings("given"))
+    parts = split(segments, configured(SplitSettings, "given"))
     assert {name: ids(part) for name, part in parts.items()} == {
         "train": ["dev-1", "dev-4"],
         "validation": ["dev-2"],
@@ -116,12 +131,12 @@ def test_given_parts_keep_their_names(caplog):
 
 def test_given_parts_without_one_to_validate_on():
     segments = given_rows("train", "test", "train", "train")
-    parts = split(segments, SplitSettings("given", validation_size=1))
+    parts = split(segments, configured(SplitSettings, "given", validation_size=1))
     assert (len(parts["train"]), len(parts["validation"]), ids(parts["test"])) == (2, 1, ["dev-2"])
     with pytest.raises(
         InputError, match="is for validation, and its splits are train, test; .*_size"
     ):
-        split(segments, SplitSettings("given"))
+        split(segments, configured(SplitSettings, "given"))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +152,7 @@ def test_given_parts_without_one_to_validate_on():
 )
 def test_missing_given_parts(splits: tuple[str, ...], message: str):
     with pytest.raises(InputError, match=message):
-        split(given_rows(*splits), SplitSettings("given"))
+        split(given_rows(*splits), configured(SplitSettings, "given"))
 
 
 def test_manifest_row():

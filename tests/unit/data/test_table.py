@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from settings import configured
 
 from slimspeech.data.segments import DataSettings, prepare_segments
 from slimspeech.data.table import read_segments
@@ -43,7 +44,7 @@ def test_a_row_is_a_part_of_a_file_or_all_of_it(folder: Path):
     assert (first.start, first.seconds, first.clip) == (0.5, 0.75, folder / "clips" / "a.flac")
     assert first.texts == {"cy": "Helo.", "en": "Hello."}
     assert second.is_whole and second.texts["en"] == '"Yes," she said.'
-    rows = prepare_segments(table, folder / "audio", DataSettings(6.0), LANGUAGES)
+    rows = prepare_segments(table, folder / "audio", configured(DataSettings, 6.0), LANGUAGES)
     assert [row["duration"] for row in rows] == [0.75, 2.0]
     assert [row["audio"] for row in rows] == [
         str(folder / "audio" / "all" / f"sent_{k}.wav") for k in (1, 2)
@@ -105,7 +106,7 @@ def test_a_split_is_not_a_path(folder: Path):
 def test_a_part_after_the_end_of_its_file(folder: Path):
     table = write(folder, "clips/a.flac\t1\t3\tHelo.\tHi.")
     with pytest.raises(InputError, match=r"a\.flac from 1 s: ends at 3\.000 s, but the file at 2"):
-        prepare_segments(table, folder / "audio", DataSettings(6.0), LANGUAGES)
+        prepare_segments(table, folder / "audio", configured(DataSettings, 6.0), LANGUAGES)
     assert not (folder / "audio").exists()
 
 

@@ -1,4 +1,5 @@
 import pytest
+from settings import configured
 
 from slimspeech.errors import InputError
 from slimspeech.evaluation.hypothesis_checks import CheckSettings, check_hypotheses
@@ -11,7 +12,7 @@ CHINESE = "我们在一个小数据集上训练了这个模型，然后进行了
 def check(hypothesis, reference=GERMAN, source=ENGLISH, pair="en-de", settings=None):
     segment = {"id": "x", "talk": "t", "source": source, "target": reference}
     row = {"id": "x", "hypothesis": hypothesis}
-    return check_hypotheses([row], [segment], pair, settings or CheckSettings())
+    return check_hypotheses([row], [segment], pair, settings or configured(CheckSettings))
 
 
 def suspicious(checks):
@@ -53,7 +54,7 @@ def test_short_texts_may_differ_in_length():
 
 
 def test_limits_are_the_settings():
-    settings = CheckSettings(length_ratio=1.1, max_repetition=3)
+    settings = configured(CheckSettings, length_ratio=1.1, max_repetition=3)
     checks = check(GERMAN + " Ja ja ja ja ja ja.", settings=settings)
     assert [row["id"] for row in checks["too_long"]] == ["x"]
     assert checks["repetition"] == [{"id": "x", "copies": 4}]
@@ -78,4 +79,4 @@ def test_a_language_unknown_to_the_detector_is_not_checked():
 
 def test_nothing_to_check():
     with pytest.raises(InputError, match="no segments"):
-        check_hypotheses([], [], "en-de", CheckSettings())
+        check_hypotheses([], [], "en-de", configured(CheckSettings))

@@ -1,9 +1,10 @@
 import pytest
+from settings import configured
 
 from slimspeech.errors import InputError
 from slimspeech.training.distillation import DistillationSettings, build, mix
 
-AS_PUBLISHED = DistillationSettings()
+AS_PUBLISHED = configured(DistillationSettings)
 
 
 def segment(key, target="Guten Tag."):
@@ -65,7 +66,7 @@ def test_translations_must_cover_gold():
 
 @pytest.mark.parametrize("hypothesis, dropped", [("x" * 20, 0), ("x" * 21, 1), ("xxxx", 1)])
 def test_length_ratio_works_both_ways(hypothesis, dropped):
-    summary = counts(hypothesis, "abcdefghij", DistillationSettings(length_ratio=2))
+    summary = counts(hypothesis, "abcdefghij", configured(DistillationSettings, length_ratio=2))
     assert summary["length_ratio"] == dropped
     assert summary["kept"] == 1 - dropped
 
@@ -85,15 +86,30 @@ def test_length_ratio_works_both_ways(hypothesis, dropped):
     ],
 )
 def test_loops_of_the_teacher_are_dropped(hypothesis, language, dropped):
-    summary = counts(hypothesis, "gold", DistillationSettings(max_repetition=3), language)
+    summary = counts(
+        hypothesis, "gold", configured(DistillationSettings, max_repetition=3), language
+    )
     assert summary["max_repetition"] == dropped
 
 
 def test_chrf_against_gold_has_a_floor():
     # chrF++ of "the cat" against "the dog" is 20.625, chrF 19.17 (see test_metrics).
-    assert counts("the cat", "the dog", DistillationSettings(min_chrf=20), "de")["kept"] == 1
-    assert counts("the cat", "the dog", DistillationSettings(min_chrf=20), "zh")["min_chrf"] == 1
-    assert counts("the cat", "the dog", DistillationSettings(min_chrf=21), "de")["min_chrf"] == 1
+    assert (
+        counts("the cat", "the dog", configured(DistillationSettings, min_chrf=20), "de")["kept"]
+        == 1
+    )
+    assert (
+        counts("the cat", "the dog", configured(DistillationSettings, min_chrf=20), "zh")[
+            "min_chrf"
+        ]
+        == 1
+    )
+    assert (
+        counts("the cat", "the dog", configured(DistillationSettings, min_chrf=21), "de")[
+            "min_chrf"
+        ]
+        == 1
+    )
 
 
 def test_every_row_is_counted_once():
@@ -101,7 +117,7 @@ def test_every_row_is_counted_once():
     summary = build(
         [segment(f"s{n}", "gold") for n in range(6)],
         [{"id": f"s{n}", "hypothesis": text} for n, text in enumerate(hypotheses)],
-        DistillationSettings(length_ratio=3, max_repetition=1, min_chrf=30),
+        configured(DistillationSettings, length_ratio=3, max_repetition=1, min_chrf=30),
         "de",
     )[1]
     assert summary == {

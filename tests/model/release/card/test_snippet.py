@@ -38,7 +38,7 @@ def test_the_cards_code_says_what_we_say(trained, rows, tmp_path, quantization, 
     found = run_without_us(code, release, tmp_path)
 
     model = load_for_inference(str(packed), "fp32")
-    settings = GenerationSettings(batch_size=1, max_new_tokens=40)
+    settings = GenerationSettings(batch_size=1, max_new_tokens=40, precision="fp32")
     heard = row | {"audio": str(release / "talk.wav")}
     prompt = Prompt.of(asked, {})
     [ours] = translate(model, load_processor(packed), [heard], prompt, settings)

@@ -28,7 +28,9 @@ def write(folder: Path, identifier="regression_metric", content=None, **hparams)
 
 
 def find(model, **changes) -> Checkpoint:
-    return find_checkpoint(Settings("comet22", str(model), **changes))
+    return find_checkpoint(
+        Settings("comet22", str(model), **{"revision": "main", "trusted": False} | changes)
+    )
 
 
 def test_a_file_and_its_folder_are_the_same_checkpoint(tmp_path):

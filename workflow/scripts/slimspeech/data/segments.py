@@ -26,8 +26,8 @@ class DataSettings:
     for the model's reader to cut ("split")."""
 
     max_seconds: float
-    min_seconds: float = 0.1
-    long_segments: Literal["fail", "split", "drop"] = "fail"
+    min_seconds: float
+    long_segments: Literal["fail", "split", "drop"]
 
 
 def languages_of(pairs: Sequence[str], names: dict[str, str] | None = None) -> list[str]:

@@ -27,11 +27,11 @@ class SplitSettings:
     """The section data/split of the config; sizes are in segments."""
 
     method: Literal["paper", "talks", "given"]
-    test_talks: Sequence[str] = ()
-    validation_talks: Sequence[str] = ()
-    test_size: int = 100
-    validation_size: int = 0
-    seed: int = 0
+    test_talks: Sequence[str]
+    validation_talks: Sequence[str]
+    test_size: int
+    validation_size: int
+    seed: int
 
 
 def split(rows: Sequence[Row], settings: SplitSettings) -> dict[str, list[Row]]:

@@ -32,10 +32,10 @@ class CostSettings:
     of the CPU. More than one are slower by orders of magnitude where others use the machine too.
     """
 
-    clips: int = 32
-    repeats: int = 3
-    batch_sizes: Sequence[int] = (1, 8, 32)
-    threads: int = 1
+    clips: int
+    repeats: int
+    batch_sizes: Sequence[int]
+    threads: int
 
     def __post_init__(self):
         if self.repeats < 1:

@@ -25,8 +25,8 @@ class CheckSettings:
     too short below its inverse. max_repetition: how often one to four tokens may stand in a row.
     """
 
-    length_ratio: float = 2.0
-    max_repetition: int = 2
+    length_ratio: float
+    max_repetition: int
 
 
 def check_hypotheses(

@@ -36,7 +36,7 @@ class GenerationSettings:
 
     batch_size: int | str
     max_new_tokens: int
-    precision: str = "fp32"
+    precision: str
     fixed: bool = False
 
 

@@ -26,16 +26,16 @@ class SearchSettings:
 
     criterion: "chrf" translates without each layer in turn and scores by `metric` (paper, section
     3); "loss", "block_influence" and "angular" are measured in forward passes on the references.
-    metric: "auto" is chrF++, or chrF where words are not marked by spaces.
+    metric: for "chrf"; "auto" is chrF++, or chrF where words are not marked by spaces.
     block: layers of a block, for "angular", which looks at the teacher's whole stack.
     protect_first, protect_last: layers at the ends of the decoder that are never removed.
     """
 
-    criterion: str = "chrf"
-    metric: str = "auto"
-    block: int = 1
-    protect_first: int = 1
-    protect_last: int = 1
+    criterion: str
+    protect_first: int
+    protect_last: int
+    metric: str | None = None
+    block: int | None = None
 
 
 def score_removals(
@@ -84,7 +84,7 @@ def score_unpruned(
     clips: Sequence[Clip],
     prompt: Prompt,
     generation: GenerationSettings,
-    metric: str = "auto",
+    metric: str,
 ) -> tuple[Row, list[Row]]:
     """Score the whole model on the clips that every removal is scored on.
 
@@ -111,7 +111,7 @@ def score_encoder_removals(
     segments: Sequence[Row],
     prompt: Prompt,
     generation: GenerationSettings,
-    metric: str = "auto",
+    metric: str,
 ) -> tuple[list[Row], list[Row]]:
     """score_removals() for layers of the audio encoder, by translating.
 
@@ -178,7 +178,7 @@ def prune(
     return layers, score_rows
 
 
-def _metric(segments: Sequence[Row], metric: str) -> str:
+def _metric(segments: Sequence[Row], metric: str | None) -> str | None:
     """The metric that "auto" stands for. Raises InputError if the segments are not of one pair."""
     pairs = {segment["pair"] for segment in segments}
     if len(pairs) != 1:

@@ -26,9 +26,9 @@ class DistillationSettings:
     min_chrf: lowest sentence chrF++ (chrF in languages written without spaces), 0 to 100.
     """
 
-    length_ratio: float | None = None
-    max_repetition: int | None = None
-    min_chrf: float | None = None
+    length_ratio: float | None
+    max_repetition: int | None
+    min_chrf: float | None
 
 
 def build(

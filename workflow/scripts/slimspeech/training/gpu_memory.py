@@ -28,6 +28,8 @@ PROMPT_TOKENS = 40
 NF4_BYTES = 1 / 2 + 1 / 64 + 4 / (64 * 256)
 # AdamW's two states in 8 bits, each with an fp32 scale for every 256 weights.
 EIGHT_BIT_STATES = 2 * (1 + 4 / 256)
+# The paper's adapter (section 4), for the hint that a qlora stage may fit.
+PAPER_LORA = LoraSettings(r=64, alpha=128, dropout=0, rslora=True, target_modules="all-linear")
 
 
 @dataclass(frozen=True)
@@ -234,5 +236,5 @@ def _alternatives(
     return {
         f"this {checkpointed}": (saving, None),
         f"precision: bf16_stochastic {checkpointed}": (stochastic, None),
-        f"a qlora stage {checkpointed}": (replace(saving, precision="bf16"), LoraSettings()),
+        f"a qlora stage {checkpointed}": (replace(saving, precision="bf16"), PAPER_LORA),
     }

@@ -13,7 +13,7 @@ PRECISIONS = ("auto", "bf16", "bf16_stochastic", "fp32")
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """One stage of training. Defaults are the paper's (section 4) where it names one.
+    """One stage of training.
 
     precision: "fp32"; "bf16" for fp32 weights and bf16 autocast; "bf16_stochastic" for bf16
         weights that are rounded up or down at random, with 8-bit optimiser states; "auto" for
@@ -52,11 +52,11 @@ class TrainingSettings:
 class LoraSettings:
     """Adapter on every linear layer of audio tower, projector and decoder (paper, section 4)."""
 
-    r: int = 64
-    alpha: int = 128
-    dropout: float = 0.0
-    rslora: bool = True
-    target_modules: str = "all-linear"
+    r: int
+    alpha: int
+    dropout: float
+    rslora: bool
+    target_modules: str
 
     def __post_init__(self):
         if self.r < 1:

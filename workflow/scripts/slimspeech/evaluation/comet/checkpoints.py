@@ -51,8 +51,8 @@ class Settings:
 
     metric: str
     model: str
-    revision: str = "main"
-    trusted: bool = False
+    revision: str
+    trusted: bool
 
     @property
     def key(self) -> str:
