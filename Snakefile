@@ -1,14 +1,6 @@
-import sys
-
 from snakemake.utils import min_version
 
 min_version("9.20")
-
-sys.path[:0] = [f"{workflow.basedir}/workflow", f"{workflow.basedir}/workflow/scripts"]
-from screen import MINI_TIME, OTHER_TIME, show
-
-SCREEN = show(workflow)
-
 
 # A config given by --configfile stands alone: nothing of this one is mixed into it.
 if not workflow.overwrite_configfiles:
@@ -16,6 +8,7 @@ if not workflow.overwrite_configfiles:
     configfile: "config/config.yaml"
 
 
+include: "workflow/rules/screen.smk"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/mini.smk"
 include: "workflow/rules/data.smk"
@@ -33,23 +26,6 @@ include: "workflow/rules/report.smk"
 
 # What `snakemake --report` opens with.
 report: "workflow/report/workflow.rst"
-
-
-onstart:
-    SCREEN.begin(
-        f"Experiment {config['experiment']} ({', '.join(config['pairs'])})",
-        expected=MINI_TIME if config["base"]["model"] == "resources/mini/base" else OTHER_TIME,
-        cores=workflow.cores if workflow.local_exec else None,
-        models={rule.name for rule in workflow.rules if "gpu" in rule.resources},
-    )
-
-
-onsuccess:
-    SCREEN.succeed([f"{EXPERIMENT}/scores.md", f"{EXPERIMENT}/report.html"])
-
-
-onerror:
-    SCREEN.fail(get_report_command())
 
 
 # What the experiment is for: scores of every system, the packed students, the pruned checkpoints,

@@ -97,7 +97,7 @@ class Screen(logging.Handler):
             self.exception = record.getMessage()
         elif record.msg and not UNSHOWN_MESSAGE.match(message := record.getMessage()):
             self.exception = message if record.levelno >= logging.ERROR else self.exception
-            self.write(message)
+            self.write(without_place(message) if "\nconfig: " in message else message)
 
     def _plan(self, record: logging.LogRecord) -> None:
         counts = record.stats.items()
@@ -138,11 +138,12 @@ class Screen(logging.Handler):
         """
         counts = self.counts
         chosen = ", ".join(f"{count} {job}" for job, count in counts.items() if job in models)
+        total = sum(counts.values())
         where = f" on {cores} cores" if cores else ""
-        self.write(f"{experiment}: {sum(counts.values())} jobs{where}.")
+        self.write(f"{experiment}: {total} {'job' if total == 1 else 'jobs'}{where}.")
         if chosen:
             self.write(f"Jobs that load a model: {chosen}.")
-        self.write(expected)
+            self.write(expected)
         self.write("Ctrl-C stops the run; the same command continues it.")
         self.write("A line is shown for each job that ends. What the jobs print is in logs/.\n")
         threading.Thread(target=self._watch, daemon=True).start()
@@ -188,6 +189,12 @@ class Screen(logging.Handler):
             self.write("")
             for job, why in self.failures.values():
                 self.write(f"{job.name}: {why}")
+
+
+def without_place(message: str) -> str:
+    """What is wrong with a config, without the line of our code that raises it."""
+    lines = message.splitlines()
+    return "\n".join(line for line in lines if not line.startswith(("WorkflowError", '  File "')))
 
 
 def why_failed(log: Path | None, exception: str) -> str:

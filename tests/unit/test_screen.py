@@ -73,6 +73,13 @@ def test_messages_are_shown_unless_they_tell_a_user_nothing(run):
     assert [line.split(" ")[0] for line in run.lines()] == ["Nothing", "WorkflowError:"]
 
 
+def test_a_wrong_config_ends_with_its_sentence(run):
+    place = 'WorkflowError in file "common.smk", line 28:'
+    trace = '  File "common.smk", line 28, in <module>'
+    run.tell(LogEvent.ERROR, f"{place}\nconfig: unknown key x\n{trace}", logging.ERROR)
+    assert run.lines() == ["config: unknown key x"]
+
+
 def test_a_failed_run_ends_with_the_sentence_of_its_log(run):
     run.fail(0, f"Loading\n2026-11-27 17:00:00,000 CRITICAL root: {SENTENCE}\n", KILLED)
     run.tell(None, "Exiting because a job execution failed.", logging.ERROR)

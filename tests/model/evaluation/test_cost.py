@@ -82,7 +82,7 @@ def test_nothing_to_measure_with(trained, prompt):
             trained[0],
             [],
             prompt,
-            GenerationSettings(1, 8, "fp32", precision="fp32"),
+            GenerationSettings(1, 8, "fp32"),
             configured(CostSettings),
             SIZE,
         )

@@ -24,7 +24,7 @@ MADE_FROM = {"model": "a" * 64, "segments": "b" * 64}
 def test_translations_from_embeddings_are_those_from_audio(
     build, processor, rows, prompt, tmp_path
 ):
-    model, settings = build(3), GenerationSettings(4, 12, "fp32", precision="fp32")
+    model, settings = build(3), GenerationSettings(4, 12, "fp32")
     clips = encode_clips(model, processor, read_clips(rows, processor), batch_size=4)
     write_embeddings(tmp_path / "embeddings.safetensors", clips, MADE_FROM)
     kept = read_embeddings(tmp_path / "embeddings.safetensors", MADE_FROM)

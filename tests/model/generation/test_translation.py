@@ -26,12 +26,8 @@ def test_neither_order_nor_batch_size_matters(order, batch_size, model, processo
 def test_untrained_model_too_is_independent_of_padding(build, processor, rows, prompt):
     """What the model by heart cannot show: no near ties are won by luck of the batch."""
     model = build(3)
-    one = translate(
-        model, processor, rows, prompt, GenerationSettings(1, 8, "fp32", precision="fp32")
-    )
-    six = translate(
-        model, processor, rows[::-1], prompt, GenerationSettings(6, 8, "fp32", precision="fp32")
-    )
+    one = translate(model, processor, rows, prompt, GenerationSettings(1, 8, "fp32"))
+    six = translate(model, processor, rows[::-1], prompt, GenerationSettings(6, 8, "fp32"))
     assert one == six[::-1]
 
 
@@ -40,7 +36,7 @@ def test_untrained_model_too_is_independent_of_padding(build, processor, rows, p
 )
 def test_decoding_settings_of_the_checkpoint_are_not_used(own, build, processor, rows, prompt):
     """A checkpoint may come with sampling or a repetition penalty; the paper has neither."""
-    model, settings = build(3), GenerationSettings(6, 12, "fp32", precision="fp32")
+    model, settings = build(3), GenerationSettings(6, 12, "fp32")
     greedy = translate(model, processor, rows, prompt, settings)
     model.generation_config.update(**own)
     assert translate(model, processor, rows, prompt, settings) == greedy
@@ -48,9 +44,7 @@ def test_decoding_settings_of_the_checkpoint_are_not_used(own, build, processor,
 
 def test_cap_counts_new_tokens_only(model, processor, rows, prompt):
     tokenizer = processor.tokenizer
-    capped = translate(
-        model, processor, rows[2:3], prompt, GenerationSettings(1, 3, "fp32", precision="fp32")
-    )
+    capped = translate(model, processor, rows[2:3], prompt, GenerationSettings(1, 3, "fp32"))
     expected = tokenizer.decode(tokenizer(rows[2]["target"]).input_ids[:3])
     assert capped == [expected]
 
@@ -95,7 +89,7 @@ def test_variants_of_one_clip_that_do_not_fit_are_decoded_apart(
     build, processor, rows, prompt, monkeypatch
 ):
     model, usual, sizes = build(3), translation.decode, []
-    settings = GenerationSettings(64, 12, "fp32", precision="fp32")
+    settings = GenerationSettings(64, 12, "fp32")
     clips = read_clips(rows, processor)
 
     def decode(model, kept, missing, embeddings, *arguments, **options):
@@ -138,9 +132,7 @@ def test_the_batch_is_as_large_as_the_free_memory(model, processor, rows, prompt
     assert translation.rows_that_fit(model, 100) == 8_000_000 // row > 1
     Memory.available = 10**12
     assert translation.rows_that_fit(model, 100) == translation.ROWS_CPU
-    found = translate(
-        model, processor, rows, prompt, GenerationSettings("auto", 40, "fp32", precision="fp32")
-    )
+    found = translate(model, processor, rows, prompt, GenerationSettings("auto", 40, "fp32"))
     assert found == [row["target"] for row in rows]
 
 
@@ -171,7 +163,7 @@ def test_long_clip_is_cut_and_its_parts_joined_in_order(
         processor,
         clips,
         prompt,
-        GenerationSettings(3, 8, "fp32", precision="fp32"),
+        GenerationSettings(3, 8, "fp32"),
         [0],
         [None],
     )
@@ -188,7 +180,7 @@ def test_silent_parts_leave_no_spaces(processor, prompt, tmp_path, monkeypatch):
         processor,
         clips,
         prompt,
-        GenerationSettings(3, 8, "fp32", precision="fp32"),
+        GenerationSettings(3, 8, "fp32"),
         [0],
         [None],
     )
@@ -198,14 +190,7 @@ def test_silent_parts_leave_no_spaces(processor, prompt, tmp_path, monkeypatch):
 def test_long_clip_through_the_model(model, processor, prompt, tmp_path):
     write_wav(tmp_path / "long.wav", 0.1 * np.sin(np.arange(16_000 * 7)))
     rows = [make_row("long", str(tmp_path / "long.wav"), 7.0, "en-de", "")]
-    assert (
-        len(
-            translate(
-                model, processor, rows, prompt, GenerationSettings(2, 3, "fp32", precision="fp32")
-            )
-        )
-        == 1
-    )
+    assert len(translate(model, processor, rows, prompt, GenerationSettings(2, 3, "fp32"))) == 1
 
 
 def test_timed_rows_keep_their_ids(model, processor, rows, prompt, greedy):

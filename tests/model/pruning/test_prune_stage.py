@@ -52,7 +52,7 @@ def test_encoder_is_saved_and_reloaded_without_its_layer(
 
 
 def test_encoder_removals_are_scored_as_if_made(build, processor, prompt, german):
-    model, generation = build(3), GenerationSettings(2, 12, "fp32", precision="fp32")
+    model, generation = build(3), GenerationSettings(2, 12, "fp32")
     scores, hypotheses = score_encoder_removals(
         model, processor, [0, 1], german, prompt, generation, "auto"
     )
@@ -66,7 +66,7 @@ def test_encoder_removals_are_scored_as_if_made(build, processor, prompt, german
 
 
 def test_decoder_stage_is_the_search_iteration_by_iteration(build, processor, prompt, german):
-    model, generation = build(3), GenerationSettings(8, 12, "fp32", precision="fp32")
+    model, generation = build(3), GenerationSettings(8, 12, "fp32")
     first, _ = score_removals(
         model,
         processor,
@@ -90,7 +90,7 @@ def test_decoder_stage_is_the_search_iteration_by_iteration(build, processor, pr
 
 
 def test_encoder_stage_keeps_the_first_numbers(build, processor, prompt, german):
-    model, generation = build(3), GenerationSettings(8, 12, "fp32", precision="fp32")
+    model, generation = build(3), GenerationSettings(8, 12, "fp32")
     expected = copy.deepcopy(model)
     layers, scores = prune(model, processor, "encoder", 1, german, prompt, generation, SETTINGS)
     assert sorted(layers["kept"] + layers["removed"]) == [0, 1]
@@ -109,6 +109,6 @@ def test_more_layers_than_there_are_stop_with_the_fix(build, processor, prompt, 
             2,
             german,
             prompt,
-            GenerationSettings(8, 4, "fp32", precision="fp32"),
+            GenerationSettings(8, 4, "fp32"),
             SETTINGS,
         )

@@ -64,7 +64,7 @@ def test_shards_find_what_one_job_finds(count, build, processor, rows, prompt):
     clips = encode_clips(model, processor, read_clips(segments, processor))
 
     def search(candidates, batch_size):
-        generation = GenerationSettings(batch_size, 12, "fp32", precision="fp32")
+        generation = GenerationSettings(batch_size, 12, "fp32")
         return score_removals(
             model,
             processor,
