@@ -23,15 +23,15 @@ class TrainingSettings:
 
     epochs: float
     learning_rate: float
-    batch_size: int = 4
-    gradient_accumulation: int = 1
-    scheduler: str = "cosine"
-    warmup_ratio: float = 0.0
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    precision: str = "auto"
-    gradient_checkpointing: bool = False
-    checkpoint_steps: int = 0
+    batch_size: int
+    gradient_accumulation: int
+    scheduler: str
+    warmup_ratio: float
+    weight_decay: float
+    max_grad_norm: float
+    precision: str
+    gradient_checkpointing: bool
+    checkpoint_steps: int
 
     def __post_init__(self):
         if self.precision not in PRECISIONS:
