@@ -30,21 +30,21 @@ def measure(trained, rows, prompt):
     torch.set_num_threads(threads)
 
 
-def test_what_is_measured(measure, rows):
-    found = measure()
-    assert (found["clips"], found["repeats"], found["threads"]) == (4, 2, 1)
-    assert found["audio_seconds"] == sum(row["duration"] for row in rows[:4])
-    assert (found["weights"], found["bytes"], found["out_of_memory"]) == (6, 3, [])
+def test_measured_values(measure, rows):
+    measured = measure()
+    assert (measured["clips"], measured["repeats"], measured["threads"]) == (4, 2, 1)
+    assert measured["audio_seconds"] == sum(row["duration"] for row in rows[:4])
+    assert (measured["weights"], measured["bytes"], measured["out_of_memory"]) == (6, 3, [])
     # One clip at a time always, and never more at once than there are.
-    assert [batch["batch_size"] for batch in found["batches"]] == [1, 2, 4]
-    [best] = [batch for batch in found["batches"] if batch["best"]]
-    speeds = [batch["tokens_per_second"]["median"] for batch in found["batches"]]
+    assert [batch["batch_size"] for batch in measured["batches"]] == [1, 2, 4]
+    [best] = [batch for batch in measured["batches"] if batch["best"]]
+    speeds = [batch["tokens_per_second"]["median"] for batch in measured["batches"]]
     assert best["tokens_per_second"]["median"] == max(speeds)
-    for batch in found["batches"]:
+    for batch in measured["batches"]:
         seconds, factor = batch["seconds"], batch["real_time_factor"]
         assert 0 < seconds["low"] <= seconds["median"] <= seconds["high"]
-        assert factor["low"] == seconds["low"] / found["audio_seconds"]
-        assert batch["peak_memory_bytes"] <= found["peak_memory_bytes"]
+        assert factor["low"] == seconds["low"] / measured["audio_seconds"]
+        assert batch["peak_memory_bytes"] <= measured["peak_memory_bytes"]
 
 
 def test_sizes_that_do_not_fit_are_left_out(measure, monkeypatch):
@@ -57,9 +57,9 @@ def test_sizes_that_do_not_fit_are_left_out(measure, monkeypatch):
         return real(model, processor, rows, prompt, settings, progress)
 
     monkeypatch.setattr(cost, "translate", small_memory)
-    found = measure()
-    assert [batch["batch_size"] for batch in found["batches"]] == [1, 2]
-    assert found["out_of_memory"] == [4]
+    measured = measure()
+    assert [batch["batch_size"] for batch in measured["batches"]] == [1, 2]
+    assert measured["out_of_memory"] == [4]
 
 
 def test_one_clip_has_to_fit(measure, monkeypatch):
@@ -76,7 +76,7 @@ def test_tokens_are_those_of_the_translations_and_their_ends(processor):
     assert cost._count_tokens(processor, ["Guten Tag.", ""]) == len(ids) + 2
 
 
-def test_nothing_to_measure_with(trained, prompt):
+def test_no_segments(trained, prompt):
     with pytest.raises(InputError, match="no segments"):
         measure_cost(
             trained[0],
@@ -93,7 +93,7 @@ def test_spread():
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="of the memory of a CPU")
-def test_a_peak_is_forgotten():
+def test_the_peak_is_reset():
     reset_peak_memory()
     before = peak_memory()
     block = torch.ones(64 * 2**20, dtype=torch.uint8)

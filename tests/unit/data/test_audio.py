@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from slimspeech.data.audio import chunks, duration, is_ready, read_audio, read_blocks, write_wav
+from slimspeech.data.audio import chunks, duration, read_audio, read_blocks, read_header, write_wav
 from slimspeech.errors import InputError
 
 SECOND = 16_000
@@ -36,7 +36,7 @@ def test_channels_are_averaged(tmp_path: Path):
 def test_written_wav_comes_back(tmp_path: Path):
     audio = sine(0.2, SECOND).astype(np.float32)
     write_wav(tmp_path / "new" / "clip.wav", audio)
-    assert is_ready(tmp_path / "new" / "clip.wav")
+    assert read_header(tmp_path / "new" / "clip.wav").is_ready
     np.testing.assert_allclose(read_audio(tmp_path / "new" / "clip.wav"), audio, atol=1 / 32768)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["clip.wav"]
 

@@ -36,6 +36,15 @@ class Header:
     format: str
     subtype: str
 
+    def __str__(self) -> str:
+        return f"{self.format} {self.subtype}, {self.sampling_rate} Hz, {self.channels} channels"
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the file has the format that `write_wav` writes at 16 kHz: wav, PCM16, mono."""
+        properties = (self.format, self.subtype, self.sampling_rate, self.channels)
+        return properties == ("WAV", "PCM_16", SAMPLING_RATE, 1)
+
 
 def read_audio(
     path: str | Path,
@@ -167,13 +176,6 @@ def read_header(path: str | Path, name: str | None = None) -> Header:
     if info.frames == 0:
         raise InputError(f"{name}: the file holds no samples; remove it or replace it")
     return Header(info.frames, info.samplerate, info.channels, info.format, info.subtype)
-
-
-def is_ready(path: str | Path) -> bool:
-    """Whether the file has the format that `write_wav` writes at 16 kHz: wav, PCM16, mono."""
-    header = read_header(path)
-    properties = (header.format, header.subtype, header.sampling_rate, header.channels)
-    return properties == ("WAV", "PCM_16", SAMPLING_RATE, 1)
 
 
 def write_wav(path: str | Path, audio: np.ndarray, sampling_rate: int = SAMPLING_RATE) -> None:

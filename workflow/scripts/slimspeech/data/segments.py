@@ -11,7 +11,7 @@ from typing import Literal
 from tqdm import tqdm
 
 from slimspeech.artifacts import Row, require_space
-from slimspeech.data.audio import SAMPLING_RATE, is_ready, read_audio, read_header, write_wav
+from slimspeech.data.audio import SAMPLING_RATE, read_audio, read_header, write_wav
 from slimspeech.data.raw_segments import RawSegment, raise_all
 from slimspeech.data.readers import raw_segments
 from slimspeech.errors import InputError
@@ -110,22 +110,14 @@ def write_segments(
             continue
         file = Path(segment.split) / f"sent_{segment.index}.wav"
         (written / segment.split).mkdir(parents=True, exist_ok=True)
-        if not segment.is_whole:
-            write_wav(written / file, audio)
-        elif is_ready(segment.clip):
+        header = read_header(segment.clip)
+        if segment.is_whole and header.is_ready:
             shutil.copyfile(segment.clip, written / file)
         else:
-            converted += 1
-            header = read_header(segment.clip)
-            logger.info(
-                "%s: converted to 16 kHz mono PCM16 from %s %s, %d Hz, %d channels",
-                segment.name,
-                header.format,
-                header.subtype,
-                header.sampling_rate,
-                header.channels,
-            )
             write_wav(written / file, audio)
+        if segment.is_whole and not header.is_ready:
+            converted += 1
+            logger.info("%s: converted to 16 kHz mono PCM16 from %s", segment.name, header)
         rows.append(
             {
                 "id": segment.id,

@@ -1,4 +1,4 @@
-"""What a system costs to run: time to load, memory, speed clip by clip and at its best batch."""
+"""Measure what a system costs to run: time to load, memory, and speed at several batch sizes."""
 
 import gc
 import logging
@@ -28,8 +28,8 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class CostSettings:
-    """clips: the first so many of the test set; batch_sizes: each is measured, 1 always; threads:
-    of the CPU. More than one are slower by orders of magnitude where others use the machine too.
+    """clips: number of clips, the first of the test set. batch_sizes: 1 is always measured too.
+    threads: of the CPU; more than one are slower by orders of magnitude if other programs run.
     """
 
     clips: int
@@ -50,17 +50,15 @@ def measure_cost(
     settings: CostSettings,
     size: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What cost.json holds of a model directory, but for its names.
+    """The content of cost.json, except pair and system.
 
-    Seconds are given as median, low and high (the fastest and the slowest repeat), after one call
-    that does not count. The speed is that of `translate`: reading the clips, features, decoding.
-    Only true while nothing else runs on the machine. size: as in size.json.
-    Raises InputError without segments, or when memory does not hold a single clip.
+    Seconds are median, low and high over the repeats, after one call that is not counted. The speed
+    is that of `translate`: reading the clips, features, decoding. The values are right only if
+    nothing else runs on the machine. size: content of size.json.
+    Raises InputError without segments, or if memory does not hold a single clip.
     """
     if not segments:
-        raise InputError(
-            "nothing to measure with: the test set holds no segments; check data.split"
-        )
+        raise InputError("no cost to measure: the test set holds no segments; check data.split")
     torch.set_num_threads(settings.threads)
     clips = segments[: settings.clips]
     reset_peak_memory()
@@ -71,9 +69,11 @@ def measure_cost(
     batches, skipped = [], []
     for number in sizes:
         reset_peak_memory()
-        exact = replace(generation, batch_size=number, fixed=True)
+        batch_settings = replace(generation, batch_size=number, fixed=True)
         try:
-            batch = _measure_batch(model, processor, clips, prompt, exact, settings.repeats)
+            batch = _measure_batch(
+                model, processor, clips, prompt, batch_settings, settings.repeats
+            )
         except torch.OutOfMemoryError:
             if number == 1:
                 raise InputError(
@@ -137,24 +137,25 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def timed(work: Callable[[], Result]) -> tuple[Result, float]:
-    """A result and the seconds until it was there, the GPU's part included."""
-    _synchronize()
+    """The result of `work` and the seconds that it took, those of the GPU included."""
+    synchronize = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
+    synchronize()
     start = time.perf_counter()
     result = work()
-    _synchronize()
+    synchronize()
     return result, time.perf_counter() - start
 
 
 def _load(
     directory: str | Path, precision: str, repeats: int
 ) -> tuple[PreTrainedModel, list[float]]:
-    """The model and the seconds of each load. One goes first that pays for imports and the disk."""
+    """The model and the seconds of each load, after one that imports modules and reads the disk."""
     seconds = []
     for _ in range(1 + repeats):
-        model = None  # two at once might not fit
+        model = None  # memory may not hold two
         gc.collect()
-        model, taken = timed(lambda: load_for_inference(str(directory), precision))
-        seconds.append(taken)
+        model, load_seconds = timed(lambda: load_for_inference(str(directory), precision))
+        seconds.append(load_seconds)
     return model, seconds[1:]
 
 
@@ -171,7 +172,7 @@ def _measure_batch(
     def work(rows: Sequence[Row], progress: str) -> list[str]:
         return translate(model, processor, rows, prompt, settings, progress)
 
-    # The longest clips need the most memory, so the batch that does not fit fails here.
+    # The longest clips need the most memory, so a batch that is too large fails here.
     longest = sorted(clips, key=lambda row: -row["duration"])[:number]
     work(longest, f"batch {number}, warm up")
     runs = [
@@ -179,12 +180,12 @@ def _measure_batch(
         for n in range(1, repeats + 1)
     ]
     tokens = [_count_tokens(processor, texts) for texts, _ in runs]
-    seconds = [taken for _, taken in runs]
+    seconds = [run_seconds for _, run_seconds in runs]
     audio = sum(row["duration"] for row in clips)
     return {
         "batch_size": number,
         "seconds": spread(seconds),
-        "real_time_factor": spread([taken / audio for taken in seconds]),
+        "real_time_factor": spread([value / audio for value in seconds]),
         "tokens_per_second": spread([n / s for n, s in zip(tokens, seconds, strict=True)]),
     }
 
@@ -193,8 +194,3 @@ def _count_tokens(processor: ProcessorMixin, texts: Sequence[str]) -> int:
     """Tokens of the translations, each with the one that ends it."""
     ids = processor.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
     return sum(len(tokens) + 1 for tokens in ids)
-
-
-def _synchronize() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()

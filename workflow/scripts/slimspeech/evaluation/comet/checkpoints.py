@@ -66,13 +66,11 @@ def find_checkpoint(settings: Settings) -> Checkpoint:
     InputError, naming the key of the config, if the checkpoint does not exist, cannot be
     downloaded, scores no single segment, or holds more than weights and is not trusted.
     """
-    model = settings.model
-    if model.endswith(".ckpt") or model.startswith(("/", ".")) or Path(model).exists():
-        path = find_file(settings)
+    path = find_file(settings)
+    if Path(settings.model).exists():
         revision = f"sha256:{file_sha256(path)}"
-    else:  # an id on the Hub, `owner/name`
-        path = fetch_file(settings)
-        revision = path.parents[1].name  # the folder of a snapshot is named by its commit
+    else:
+        revision = path.parents[1].name  # the Hub's cache names the folder by its commit
     hparams = read_hparams(path, settings)
     identifier = hparams.get("class_identifier")
     if identifier not in CLASSES:
@@ -100,34 +98,26 @@ def find_checkpoint(settings: Settings) -> Checkpoint:
 
 
 def find_file(settings: Settings) -> Path:
-    """The .ckpt file at a path: the path itself, or the only one in its `checkpoints/`."""
+    """The .ckpt file: a path, or the only one in `checkpoints/` of a folder or Hub repository."""
     path = Path(settings.model)
+    if path.is_file():
+        return path.absolute()
     if path.is_dir():
-        files = sorted(path.glob("checkpoints/*.ckpt"))
-        if len(files) != 1:
-            names = ", ".join(file.name for file in files) or "none"
-            raise InputError(
-                f"{settings.key}.model: {path}/checkpoints/*.ckpt must be one file, and it is "
-                f"{names}; give the path of the .ckpt file"
-            )
-        return files[0].resolve()
-    if not path.is_file():
+        folder = path.absolute()
+    elif settings.model.endswith(".ckpt") or settings.model.startswith(("/", ".")):
         raise InputError(
             f"{settings.key}.model: {settings.model!r} does not exist; give the path of a .ckpt "
             "file, of the folder that holds its checkpoints/, or an id on the Hub (owner/name)"
         )
-    return path.resolve()
-
-
-def fetch_file(settings: Settings) -> Path:
-    """The .ckpt file of a repository on the Hub, in the Hub's cache."""
-    files = ("hparams.yaml", "checkpoints/*.ckpt")
-    folder = fetch_snapshot(settings.model, settings.revision, files, settings)
-    checkpoints = list(folder.glob("checkpoints/*.ckpt"))
+    else:
+        files = ("hparams.yaml", "checkpoints/*.ckpt")
+        folder = fetch_snapshot(settings.model, settings.revision, files, settings)
+    checkpoints = sorted(folder.glob("checkpoints/*.ckpt"))
     if len(checkpoints) != 1:
+        names = ", ".join(file.name for file in checkpoints) or "none"
         raise InputError(
-            f"{settings.key}.model: {settings.model} holds {len(checkpoints)} files "
-            "checkpoints/*.ckpt, and a COMET metric has one; correct the id"
+            f"{settings.key}.model: {settings.model}/checkpoints/*.ckpt must be one file, and it "
+            f"is {names}; give the path of the .ckpt file or correct the id"
         )
     return checkpoints[0]
 
