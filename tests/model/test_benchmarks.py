@@ -91,6 +91,7 @@ def test_translation(bench, given):
     assert out.count("identical |") == 2 and "differ" not in out
 
 
+@pytest.mark.slow
 def test_training_step(bench, given):
     options = ["--clips", "2", "--batch-size", "1", "--steps", "10"]
     out = bench("training_step", *given, *options)
@@ -109,6 +110,7 @@ def test_full_size_says_that_it_needs_a_gpu(bench):
         bench("full_size")
 
 
+@pytest.mark.slow
 def test_training_memory_in_tiny(bench):
     options = ["--tiny", "--batch-size", "1", "--steps", "1", "--gradient-checkpointing"]
     out = bench("training_memory", *options)
@@ -123,6 +125,7 @@ def test_training_memory_says_that_it_needs_a_gpu(bench):
         bench("training_memory")
 
 
+@pytest.mark.slow
 def test_full_size_pack_in_tiny(bench, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "try_if_it_fits", checkpoints.try_if_it_fits)  # put back after
     options = ["--tiny", "--folder", str(tmp_path)]

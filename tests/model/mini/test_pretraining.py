@@ -1,3 +1,5 @@
+import pytest
+
 from slimspeech_mini.grammar import Sentence
 from slimspeech_mini.pretraining import (
     letters,
@@ -21,6 +23,7 @@ def weights_of(model):
     return {name: weight.clone() for name, weight in model.named_parameters()}
 
 
+@pytest.mark.slow
 def test_encoder_learns_to_hear_and_nothing_else_changes(build, processor, rows):
     model = build(0)
     before = weights_of(model)
@@ -36,6 +39,7 @@ def test_encoder_learns_to_hear_and_nothing_else_changes(build, processor, rows)
     assert "model.audio_tower.embed_positions.weight" not in changed  # fixed sinusoids
 
 
+@pytest.mark.slow
 def test_decoder_learns_to_read_and_the_audio_side_stays(build, processor, prompt):
     model = build(0)
     before = weights_of(model)
@@ -57,6 +61,7 @@ def test_decoder_learns_to_read_and_the_audio_side_stays(build, processor, promp
     assert not any("audio_tower" in name or "projector" in name for name in changed)
 
 
+@pytest.mark.slow
 def test_joining_moves_the_audio_side_towards_the_embeddings(build, processor, rows):
     model = build(0)
     before = weights_of(model)
