@@ -62,7 +62,6 @@ def wheel(tmp_path_factory) -> Path:
     return found
 
 
-@pytest.mark.workflow  # pip fetches setuptools to build with
 def test_the_wheel_has_every_file_of_the_library_and_no_other(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     packed = {name for name in names if ".dist-info/" not in name}
@@ -75,7 +74,6 @@ def test_the_wheel_has_every_file_of_the_library_and_no_other(wheel):
     assert any(name.endswith(".j2") for name in packed)
 
 
-@pytest.mark.workflow
 def test_it_runs_where_it_is_installed(wheel, tmp_path):
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     target = tmp_path / "installed"

@@ -8,8 +8,6 @@ import yaml
 from fake_hub import COMMIT, serve_model
 from project import BASE, REPOSITORY, make_project
 
-pytestmark = pytest.mark.workflow
-
 TEXT = (REPOSITORY / "docs" / "caching.md").read_text(encoding="utf-8")
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]

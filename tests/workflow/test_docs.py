@@ -16,8 +16,6 @@ from documents import Command, commands
 from project import REPOSITORY, Project, make_project
 from snakemake.cli import get_argument_parser
 
-pytestmark = pytest.mark.workflow
-
 OTHER_HOST = re.compile(r"^(https?:)?//")
 LOADED = {"link": "href", "script": "src", "img": "src", "iframe": "src", "source": "src"}
 

@@ -7,8 +7,6 @@ import pytest
 import yaml
 from project import REPOSITORY, Project, make_project
 
-pytestmark = pytest.mark.workflow
-
 CONFIGS = ("config/iwslt2025.yaml", "config/iwslt2025_ablations.yaml")
 COMPACT = (CONFIGS[0], "config/compact.yaml")
 PAIRS = ("en-de", "en-zh")

@@ -8,8 +8,6 @@ import pytest
 import yaml
 from project import BASE, REPOSITORY, Project, make_project
 
-pytestmark = pytest.mark.workflow
-
 PAGE = (REPOSITORY / "docs" / "own-corpus.md").read_text(encoding="utf-8")
 EXAMPLE = REPOSITORY / "examples" / "own-corpus"
 

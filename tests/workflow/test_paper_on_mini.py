@@ -16,15 +16,17 @@ pytestmark = pytest.mark.slow
 
 
 def shrink(config: dict[str, Any]) -> dict[str, Any]:
-    """The same config for the mini model: model, data, counts of steps and of layers replaced."""
+    """The same config for the mini model: model, data, steps, layers and precision replaced.
+
+    bf16 is slow on CPUs that emulate it.
+    """
     if "base" in config:
         config["base"]["model"] = "small/base"
         config["data"] |= {"archive": "small/acl6060.zip", "max_seconds": 6}
         config["data"]["split"]["test_size"] = 4
         config["data"]["out_of_domain"] = {"folder": "small/covost2", "size": 8}
-        config["teacher"]["training"]["epochs"] = 0.5
+        config["teacher"]["training"] |= {"epochs": 0.5, "precision": "auto"}
         config["pruning"]["sets"]["published"] = dict.fromkeys(PAIRS, [1, 4])
-        # bf16 is slow on CPUs that emulate it.
         config["generation"] |= {"max_new_tokens": 12, "precision": "fp32"}
     config["evaluation"].pop("comet", None)  # is to be fetched; test_comet.py runs it
     config["students"].pop("comet_8", None)
@@ -42,7 +44,7 @@ def shrink(config: dict[str, Any]) -> dict[str, Any]:
             if stage["method"] == "prune":
                 stage["layers"] = 1
                 continue
-            stage["training"]["epochs"] = 0.25
+            stage["training"] |= {"epochs": 0.25, "precision": "auto"}
             if "out_of_domain_clips" in stage["data"]:
                 stage["data"]["out_of_domain_clips"] = 4
     return config

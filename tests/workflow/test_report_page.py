@@ -11,8 +11,6 @@ from reports import give_text, make_results
 
 from slimspeech.artifacts import read_jsonl, write_text
 
-pytestmark = pytest.mark.workflow
-
 EVIL = '<script>window.ran = 1</script><img src="x" onerror="window.ran = 1">'
 
 

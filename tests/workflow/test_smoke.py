@@ -14,8 +14,6 @@ from smoke_project import RUN, leaks, read_json, read_layer_count, read_scores
 
 from slimspeech.hub.push import plan
 
-pytestmark = pytest.mark.workflow
-
 
 def test_no_secret_is_written_or_printed(smoke):
     assert leaks(smoke) == []
