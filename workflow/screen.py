@@ -38,6 +38,7 @@ UNSHOWN_MESSAGE = re.compile(
     "WorkflowError:\\s+At least one job did not complete|Removing output files|"
     "Removing temporary output"
 )
+STOPPED_BY_USER = "Terminating processes on user request"
 SIGNAL = re.compile(r"died with <Signals\.(SIG\w+)")
 # The end of a bar of tqdm: percentage, steps, and the time that is left.
 BAR = re.compile(r"(\d+%)\|[^|]*\| (\S+/\S+) \[[^<\]]*<([\d:]+)")
@@ -73,6 +74,7 @@ class Screen(logging.Handler):
         self.ended: list[Job] = []
         self.failures: dict[int, tuple[Job, str]] = {}
         self.exception = ""
+        self.stopped = False
         self.counts: Mapping[str, int] = {}
 
     def write(self, line: str) -> None:
@@ -97,6 +99,7 @@ class Screen(logging.Handler):
             self.exception = record.getMessage()
         elif record.msg and not UNSHOWN_MESSAGE.match(message := record.getMessage()):
             self.exception = message if record.levelno >= logging.ERROR else self.exception
+            self.stopped |= message.startswith(STOPPED_BY_USER)
             self.write(without_place(message) if "\nconfig: " in message else message)
 
     def _plan(self, record: logging.LogRecord) -> None:
@@ -128,7 +131,8 @@ class Screen(logging.Handler):
         why = why_failed(job.log, str(record.rule_msg or self.exception))
         self.exception = ""
         self.failures[record.jobid] = (job, why)
-        self.write(f"FAILED  {job.name}: {why}")
+        if not self.stopped:
+            self.write(f"FAILED  {job.name}: {why}")
 
     def begin(self, experiment: str, *, expected: str, cores: int | None, models: set[str]) -> None:
         """Say what the run will do, and how long it may take.
@@ -139,8 +143,8 @@ class Screen(logging.Handler):
         counts = self.counts
         chosen = ", ".join(f"{count} {job}" for job, count in counts.items() if job in models)
         total = sum(counts.values())
-        where = f" on {cores} cores" if cores else ""
-        self.write(f"{experiment}: {total} {'job' if total == 1 else 'jobs'}{where}.")
+        where = f" on {number_of(cores, 'core')}" if cores else ""
+        self.write(f"{experiment}: {number_of(total, 'job')}{where}.")
         if chosen:
             self.write(f"Jobs that load a model: {chosen}.")
             self.write(expected)
@@ -175,14 +179,17 @@ class Screen(logging.Handler):
             self.write(f"\nDone in {duration(time.monotonic() - self.start)}.")
             for path in results:
                 if Path(path).exists():
-                    self.write(path)
+                    self.write(f"Result: {path}")
 
     def fail(self, report_command: str) -> None:
         """Say how to go on, and last of all why the run failed: the file and the fix."""
         with self.lock:
             self.jobs = {}
-            self.write("\nThe run failed. After the fix, the same command continues it.")
+            why = "is stopped. The" if self.stopped else "failed. After the fix, the"
+            self.write(f"\nThe run {why} same command continues it.")
             self.write(f"The report of what is there so far: {report_command}")
+            if self.stopped:
+                return
             for job, _ in self.failures.values():
                 if job.log:
                     self.write(f"Log of {job.name}: {job.log}")
@@ -217,6 +224,10 @@ def progress_of(log: Path | None) -> str:
         file.seek(max(0, log.stat().st_size - TAIL))
         bars = BAR.findall(file.read().decode("utf-8", errors="replace"))
     return " ({}, {}, {} left)".format(*bars[-1]) if bars and bars[-1][0] != "100%" else ""
+
+
+def number_of(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def duration(seconds: float) -> str:

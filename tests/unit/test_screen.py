@@ -91,6 +91,15 @@ def test_a_failed_run_ends_with_the_sentence_of_its_log(run):
     assert not any("CalledProcessError" in line or "Exiting" in line for line in lines)
 
 
+def test_a_run_that_the_user_stops_has_not_failed(run):
+    run.tell(None, "Terminating processes on user request, this might take some time.")
+    run.fail(0, "2026-11-27 17:00:00,000 CRITICAL root: failed\nKeyboardInterrupt\n")
+    run.screen.fail("make report")
+    text = "\n".join(run.lines())
+    assert "same command" in text and "make report" in text
+    assert "failed" not in text and "KeyboardInterrupt" not in text
+
+
 def test_a_job_that_is_killed_leaves_its_signal(run):
     run.fail(0, "Loading weights: 12%", KILLED)
     run.screen.fail("make report")
