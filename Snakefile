@@ -9,11 +9,13 @@ if not workflow.overwrite_configfiles:
 
 
 include: "workflow/rules/screen.smk"
-include: "workflow/rules/common.smk"
+include: "workflow/rules/config.smk"
+include: "workflow/rules/targets.smk"
 include: "workflow/rules/mini.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/teacher.smk"
 include: "workflow/rules/distillation.smk"
+include: "workflow/rules/search.smk"
 include: "workflow/rules/pruning.smk"
 include: "workflow/rules/student.smk"
 include: "workflow/rules/evaluation.smk"
@@ -33,6 +35,6 @@ report: "workflow/report/workflow.rst"
 rule all:
     default_target: True
     input:
-        get_main_targets(),
-        get_report(),
+        RESULTS,
+        REPORT,
     localrule: True

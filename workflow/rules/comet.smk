@@ -2,6 +2,16 @@
 # their conda environment, or without conda in a second virtual environment. A `script:` would run
 # in Snakemake's own Python there, so they are shell commands.
 
+import glob
+import os
+
+from snakemake.settings.types import DeploymentMethod
+
+# The Python of these rules, and the file that stands for its environment; with conda, none.
+CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+COMET_PYTHON = "python" if CONDA else ".venv-comet/bin/python"
+COMET_ENVIRONMENT = [] if CONDA else [".venv-comet/installed"]
+
 
 # Make the virtual environment of COMET, where conda does not. `make` makes the same.
 rule install_comet:
@@ -18,12 +28,23 @@ rule install_comet:
         "make .venv-comet/installed > {log} 2>&1"
 
 
+# The checkpoint of each metric if it is on disk; none if it comes from the Hub.
+COMET_FILES = {
+    name: (
+        [metric["model"]]
+        if metric["model"].endswith(".ckpt")
+        else sorted(glob.glob(os.path.join(glob.escape(metric["model"]), "checkpoints", "*.ckpt")))
+    )
+    for name, metric in config["evaluation"]["comet"].items()
+}
+
+
 # Find the checkpoint of a COMET metric, fetch it if it is on the Hub, and check it. This needs no
 # results, so a checkpoint that cannot be had stops the run at its start.
 rule fetch_comet:
     input:
         environment=ancient(COMET_ENVIRONMENT),
-        checkpoint=get_comet_file,
+        checkpoint=lookup("{metric}", within=COMET_FILES),
     output:
         "results/{experiment}/comet/{metric}.json",
     log:
@@ -100,7 +121,7 @@ rule score_layers_by_comet:
         environment=ancient(COMET_ENVIRONMENT),
         checkpoint=get_search_comet,
         hypotheses="results/{experiment}/{pair}/pruning/comet/iter_{k}/hypotheses.jsonl",
-        segments=get_search_segments,
+        segments=SEARCH_SEGMENTS,
     output:
         scores="results/{experiment}/{pair}/pruning/comet/iter_{k}/comet.csv",
     log:
@@ -115,8 +136,14 @@ rule score_layers_by_comet:
         runtime="2h",
     params:
         python=COMET_PYTHON,
-        clips=get_clips_option,
-        batch_size=get_search_comet_batch_size,
+        clips=(
+            "" if config["pruning"]["clips"] is None else f"--clips {config['pruning']['clips']}"
+        ),
+        batch_size=lookup(
+            f"evaluation/comet/{config['pruning']['comet']}/batch_size",
+            within=config,
+            default=None,
+        ),
     shell:
         "{params.python} workflow/scripts/score_layers_by_comet.py --checkpoint {input.checkpoint:q}"
         " --hypotheses {input.hypotheses:q} --segments {input.segments:q} {params.clips}"

@@ -1,7 +1,7 @@
 # The teacher translates the audio it was trained on.
 rule translate_train:
     input:
-        model=get_teacher,
+        model=TEACHER_MODEL,
         segments="results/{experiment}/{pair}/data/train.jsonl",
         audio="results/{experiment}/data/audio",
     output:

@@ -63,8 +63,23 @@ rule score_hypotheses:
 # Hold all systems of a pair against its teacher, and say how sure the differences are.
 rule compare_systems:
     input:
-        unpack(get_comet_scores),
-        hypotheses=get_hypotheses,
+        comet=collect(
+            "results/{experiment}/{pair}/evaluation/{system}/comet/{metric}.jsonl",
+            system=SYSTEMS,
+            metric=config["evaluation"]["comet"],
+            allow_missing=True,
+        ),
+        comet_summaries=collect(
+            "results/{experiment}/{pair}/evaluation/{system}/comet/{metric}.json",
+            system=SYSTEMS,
+            metric=config["evaluation"]["comet"],
+            allow_missing=True,
+        ),
+        hypotheses=collect(
+            "results/{experiment}/{pair}/evaluation/{system}/hypotheses.jsonl",
+            system=SYSTEMS,
+            allow_missing=True,
+        ),
         test="results/{experiment}/{pair}/data/test.jsonl",
     output:
         comparison="results/{experiment}/{pair}/evaluation/comparison.json",
@@ -98,10 +113,31 @@ rule check_hypotheses:
         "../scripts/check_hypotheses.py"
 
 
+# A file of every system of every pair, in the order of the config.
+EVERY_SYSTEM = collect(
+    "results/{experiment}/{pair}/evaluation/{system}/{name}.json",
+    pair=config["pairs"],
+    system=SYSTEMS,
+    allow_missing=True,
+)
+
+
 # Lay scores, sizes and speeds of all pairs and systems side by side.
 rule tabulate_scores:
     input:
-        unpack(get_evaluation_files),
+        scores=collect(EVERY_SYSTEM, name="scores", allow_missing=True),
+        sizes=collect(EVERY_SYSTEM, name="size", allow_missing=True),
+        translations=collect(EVERY_SYSTEM, name="translation", allow_missing=True),
+        comet=collect(
+            EVERY_SYSTEM,
+            name=[f"comet/{metric}" for metric in config["evaluation"]["comet"]],
+            allow_missing=True,
+        ),
+        comparisons=collect(
+            "results/{experiment}/{pair}/evaluation/comparison.json",
+            pair=config["pairs"],
+            allow_missing=True,
+        ),
     output:
         csv=report(
             "results/{experiment}/scores.csv",

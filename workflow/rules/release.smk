@@ -1,7 +1,60 @@
+# The systems that a student's model card shows: with its scores, also what it was made from.
+SHOWN = {
+    student: [name for name in ("base", "teacher") if {name, student} <= {*SYSTEMS}] + [student]
+    for student in STAGES
+}
+# Those of them whose cost is measured.
+TIMED = {
+    student: shown if student in SYSTEMS and config["evaluation"]["cost"]["repeats"] else []
+    for student, shown in SHOWN.items()
+}
+# The lists of the layers that are left: that of the search, then those of the stages that prune; and
+# the part of the model that each of these stages prunes.
+LAYERS, PRUNED_PARTS = {}, {}
+for student in STAGES:
+    searched, pruned = systems.layer_files(config, student)
+    LAYERS[student] = [searched, *(file for _, file in pruned)]
+    PRUNED_PARTS[student] = [part for part, _ in pruned]
+# The data sets of the card: where the config names none, the copy on the Hub that was downloaded.
+CARD = config["release"]
+if os.path.normpath(config["data"]["archive"]) == config_checks.HUB_COPY and not CARD["datasets"]:
+    CARD = CARD | {"datasets": [config["data"]["hub"]["repository"]]}
+# What a release says of the config: no more, so that no other key writes it again.
+RELEASED = {
+    student: {
+        "experiment": config["experiment"],
+        "prompt": config["prompt"],
+        "languages": config["languages"],
+        "base": config["base"],
+        "teacher": config["teacher"],
+        "release": CARD,
+        "recipe": systems.recipe(config, student),
+        "generation": {"max_new_tokens": config["generation"]["max_new_tokens"]},
+        "data_split": config["data"]["split"]["method"],
+        "search_split": config["pruning"]["split"],
+    }
+    for student in STAGES
+}
+
+
 # Put a student into the form it is given away in: links to its files, its story, a model card.
 rule release_student:
     input:
-        unpack(get_release_files),
+        layers=lookup("{student}", within=LAYERS),
+        sizes=collect(
+            "results/{experiment}/{pair}/evaluation/{system}/size.json",
+            system=lookup("{student}", within=SHOWN),
+            allow_missing=True,
+        ),
+        costs=collect(
+            "results/{experiment}/{pair}/evaluation/{system}/cost.json",
+            system=lookup("{student}", within=TIMED),
+            allow_missing=True,
+        ),
+        comparison=branch(
+            evaluate(f"{{student}} in {SYSTEMS}"),
+            then=["results/{experiment}/{pair}/evaluation/comparison.json"],
+        ),
         packed="results/{experiment}/{pair}/students/{student}/packed",
         hashes="results/{experiment}/{pair}/students/{student}/sha256.txt",
         corpora="results/{experiment}/data/corpus.json",
@@ -13,9 +66,9 @@ rule release_student:
     conda:
         "../../envs/qwen2audio.yaml"
     params:
-        systems=get_shown_systems,
-        pruned=get_pruned_parts,
-        config=get_released_config,
+        systems=lookup("{student}", within=SHOWN),
+        pruned=lookup("{student}", within=PRUNED_PARTS),
+        config=lookup("{student}", within=RELEASED),
     script:
         "../scripts/release_student.py"
 

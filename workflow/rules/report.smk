@@ -16,7 +16,12 @@ rule hash_student:
 # Lay everything out for people who would rather look than read.
 rule write_report:
     input:
-        results=get_report_files,
+        results=RESULTS,
+        hashes=collect(
+            f"{EXPERIMENT}/{{pair}}/students/{{student}}/sha256.txt",
+            pair=config["pairs"],
+            student=STAGES,
+        ),
         published="workflow/report/published.yaml",
     output:
         page=report(

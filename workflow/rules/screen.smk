@@ -1,5 +1,6 @@
 # What a run shows. Included first, so that the checks of the config are shown like all else.
 
+import os
 import sys
 
 sys.path[:0] = [f"{workflow.basedir}/workflow", f"{workflow.basedir}/workflow/scripts"]
@@ -23,3 +24,11 @@ onsuccess:
 
 onerror:
     SCREEN.fail(get_report_command())
+
+
+def get_report_command():
+    """How the report of a run that failed is written."""
+    files = [os.path.relpath(path) for path in workflow.configfiles]
+    if len(files) == 1:
+        return f"make report CONFIG={files[0]}"
+    return f"snakemake --cores 1 report_so_far --configfile {' '.join(files)}"

@@ -1,8 +1,25 @@
+# The parts of the data that a stage mixes.
+GOLD = branch(
+    lookup("{student}/{stage}/data/gold", within=STAGES, default=0),
+    then="results/{experiment}/{pair}/data/train.jsonl",
+)
+DISTILLED = branch(
+    lookup("{student}/{stage}/data/distilled", within=STAGES, default=0),
+    then="results/{experiment}/{pair}/distillation/distilled.jsonl",
+)
+OUT_OF_DOMAIN = branch(
+    lookup("{student}/{stage}/data/out_of_domain", within=STAGES, default=0),
+    then="results/{experiment}/{pair}/data/out_of_domain.jsonl",
+)
+
+
 # A stage that trains all weights.
 rule train_student:
     input:
-        unpack(get_stage_data),
-        model=get_stage_model,
+        gold=GOLD,
+        distilled=DISTILLED,
+        out_of_domain=OUT_OF_DOMAIN,
+        model=get_stage_start,
         validation="results/{experiment}/{pair}/data/validation.jsonl",
         audio="results/{experiment}/data/audio",
     output:
@@ -34,8 +51,10 @@ rule train_student:
 # A stage that trains an adapter on the 4-bit form of the model.
 rule train_adapter:
     input:
-        unpack(get_stage_data),
-        model=get_stage_model,
+        gold=GOLD,
+        distilled=DISTILLED,
+        out_of_domain=OUT_OF_DOMAIN,
+        model=get_stage_start,
         validation="results/{experiment}/{pair}/data/validation.jsonl",
         audio="results/{experiment}/data/audio",
     output:
@@ -68,7 +87,7 @@ rule train_adapter:
 # Merge an adapter into the weights it was trained on.
 rule merge_adapter:
     input:
-        model=get_stage_model,
+        model=get_stage_start,
         adapter="results/{experiment}/{pair}/students/{student}/{stage}/adapter",
     output:
         model=directory("results/{experiment}/{pair}/students/{student}/{stage}/model"),
@@ -90,8 +109,8 @@ rule merge_adapter:
 # A stage that removes layers, of what the stage before it left.
 rule prune_stage:
     input:
-        model=get_stage_model,
-        segments=get_search_segments,
+        model=get_stage_start,
+        segments=SEARCH_SEGMENTS,
         audio="results/{experiment}/data/audio",
     output:
         model=directory("results/{experiment}/{pair}/students/{student}/{stage}/model"),
@@ -113,7 +132,14 @@ rule prune_stage:
         part=lookup("{student}/{stage}/part", within=STAGES),
         layers=lookup("{student}/{stage}/layers", within=STAGES),
         clips=lookup("pruning/clips", within=config),
-        search=get_stage_search,
+        search=branch(
+            lookup("{student}/{stage}/criterion", within=STAGES),
+            cases={
+                criterion: PROTECTED
+                | {"metric": config["pruning"]["metric"], "criterion": criterion}
+                for criterion in systems.MEASURED
+            },
+        ),
         prompt=lookup("prompt", within=config),
         languages=lookup("languages", within=config),
         generation=lookup("generation", within=config),

@@ -13,7 +13,7 @@ rule write_submission:
     conda:
         "../../envs/scoring.yaml"
     params:
-        recipe=get_recipe,
+        recipe=lookup("students/{system}", within=config, default=None),
     script:
         "../scripts/write_submission.py"
 
@@ -21,7 +21,11 @@ rule write_submission:
 # Cut the text of whole talks to the references and score it, as IWSLT does.
 rule score_talks:
     input:
-        talks=get_talks,
+        talks=lookup(
+            "evaluation/texts/{entry}",
+            within=config,
+            default="results/{experiment}/{pair}/submission/{entry}/talks",
+        ),
         test="results/{experiment}/{pair}/data/test.jsonl",
     output:
         hypotheses="results/{experiment}/{pair}/submission/{entry}/resegmented.jsonl",

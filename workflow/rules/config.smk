@@ -1,0 +1,119 @@
+# The config, checked, and the tables that the rules read from it.
+
+import os
+import re
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+import config_checks
+from slimspeech import systems
+
+if problem := config_checks.secret_problem(config):
+    raise WorkflowError(f"config: {problem}")
+
+try:
+    validate(config, schema="../schemas/config.schema.yaml")
+except WorkflowError as error:
+    problem = config_checks.schema_problem(error.__context__)
+    raise WorkflowError(f"config: {problem}") from None
+
+if problems := config_checks.problems(config):
+    raise WorkflowError(*(f"config: {problem}" for problem in problems))
+
+
+def sort_keys(value):
+    """The same with sorted keys at every depth: params count as changed if their order changes."""
+    if isinstance(value, dict):
+        return {key: sort_keys(value[key]) for key in sorted(value, key=str)}
+    return [sort_keys(item) for item in value] if isinstance(value, list) else value
+
+
+config = sort_keys(config)
+EXPERIMENT = f"results/{config['experiment']}"
+
+# The training stages of each student in order, by the name of their folder: "1-full", "2-qlora", …
+STAGES = {name: systems.stages(student) for name, student in config["students"].items()}
+
+# The searches that the experiment runs, the default first: how many layers each removes, by pair.
+SEARCHES = {
+    criterion: {pair: systems.search_length(config, criterion, pair) for pair in config["pairs"]}
+    for criterion in systems.searches(config)
+}
+
+# Every removal of every search, in order.
+REMOVALS = [
+    {"pair": pair, "criterion": criterion, "iteration": k}
+    for pair in config["pairs"]
+    for criterion, lengths in SEARCHES.items()
+    for k in range(1, lengths[pair] + 1)
+]
+
+# What is translated and scored, in the order of the tables.
+SYSTEMS = config["evaluation"]["systems"]
+
+# The teacher of a pair, and the segments that its searches translate.
+TEACHER_MODEL = systems.teacher_model(config)
+SEARCH_SEGMENTS = f"results/{{experiment}}/{{pair}}/data/{config['pruning']['split']}.jsonl"
+
+# How many layers at each end of the stack are never removed.
+PROTECTED = {key: config["pruning"][key] for key in ("protect_first", "protect_last")}
+
+
+wildcard_constraints:
+    experiment=config["experiment"],
+    base_model=re.escape(os.path.basename(os.path.normpath(config["base"]["model"]))),
+    pair="|".join(config["pairs"]),
+    k=r"(?!00)\d\d",  # list_layers makes iteration 00
+    criterion="|".join(systems.all_criteria(config)),
+    student="|".join(config["students"]) or "none",
+    stage=r"\d+-(full|qlora|prune)",
+    system=systems.system_pattern(config),
+    entry="|".join([systems.system_pattern(config), *config["evaluation"]["texts"]]),
+    metric="|".join(map(re.escape, config["evaluation"]["comet"])) or "none",
+
+
+def get_system_model(wildcards):
+    """The directory that a system is scored from: for a student, the one that a user downloads."""
+    return systems.system_model(config, wildcards.system)
+
+
+def get_previous_layers(wildcards):
+    """The layers kept after iteration k-1, from which iteration k removes one."""
+    return systems.layers_file(systems.Pruned(wildcards.criterion, int(wildcards.k) - 1))
+
+
+def get_stage_start(wildcards):
+    """The model that a stage starts from: that of the stage before it, or the pruned teacher."""
+    names = list(STAGES[wildcards.student])
+    if wildcards.stage not in names:
+        raise WorkflowError(
+            f"config: students.{wildcards.student} has no stage {wildcards.stage}, only "
+            f"{', '.join(names) or 'none'}; ask for one of these"
+        )
+    return systems.stage_models(config, wildcards.student)[names.index(wildcards.stage)]
+
+
+def get_trained_model(wildcards):
+    """The model at the end of a student's last stage, before it is packed."""
+    return systems.stage_models(config, wildcards.student)[-1]
+
+
+def get_search_comet(wildcards):
+    """The checkpoint of the metric that the criterion comet goes by."""
+    metric = config["pruning"]["comet"]
+    if metric is None:
+        raise WorkflowError("config: pruning.comet: name a metric of evaluation.comet to go by")
+    return f"results/{wildcards.experiment}/comet/{metric}.json"
+
+
+def get_all_cores(wildcards):
+    """Every core of this machine, so that nothing runs beside the job; on a cluster one, because
+    others use the node anyway. A job must have as many as the process that submitted it expects.
+    """
+    if workflow.remote_exec:
+        return 1
+    try:
+        return workflow.cores
+    except WorkflowError:
+        return 1
