@@ -3,14 +3,14 @@ import pytest
 from slimspeech_mini.grammar import Sentence
 from slimspeech_mini.pretraining import (
     letters,
+    train_decoder,
+    train_encoder,
     train_joining,
-    train_listening,
-    train_reading,
     words,
 )
 
 
-def test_units_leave_out_what_is_not_spoken():
+def test_units_leave_out_punctuation():
     assert letters("A b, Z's.") == ["a", " ", "b", " ", "z", "'", "s"]
     assert words("Hi, we don't know.") == ["hi", "we", "don't", "know"]
 
@@ -24,11 +24,11 @@ def weights_of(model):
 
 
 @pytest.mark.slow
-def test_encoder_learns_to_hear_and_nothing_else_changes(build, processor, rows):
+def test_the_encoder_learns_words_and_nothing_else_changes(build, processor, rows):
     model = build(0)
     before = weights_of(model)
     spoken = [{**row, "source": word} for row, word in zip(rows, "abcdef", strict=True)]
-    curve = train_listening(
+    curve = train_encoder(
         model, processor, spoken, words, epochs=60, batch_size=6, learning_rate=5e-3, seed=0
     )
     assert [entry["step"] for entry in curve] == [50, 60]
@@ -40,11 +40,11 @@ def test_encoder_learns_to_hear_and_nothing_else_changes(build, processor, rows)
 
 
 @pytest.mark.slow
-def test_decoder_learns_to_read_and_the_audio_side_stays(build, processor, prompt):
+def test_the_decoder_learns_text_and_the_audio_side_stays(build, processor, prompt):
     model = build(0)
     before = weights_of(model)
     sentence = Sentence("Hello.", {"de": "Guten Tag.", "zh": "你好。"}, "greeting")
-    curve = train_reading(
+    curve = train_decoder(
         model,
         processor,
         iter(lambda: sentence, None),

@@ -64,10 +64,10 @@ def test_training_continues_the_tokens_that_generation_is_given(collator, rows):
         )
     ]
     counts = [int(25 * row["duration"]) for row in rows]
-    given = collator.prompts([row["pair"] for row in rows], counts)
-    assert trained == by_row(given, "input_ids")
+    prompts = collator.prompts([row["pair"] for row in rows], counts)
+    assert trained == by_row(prompts, "input_ids")
     # left-padded: every prompt ends where generation starts
-    assert given["attention_mask"][:, -1].all() and not given["attention_mask"][:, 0].all()
+    assert prompts["attention_mask"][:, -1].all() and not prompts["attention_mask"][:, 0].all()
 
 
 def test_prompts_and_features_are_the_processors(collator, rows, processor, prompt):

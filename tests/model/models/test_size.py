@@ -107,8 +107,8 @@ def test_config_is_read_as_json(model, processor, tmp_path):
 
 def test_dtypes_tell_leftovers_of_fp32(trained, packed):
     assert set(measure_size(trained[0])["dtypes_by_part"]["decoder"]) == {"F32"}
-    found = measure_size(packed)["dtypes_by_part"]
-    assert found["decoder"] == ["BF16", "nf4"] and found["embedding"] == ["BF16"]
+    dtypes = measure_size(packed)["dtypes_by_part"]
+    assert dtypes["decoder"] == ["BF16", "nf4"] and dtypes["embedding"] == ["BF16"]
 
 
 def test_adapter_beside_the_weights_is_a_part(model, processor, tmp_path):

@@ -2,6 +2,7 @@
 
 import math
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,12 @@ from slimspeech.errors import InputError
 from slimspeech.models.collation import IGNORED, Collator
 from slimspeech.models.encoder import allow_short
 from slimspeech.pruning import criteria
-from slimspeech.pruning.criteria import angular_distances, block_influence, removal_losses
+from slimspeech.pruning.criteria import (
+    GoldCorpus,
+    angular_distances,
+    block_influence,
+    removal_losses,
+)
 from slimspeech.pruning.layers import keep_layers
 from slimspeech_mini.model import build_model
 
@@ -41,8 +47,8 @@ def subject(plain):
 
 @pytest.fixture(scope="module")
 def inputs(processor, prompt, rows):
-    """Each clip alone, its features of the whole window, as transformers' encoder asks for."""
-    found = []
+    """Each clip alone, with features of the whole window, as transformers' encoder takes them."""
+    inputs = []
     for row in rows:
         single = Collator(processor, prompt)([row])
         features = processor.feature_extractor(
@@ -54,8 +60,8 @@ def inputs(processor, prompt, rows):
         single["input_features"] = features["input_features"]
         single["feature_attention_mask"] = features["attention_mask"]
         assert single["attention_mask"].all()
-        found.append(single)
-    return found
+        inputs.append(single)
+    return inputs
 
 
 def pruned(model, kept):
@@ -67,14 +73,14 @@ def pruned(model, kept):
 @torch.inference_mode()
 def plain_states(model, single):
     """(layers + 1, tokens, hidden size): before each layer of the decoder, and after the last."""
-    caught = []
+    states = []
     layers = model.get_decoder().layers
-    hooks = [layer.register_forward_pre_hook(lambda _, a: caught.append(a[0])) for layer in layers]
-    hooks.append(layers[-1].register_forward_hook(lambda *a: caught.append(a[2])))
+    hooks = [layer.register_forward_pre_hook(lambda _, a: states.append(a[0])) for layer in layers]
+    hooks.append(layers[-1].register_forward_hook(lambda *a: states.append(a[2])))
     model(**single)
     for hook in hooks:
         hook.remove()
-    return torch.cat(caught).double().numpy()
+    return torch.cat(states).double().numpy()
 
 
 def cosines(one, other):
@@ -91,13 +97,14 @@ def test_loss_is_that_of_the_pruned_model(
     counts = [int((single["labels"] != IGNORED).sum()) for single in inputs]
     assert len(set(counts)) > 2  # a mean of the clips' means would be another
     expected = {}
-    for gone in candidates:
-        model = pruned(plain, [layer for layer in kept if layer != gone])
+    for removed in candidates:
+        model = pruned(plain, [layer for layer in kept if layer != removed])
         with torch.inference_mode():
             losses = [float(model(**single).loss) for single in inputs]
-        expected[gone] = np.average(losses, weights=counts)
-    found = removal_losses(subject, processor, rows, prompt, kept, candidates, batch_size)
-    assert found == pytest.approx(expected, rel=1e-5)
+        expected[removed] = np.average(losses, weights=counts)
+    corpus = GoldCorpus(subject, processor, rows, prompt, batch_size)
+    losses = removal_losses(corpus, kept, candidates)
+    assert losses == pytest.approx(expected, rel=1e-5)
     assert np.ptp(sorted(expected.values())) > 0.01  # the comparison means something
 
 
@@ -110,8 +117,9 @@ def test_block_influence_is_that_of_the_pruned_stack(
     states = np.concatenate([plain_states(model, single) for single in inputs], axis=1)
     means = 1 - cosines(states[:-1], states[1:]).mean(-1)
     expected = {layer: means[kept.index(layer)] for layer in candidates}
-    found = block_influence(subject, processor, rows, prompt, kept, candidates, batch_size)
-    assert found == pytest.approx(expected, abs=1e-5)
+    corpus = GoldCorpus(subject, processor, rows, prompt, batch_size)
+    influences = block_influence(corpus, kept, candidates)
+    assert influences == pytest.approx(expected, abs=1e-5)
     assert np.ptp(sorted(expected.values())) > 0.01
 
 
@@ -137,8 +145,8 @@ def test_angular_distance_is_that_of_the_best_block_around_a_layer(
         )
         for layer in candidates
     }
-    found = angular_distances(subject, processor, rows, prompt, candidates, block, batch_size)
-    assert found == pytest.approx(expected, abs=1e-6)
+    corpus = GoldCorpus(subject, processor, rows, prompt, batch_size)
+    assert angular_distances(corpus, candidates, block) == pytest.approx(expected, abs=1e-6)
 
 
 def test_taking_the_deepest_of_equals_removes_the_best_block(
@@ -146,7 +154,8 @@ def test_taking_the_deepest_of_equals_removes_the_best_block(
 ):
     block = 3
     best = 1 + int(plain_distances(plain, inputs, block)[1:5].argmin())
-    scores = angular_distances(subject, processor, rows, prompt, range(1, 7), block, 4)
+    corpus = GoldCorpus(subject, processor, rows, prompt, 4)
+    scores = angular_distances(corpus, range(1, 7), block)
     order = sorted(scores, key=lambda layer: (scores[layer], -layer))
     assert order[:block] == [best + 2, best + 1, best]
     assert len({scores[layer] for layer in order[:block]}) == 1
@@ -158,34 +167,26 @@ def test_block_larger_than_a_run_of_removable_layers(
     candidates, block, subject, processor, prompt, rows
 ):
     with pytest.raises(InputError, match="pruning.iterations"):
-        angular_distances(subject, processor, rows, prompt, candidates, block, 4)
-
-
-@pytest.mark.parametrize("candidates", [[1], [2, 2], []])
-@pytest.mark.parametrize("measure", [removal_losses, block_influence])
-def test_candidates_that_do_not_fit_are_refused(
-    measure, candidates, subject, processor, prompt, rows
-):
-    with pytest.raises(InputError, match="do not fit the stack"):
-        measure(subject, processor, rows, prompt, [0, 2, 3], candidates, 4)
+        angular_distances(GoldCorpus(subject, processor, rows, prompt, 4), candidates, block)
 
 
 def test_no_segments(subject, processor, prompt):
     with pytest.raises(InputError, match="pruning.split"):
-        removal_losses(subject, processor, [], prompt, range(LAYERS), [1], 4)
+        removal_losses(GoldCorpus(subject, processor, [], prompt, 4), range(LAYERS), [1])
 
 
 def test_what_is_no_number_is_no_silent_score(subject, processor, prompt, rows):
     broken = deepcopy(subject)
     broken.get_decoder().layers[2].mlp.down_proj.weight.data[3, 3] = float("nan")
+    corpus = GoldCorpus(broken, processor, rows[:1], prompt, 4)
     with pytest.raises(RuntimeError, match="logits that are not numbers"):
-        removal_losses(broken, processor, rows[:1], prompt, range(LAYERS), [1], 4)
+        removal_losses(corpus, range(LAYERS), [1])
     with pytest.raises(RuntimeError, match="states that are not numbers"):
-        block_influence(broken, processor, rows[:1], prompt, range(LAYERS), [1, 2], 4)
+        block_influence(corpus, range(LAYERS), [1, 2])
     with pytest.raises(RuntimeError, match="states that are not numbers"):
-        angular_distances(broken, processor, rows[:1], prompt, [1, 2], 1, 4)
-    # Without the broken layer there is nothing wrong.
-    assert math.isfinite(removal_losses(broken, processor, rows, prompt, range(LAYERS), [2], 4)[2])
+        angular_distances(corpus, [1, 2], 1)
+    # Without the broken layer the loss is a number.
+    assert math.isfinite(removal_losses(corpus, range(LAYERS), [2])[2])
 
 
 def test_out_of_memory_halves_the_batch(subject, processor, prompt, rows, monkeypatch):
@@ -197,8 +198,9 @@ def test_out_of_memory_halves_the_batch(subject, processor, prompt, rows, monkey
             raise torch.OutOfMemoryError
         return usual(model, features, mask)
 
-    expected = block_influence(subject, processor, rows, prompt, range(LAYERS), [1, 4], 6)
+    corpus = GoldCorpus(subject, processor, rows, prompt, 6)
+    expected = block_influence(corpus, range(LAYERS), [1, 4])
     monkeypatch.setattr(criteria, "encode", encode)
-    found = block_influence(subject, processor, rows, prompt, range(LAYERS), [1, 4], 5)
-    assert found == pytest.approx(expected, abs=1e-6)
+    influences = block_influence(replace(corpus, batch_size=5), range(LAYERS), [1, 4])
+    assert influences == pytest.approx(expected, abs=1e-6)
     assert sizes == [5, 2, 2, 2]

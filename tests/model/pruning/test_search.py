@@ -7,7 +7,12 @@ from slimspeech.errors import InputError
 from slimspeech.evaluation.metrics import score
 from slimspeech.generation.embeddings import encode_clips, read_clips
 from slimspeech.generation.translation import GenerationSettings, translate
-from slimspeech.pruning.criteria import angular_distances, block_influence, removal_losses
+from slimspeech.pruning.criteria import (
+    GoldCorpus,
+    angular_distances,
+    block_influence,
+    removal_losses,
+)
 from slimspeech.pruning.layers import keep_layers
 from slimspeech.pruning.search import SearchSettings, score_removals, score_unpruned
 from slimspeech.pruning.shards import share
@@ -86,13 +91,13 @@ def test_shards_find_what_one_job_finds(count, build, processor, rows, prompt):
 
 def test_other_criteria_write_no_hypotheses(model, processor, rows, prompt, greedy):
     segments = [row for row in rows if row["pair"] == "en-de"]
-    given = (model, processor, segments, prompt)
+    corpus = GoldCorpus(model, processor, segments, prompt, 4)
     expected = {
-        "loss": removal_losses(*given, [0, 1, 2, 3], [1, 2], 4),
-        "block_influence": block_influence(*given, [0, 1, 2, 3], [1, 2], 4),
-        "angular": angular_distances(*given, [1, 2], 2, 4),
+        "loss": removal_losses(corpus, [0, 1, 2, 3], [1, 2]),
+        "block_influence": block_influence(corpus, [0, 1, 2, 3], [1, 2]),
+        "angular": angular_distances(corpus, [1, 2], 2),
     }
-    for criterion, found in expected.items():
+    for criterion, costs in expected.items():
         scores, hypotheses = score_removals(
             model,
             processor,
@@ -105,7 +110,7 @@ def test_other_criteria_write_no_hypotheses(model, processor, rows, prompt, gree
             configured(SearchSettings, criterion, block=2),
         )
         assert scores == [
-            {"layer": layer, "metric": criterion, "score": found[layer]} for layer in (1, 2)
+            {"layer": layer, "metric": criterion, "score": costs[layer]} for layer in (1, 2)
         ]
         assert hypotheses == []
 
@@ -113,8 +118,8 @@ def test_other_criteria_write_no_hypotheses(model, processor, rows, prompt, gree
 def test_a_shard_without_layers_is_empty(model, processor, rows, prompt, greedy):
     for criterion in ("chrf", "loss"):
         settings = configured(SearchSettings, criterion)
-        given = (model, processor, [0, 1], [], rows[:1], [], prompt, greedy, settings)
-        assert score_removals(*given) == ([], [])
+        inputs = (model, processor, [0, 1], [], rows[:1], [], prompt, greedy, settings)
+        assert score_removals(*inputs) == ([], [])
 
 
 def test_search_wants_segments_of_one_pair(model, processor, rows, prompt, greedy):

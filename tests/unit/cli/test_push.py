@@ -57,9 +57,9 @@ def test_an_error_is_one_line(release, tmp_path):
         store.refusals = {"/preupload/": 403}
         cases = {
             "HF_TOKEN is not set": ("push", str(release), "--repo", REPOSITORY),
-            "no release there": ("push", str(tmp_path), "--repo", REPOSITORY, "--dry-run"),
+            "no release": ("push", str(tmp_path), "--repo", REPOSITORY, "--dry-run"),
             "name it as owner/name": ("push", str(release), "--repo", "student", "--dry-run"),
-            "may not write there": ("push", str(release), "--repo", REPOSITORY, "--quiet"),
+            "may not write": ("push", str(release), "--repo", REPOSITORY, "--quiet"),
         }
         for message, arguments in cases.items():
             token = {"HF_TOKEN": TOKEN} if "write" in message else {}

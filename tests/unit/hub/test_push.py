@@ -84,13 +84,13 @@ def test_a_public_repository_is_not_taken_for_private(hub, release):
     ("piece", "status", "message"),
     [
         ("/api/repos/create", 401, "does not accept the token in HF_TOKEN"),
-        ("/api/repos/create", 403, "may not write there"),
+        ("/api/repos/create", 403, "may not write"),
         ("/preupload/", 401, "does not accept the token in HF_TOKEN"),
-        ("/preupload/", 403, "may not write there"),
-        ("/commit/", 409, "somebody changed it at the same moment; push again"),
-        ("/commit/", 412, "somebody changed it at the same moment; push again"),
-        ("/lfs/objects/batch", 403, "may not write there"),
-        ("/lfs-storage/", 403, "may not write there"),
+        ("/preupload/", 403, "may not write"),
+        ("/commit/", 409, "push again"),
+        ("/commit/", 412, "push again"),
+        ("/lfs/objects/batch", 403, "may not write"),
+        ("/lfs-storage/", 403, "may not write"),
         ("/commit/", 418, "the Hub refused it"),
     ],
 )
@@ -112,7 +112,7 @@ def test_a_wrong_token(hub, release):
     assert "hf_another" not in str(error.value)
 
 
-def test_metadata_that_the_hub_finds_wrong(hub, release):
+def test_metadata_that_the_hub_refuses(hub, release):
     hub.store.yaml_errors = ['"language" must be a string', "and more"]
     with pytest.raises(
         InputError, match='Invalid metadata in README.md. - "language" must'
@@ -139,12 +139,12 @@ def test_a_plan_needs_no_network(release, monkeypatch):
         raise AssertionError("a dry run uses no network")
 
     monkeypatch.setattr(socket.socket, "connect", connect)
-    chosen = plan(release, REPOSITORY, private=True)
-    assert {file.name: file.bytes for file in chosen.files} == {
+    planned = plan(release, REPOSITORY, private=True)
+    assert {file.name: file.bytes for file in planned.files} == {
         name: len(data) for name, data in contents(release).items()
     }
-    assert [file.name for file in chosen.files if file.large] == ["model.safetensors"]
-    text = str(chosen)
+    assert [file.name for file in planned.files if file.large] == ["model.safetensors"]
+    text = str(planned)
     assert f"To {REPOSITORY}, branch main; private if it is new:" in text
     assert "  model.safetensors        12.80 kB  LFS\n" in text
     total = sum(map(len, contents(release).values()))
@@ -175,7 +175,7 @@ def break_json(release):
 
 def change(name, data=b"changed"):
     def spoil(release):
-        (release / name).unlink()  # it is a link: the packed student's file is not to change
+        (release / name).unlink()  # a link to the packed student's file
         (release / name).write_bytes(data)
 
     return spoil
@@ -184,16 +184,16 @@ def change(name, data=b"changed"):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda r: (r / "slimspeech.json").unlink(), "no release there"),
+        (lambda r: (r / "slimspeech.json").unlink(), "no release"),
         (break_json, "not valid JSON"),
         (change("slimspeech.json", b'{"format": 2}'), "not of format 1"),
-        (change("model.safetensors"), "model.safetensors: not what sha256.txt says"),
+        (change("model.safetensors"), "model.safetensors: its hash is not that in sha256.txt"),
         (lambda r: (r / "model.safetensors").unlink(), "model.safetensors: missing"),
         (lambda r: (r / "README.md").unlink(), "README.md: missing"),
         (lambda r: (r / "sha256.txt").unlink(), "sha256.txt: missing"),
         (change("sha256.txt", b"abc  model.safetensors\n"), "is no hash and name"),
         (lambda r: (r / "notes.txt").write_text("x"), "notes.txt: not part of the release"),
-        (lambda r: (r / "pytorch_model.bin").touch(), "can carry code and are not published"),
+        (lambda r: (r / "pytorch_model.bin").touch(), "not part of the release"),
         (lambda r: (r / "link.json").symlink_to("/etc/hostname"), "not part of the release"),
         (change("README.md", b"---\nlicense: [\n---\n"), "its metadata cannot be read"),
         (change("README.md", b"---\nx: 1\nmodel-index: 3\n---\n"), "its metadata cannot be read"),
@@ -225,7 +225,7 @@ def test_a_repository_has_an_owner_and_a_name(release, name):
         plan(release, name)
 
 
-def test_other_directories_are_told_where_releases_are(release):
+def test_another_directory(release):
     with pytest.raises(InputError, match="give the folder `release` of a student"):
         plan(release.parent / "packed", REPOSITORY)
 

@@ -145,19 +145,19 @@ def test_sentences_too_long_or_too_short_are_drawn_again(tmp_path, monkeypatch):
     monkeypatch.setattr(corpora, "speak", speak)
     write_archive(tmp_path / "a.zip", 0, {"dev": (12,)})
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
-        said = lines(archive, "dev/text/txt/ACL.6060.dev.en-xx.en.txt")
-    assert len(said) == 12
-    assert all(1 <= len(sentence) % 8 <= 5 for sentence in said)
+        sources = lines(archive, "dev/text/txt/ACL.6060.dev.en-xx.en.txt")
+    assert len(sources) == 12
+    assert all(1 <= len(sentence) % 8 <= 5 for sentence in sources)
 
 
 def test_a_talk_starts_and_ends_as_drawn(archive):
-    said = lines(archive, "dev/text/txt/ACL.6060.dev.en-xx.en.txt")
+    sources = lines(archive, "dev/text/txt/ACL.6060.dev.en-xx.en.txt")
     first, second = corpora.archive_talks(0, SIZES)[:2]
-    assert (said[0], said[2]) == (first.sentences[0].source, first.sentences[-1].source)
-    assert (said[3], said[4]) == (second.sentences[0].source, second.sentences[-1].source)
+    assert (sources[0], sources[2]) == (first.sentences[0].source, first.sentences[-1].source)
+    assert (sources[3], sources[4]) == (second.sentences[0].source, second.sentences[-1].source)
 
 
-def test_a_talk_without_enough_good_sentences_is_an_error(tmp_path, monkeypatch):
+def test_a_talk_without_enough_fitting_sentences_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(corpora, "speak", lambda text, voice: np.ones(160000, np.int16))
     with pytest.raises(ValueError, match="mini.talk.101"):
         write_archive(tmp_path / "a.zip", 0, {"dev": (2,)})
@@ -206,12 +206,12 @@ def test_base_holds_out_its_last_utterances(base):
     assert [row["id"].split(".")[0] for row in held_out[::2]] == [
         f"base-{number:06d}" for number in range(35, 40)
     ]
-    learnt = {row["source"] for row in read_jsonl(base / "manifest.jsonl")}
-    assert not learnt & {row["source"] for row in held_out}
+    trained_on = {row["source"] for row in read_jsonl(base / "manifest.jsonl")}
+    assert not trained_on & {row["source"] for row in held_out}
 
 
 def test_base_shares_no_sentence_with_the_archive(tmp_path, monkeypatch):
-    # The archive's own sentences are put in the way: none of them may come through.
+    # The stream begins with sentences of the archive.
     theirs = archive_sentences(0)[:30]
     drawn = corpora._base_sentences(1)
     own = [next(drawn) for _ in range(20)]
@@ -222,12 +222,12 @@ def test_base_shares_no_sentence_with_the_archive(tmp_path, monkeypatch):
     assert {row["source"] for row in rows} <= {sentence.source for sentence in own}
 
 
-def test_archive_sentences_are_all_that_the_archive_says(archive):
+def test_archive_sentences_include_those_of_the_archive(archive):
     possible = {sentence.source for sentence in archive_sentences(0, SIZES)}
-    said = lines(archive, "dev/text/txt/ACL.6060.dev.en-xx.en.txt")
-    said += lines(archive, "eval/text/txt/ACL.6060.eval.en-xx.en.txt")
-    assert set(said) <= possible
-    assert len(set(said)) == 9
+    sources = lines(archive, "dev/text/txt/ACL.6060.dev.en-xx.en.txt")
+    sources += lines(archive, "eval/text/txt/ACL.6060.eval.en-xx.en.txt")
+    assert set(sources) <= possible
+    assert len(set(sources)) == 9
     assert [s.source for s in archive_sentences(0, SIZES)] != [
         s.source for s in archive_sentences(1, SIZES)
     ]

@@ -1,7 +1,6 @@
 """The mini corpora in the layouts of the real ones: ACL 60/60, CoVoST 2, and the speech that
 trains the mini base model. Everything in them follows from a seed, byte for byte."""
 
-import csv
 import hashlib
 import io
 import os
@@ -28,7 +27,7 @@ from slimspeech_mini.speech import SAMPLING_RATE, TALK_SPEAKERS, Voice, speak, v
 
 # Segments of each talk, as in the real archive (Salesky et al. 2023).
 ARCHIVE_SIZES = {"dev": (107, 82, 66, 108, 105), "eval": (100, 84, 56, 91, 85)}
-SHORTEST, LONGEST = 0.5, 5.8  # seconds; the mini model hears 6
+SHORTEST, LONGEST = 0.5, 5.8  # seconds; the mini model's window is 6
 LANGUAGES = {"en": "English", "de": "German", "zh": "Chinese"}
 
 _COVOST_RATE = 48000
@@ -42,7 +41,7 @@ No person's voice and no real talk is in it. The layout is that of ACL 60/60
 
 
 class Talk(NamedTuple):
-    """What can be said in a talk of `size` segments: a greeting, more than enough, a thank-you."""
+    """A greeting, more sentences than the talk's `size` segments need, and a thank-you."""
 
     split: str
     name: str
@@ -51,7 +50,7 @@ class Talk(NamedTuple):
 
 
 class Utterance(NamedTuple):
-    """A sentence, who speaks it, and how it sounds: int16 at SAMPLING_RATE."""
+    """A spoken sentence. samples: int16 at SAMPLING_RATE."""
 
     sentence: grammar.Sentence
     voice: Voice
@@ -64,11 +63,11 @@ def archive_talks(seed: int, sizes: Mapping[str, Sequence[int]] = ARCHIVE_SIZES)
     No sentence occurs twice, within a talk or across talks.
     """
     talks = []
-    taken: set[str] = set()
+    used: set[str] = set()
     for hundred, (split, counts) in enumerate(sizes.items(), start=1):
         for number, size in enumerate(counts, start=100 * hundred + 1):
-            sentences = grammar.talk(1000 * seed + number, size + size // 4 + 10, frozenset(taken))
-            taken.update(sentence.source for sentence in sentences)
+            sentences = grammar.talk(1000 * seed + number, size + size // 4 + 10, frozenset(used))
+            used.update(sentence.source for sentence in sentences)
             talks.append(Talk(split, f"mini.talk.{number}", size, sentences))
     return talks
 
@@ -76,7 +75,7 @@ def archive_talks(seed: int, sizes: Mapping[str, Sequence[int]] = ARCHIVE_SIZES)
 def archive_sentences(
     seed: int, sizes: Mapping[str, Sequence[int]] = ARCHIVE_SIZES
 ) -> list[grammar.Sentence]:
-    """Every sentence the archive of this seed may hold, spares included, without speaking it."""
+    """All sentences that the archive of this seed may have, with the spare ones, as text."""
     return [sentence for talk in archive_talks(seed, sizes) for sentence in talk.sentences]
 
 
@@ -85,8 +84,8 @@ def write_archive(
 ) -> None:
     """Speak the mini archive: a zip in the layout of ACL 60/60, 16 kHz mono PCM16.
 
-    `sizes` gives each split's segments per talk. One voice a talk. Raises ValueError when a talk
-    runs out of sentences that last SHORTEST to LONGEST seconds.
+    sizes: the number of segments of each talk, by split. Every talk has one voice. Raises
+    ValueError when a talk has too few sentences that last SHORTEST to LONGEST seconds.
     """
     path = Path(path)
     talks = archive_talks(seed, sizes)
@@ -98,28 +97,28 @@ def write_archive(
         tqdm(total=sum(talk.size for talk in talks), desc=path.name, unit="sentence") as bar,
     ):
         _add(archive, "README", _README)
-        cast = zip(talks, speakers, strict=True)
-        for split, members in groupby(cast, key=lambda member: member[0].split):
-            said: list[tuple[str, list[grammar.Sentence]]] = []
+        pairs = zip(talks, speakers, strict=True)
+        for split, talks_of_split in groupby(pairs, key=lambda pair: pair[0].split):
+            sentences: list[tuple[str, list[grammar.Sentence]]] = []
             numbers = count(1)
-            for talk, voice in members:
+            for talk, voice in talks_of_split:
                 segments = _segments(talk, voice)
-                said.append((talk.name, [segment.sentence for segment in segments]))
-                spoken = [segment.samples for segment in segments]
-                full = _with_pauses(spoken, random.Random(f"pauses {seed} {talk.name}"))
+                sentences.append((talk.name, [segment.sentence for segment in segments]))
+                clips = [segment.samples for segment in segments]
+                full = _with_pauses(clips, random.Random(f"pauses {seed} {talk.name}"))
                 _add(archive, f"acl_6060/{split}/full_wavs/{talk.name}.wav", _wav(full))
-                for samples in spoken:
+                for samples in clips:
                     name = f"acl_6060/{split}/segmented_wavs/gold/sent_{next(numbers)}.wav"
                     _add(archive, name, _wav(samples))
                     bar.update()
-            for name, text in _texts(split, said).items():
+            for name, text in _texts(split, sentences).items():
                 _add(archive, f"acl_6060/{split}/{name}", text)
     os.replace(partial, path)
 
 
 def write_covost(folder: str | Path, seed: int, size: int = 1500, threads: int = 1) -> None:
-    """Speak everyday sentences in the layout of CoVoST 2: 48 kHz mp3 and a table a language."""
-    with _whole(Path(folder)) as partial, ThreadPoolExecutor(threads) as encoders:
+    """Speak everyday sentences in the layout of CoVoST 2: 48 kHz mp3, and a table per language."""
+    with _replaced(Path(folder)) as partial, ThreadPoolExecutor(threads) as encoders:
         clips = partial / "en" / "clips"
         clips.mkdir(parents=True)
         sentences = grammar.sentences("everyday", seed)
@@ -135,7 +134,7 @@ def write_covost(folder: str | Path, seed: int, size: int = 1500, threads: int =
 
         # Encoding takes ten times as long as speaking.
         encoded = encoders.map(encode, range(size), islice(spoken, size))
-        rows = list(_shown(encoded, size, folder))
+        rows = list(_with_progress(encoded, size, folder))
         for code, language in (("de", "de"), ("zh-CN", "zh")):
             table = [("path", "sentence", "translation", "client_id")]
             table += [(clip, s.source, s.targets[language], client) for clip, s, client in rows]
@@ -145,10 +144,10 @@ def write_covost(folder: str | Path, seed: int, size: int = 1500, threads: int =
 def write_base_corpus(
     folder: str | Path, seed: int, size: int, archive_seed: int, held_out: int = 200
 ) -> None:
-    """Speak what the mini base model learns from: 16 kHz FLAC, and a manifest row a language.
+    """Speak the training data of the mini base model: 16 kHz FLAC, and a manifest row per language.
 
-    Sentences of talks, most without terms, and everyday ones; none of them is in the mini archive
-    of `archive_seed`, and none in a voice of it. The last `held_out` utterances are listed in
+    It has sentences of talks, most of them without terms, and everyday ones. It shares no sentence
+    with the mini archive of `archive_seed`, and no speaker. The last `held_out` utterances are in
     validation.jsonl, the others in manifest.jsonl.
     """
     folder = Path(folder)
@@ -156,10 +155,10 @@ def write_base_corpus(
     speakers = voices(seed, _BASE_VOICES)
     numbers = {voice: number for number, voice in enumerate(speakers)}
     rows = []
-    with _whole(folder) as partial:
+    with _replaced(folder) as partial:
         (partial / "audio").mkdir()
         spoken = islice(_spoken_by_many(sentences, speakers, f"base {seed}"), size)
-        for number, (sentence, voice, samples) in enumerate(_shown(spoken, size, folder)):
+        for number, (sentence, voice, samples) in enumerate(_with_progress(spoken, size, folder)):
             name = f"base-{number:06d}"
             soundfile.write(partial / "audio" / f"{name}.flac", samples, SAMPLING_RATE, "PCM_16")
             rows += [
@@ -182,13 +181,13 @@ def write_base_corpus(
 
 
 def reading_sentences(seed: int, archive_seed: int) -> Iterator[grammar.Sentence]:
-    """Sentences like those of the base corpus, without end; none is in the mini archive."""
+    """An endless stream of sentences like the base corpus, without those of the mini archive."""
     forbidden = {sentence.source for sentence in archive_sentences(archive_seed)}
     return (s for s in _base_sentences(seed) if s.source not in forbidden)
 
 
 def _base_sentences(seed: int) -> Iterator[grammar.Sentence]:
-    """Three streams in fixed shares; the archive's technical terms are rare in them."""
+    """Three streams in fixed shares. The archive's technical terms are rare in them."""
     draw = random.Random(f"base sentences {seed}")
     streams = [
         grammar.sentences("talk", seed, terms=False),
@@ -205,7 +204,7 @@ def _base_sentences(seed: int) -> Iterator[grammar.Sentence]:
 
 
 def _speakable(lines: Iterable[tuple[grammar.Sentence, Voice]]) -> Iterator[Utterance]:
-    """Speak the lines, and keep those that last SHORTEST to LONGEST seconds."""
+    """Speak the lines, and leave out those not of SHORTEST to LONGEST seconds."""
     for sentence, voice in lines:
         samples = speak(sentence.source, voice)
         if SHORTEST <= len(samples) / SAMPLING_RATE <= LONGEST:
@@ -213,12 +212,14 @@ def _speakable(lines: Iterable[tuple[grammar.Sentence, Voice]]) -> Iterator[Utte
 
 
 def _segments(talk: Talk, voice: Voice) -> list[Utterance]:
-    """Speak the talk: its first sentences of a good length, then its last one."""
+    """Speak the talk: its first sentences of a fitting length, then its last one."""
     *body, thanks = ((sentence, voice) for sentence in talk.sentences)
     closing = list(_speakable([thanks]))
     segments = [*islice(_speakable(body), talk.size - len(closing)), *closing]
     if len(segments) < talk.size:
-        raise ValueError(f"{talk.name}: too few sentences of a good length; draw more spare ones")
+        raise ValueError(
+            f"{talk.name}: too few sentences of a fitting length; draw more spare ones"
+        )
     return segments
 
 
@@ -229,7 +230,7 @@ def _spoken_by_many(
     return _speakable((sentence, draw.choice(speakers)) for sentence in sentences)
 
 
-def _shown(items: Iterable, total: int, folder: str | Path) -> Iterable:
+def _with_progress(items: Iterable, total: int, folder: str | Path) -> Iterable:
     return tqdm(items, total=total, desc=Path(folder).name, unit="sentence", mininterval=1)
 
 
@@ -254,7 +255,7 @@ def _wav(samples: np.ndarray) -> bytes:
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: str | bytes) -> None:
-    """Stored, dated 1980, readable by all: nothing of the machine or the day gets in."""
+    """Add a file dated 1980, so that the archive does not depend on the machine or the day."""
     entry = zipfile.ZipInfo(f"2/{name}")
     entry.create_system = 3
     entry.external_attr = 0o644 << 16
@@ -265,7 +266,10 @@ def _texts(split: str, talks: list[tuple[str, list[grammar.Sentence]]]) -> dict[
     """The text files of a split by their path in it."""
     files = {"FILE_ORDER": "".join(f"{name}\n" for name, _ in talks)}
     for code in LANGUAGES:
-        lines = [(name, [_in(code, s) for s in sentences]) for name, sentences in talks]
+        lines = [
+            (name, [({"en": s.source} | s.targets)[code] for s in sentences])
+            for name, sentences in talks
+        ]
         stem = f"ACL.6060.{split}.en-xx.{code}"
         flat = [line for _, talk_lines in lines for line in talk_lines]
         files[f"text/txt/{stem}.txt"] = "".join(f"{line}\n" for line in flat)
@@ -273,12 +277,8 @@ def _texts(split: str, talks: list[tuple[str, list[grammar.Sentence]]]) -> dict[
     return files
 
 
-def _in(code: str, sentence: grammar.Sentence) -> str:
-    return sentence.source if code == "en" else sentence.targets[code]
-
-
 def _xml(split: str, code: str, talks: list[tuple[str, list[str]]]) -> str:
-    """The mteval form; segments are numbered through the whole split."""
+    """The mteval format. The numbers of segments run through the whole split."""
     kind = "srcset" if code == "en" else "refset"
     target = "" if code == "en" else f' trglang="{LANGUAGES[code]}" refid="ref"'
     xml = ['<?xml version="1.0" encoding="UTF-8"?>', "<mteval>"]
@@ -294,17 +294,13 @@ def _xml(split: str, code: str, talks: list[tuple[str, list[str]]]) -> str:
 
 
 def _tsv(rows: Iterable[Sequence[str]]) -> str:
-    """Tab-separated, unquoted, as CoVoST 2 has it."""
-    text = io.StringIO()
-    csv.writer(
-        text, delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\", lineterminator="\n"
-    ).writerows(rows)
-    return text.getvalue()
+    """Tab-separated and unquoted, as in CoVoST 2. No sentence has a tab."""
+    return "".join("\t".join(row) + "\n" for row in rows)
 
 
 @contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
-    """A sibling to fill, which takes the folder's place once it is full."""
+def _replaced(folder: Path) -> Iterator[Path]:
+    """A new folder that replaces `folder` when the context ends without an error."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

@@ -3,10 +3,20 @@
 Each function draws one sentence: English, German, Chinese.
 """
 
-from slimspeech_mini.german import HABEN, SEIN, contracted
-from slimspeech_mini.phrases import I_, WE, YOU, Clause, Draw, NounPhrase, Subject, spoken
-
-Triple = tuple[str, str, str]
+from slimspeech_mini.german import HABEN, SEIN, contracted, number
+from slimspeech_mini.phrases import (
+    I_,
+    WE,
+    YOU,
+    Clause,
+    Draw,
+    NounPhrase,
+    Subject,
+    Triple,
+    compared,
+    conditional,
+    spoken,
+)
 
 
 def _person(d: Draw) -> Subject:
@@ -31,12 +41,12 @@ def _not_me(d: Draw) -> Subject:
 
 def past(d: Draw) -> Triple:
     c = _deed(d, when=d.phrase("past_time"))
-    return f"{c.en}.", f"{c.de}.", f"{c.zh}。"
+    return c.statement
 
 
 def somewhere(d: Draw) -> Triple:
     c = _deed(d, after=d.phrase("place_in"))
-    return f"{c.en}.", f"{c.de}.", f"{c.zh}。"
+    return c.statement
 
 
 def plan(d: Draw) -> Triple:
@@ -51,14 +61,14 @@ def plan(d: Draw) -> Triple:
 
 def habit(d: Draw) -> Triple:
     c = _deed(d, "present", _not_me(d), before=d.phrase("habit"))
-    return f"{c.en}.", f"{c.de}.", f"{c.zh}。"
+    return c.statement
 
 
 def weather(d: Draw) -> Triple:
     w, c = d.phrase("weather"), _deed(d)
-    sie = w.de.split(" ")
-    subject = 2 if sie[0] == "die" else 1
-    final = " ".join([*sie[:subject], *sie[subject + 1 :], sie[subject]])
+    words = w.de.split(" ")
+    verb = words.pop(2 if words[0] == "die" else 1)
+    final = " ".join([*words, verb])
     return f"{c.en} because {w.en}.", f"{c.de}, weil {final}.", f"因为{w.zh}，{c.zh}。"
 
 
@@ -76,12 +86,12 @@ def question(d: Draw) -> Triple:
 
 
 def request(d: Draw) -> Triple:
-    v, place = d.verb("home"), d.phrase("place_in")
+    v, adverb = d.verb("home"), d.phrase("place_in")
     o = d.obj(v)
     return (
-        f"could you please {v.en} {o.en} {place.en}?",
-        f"könnten Sie bitte {o.acc} {place.de} {v.infinitive}?",
-        f"您能{place.zh}{v.zh}{o.zh}吗？",
+        f"could you please {v.en} {o.en} {adverb.en}?",
+        f"könnten Sie bitte {o.acc} {adverb.de} {v.infinitive}?",
+        f"您能{adverb.zh}{v.zh}{o.zh}吗？",
     )
 
 
@@ -96,12 +106,8 @@ def where(d: Draw) -> Triple:
 
 
 def travel(d: Draw) -> Triple:
-    s, t, c, w = (
-        _person(d),
-        d.np("vehicle", det="the", plural=False, adj=0),
-        d.phrase("towns"),
-        d.phrase("past_time"),
-    )
+    s, t = _person(d), d.np("vehicle", det="the", plural=False, adj=0)
+    c, w = d.phrase("towns"), d.phrase("past_time")
     return (
         f"{s.en} went to {c.en} by {t.noun.en} {w.en}.",
         f"{s.de} {SEIN[s.person]} {w.de} mit {t.dat} nach {c.de} gefahren.",
@@ -113,34 +119,15 @@ def departure(d: Draw) -> Triple:
     x, c, n = d.np("public", det="the", plural=False, adj=20), d.phrase("towns"), d.number(2, 12)
     return (
         f"{x.en} to {c.en} leaves in {spoken(n)} minutes.",
-        f"{x.nom} nach {c.de} fährt in {_count(n)} Minuten ab.",
+        f"{x.nom} nach {c.de} fährt in {number(n)} Minuten ab.",
         f"去{c.zh}的{x.zh}{n}分钟后出发。",
     )
 
 
-def _count(n: int) -> str:
-    """The German word for a small number."""
-    return [
-        "zwei",
-        "drei",
-        "vier",
-        "fünf",
-        "sechs",
-        "sieben",
-        "acht",
-        "neun",
-        "zehn",
-        "elf",
-        "zwölf",
-    ][n - 2]
-
-
 def location(d: Draw) -> Triple:
-    x, y = (
-        d.np("goods", "clothes", "animal", det=d.even(("the", "my", "your"))),
-        d.np("place", det="the", plural=False),
-    )
-    be, ist = ("are", "sind") if x.plural else ("is", "ist")
+    x = d.np("goods", "clothes", "animal", det=d.even(("the", "my", "your")))
+    y = d.np("place", det="the", plural=False)
+    be, ist = x.be
     return (
         f"{x.en} {be} in {y.en}.",
         f"{x.nom} {ist} {contracted('in ' + y.dat)}.",
@@ -150,21 +137,13 @@ def location(d: Draw) -> Triple:
 
 def comparison(d: Draw) -> Triple:
     kind = d.even(("family", "food", "clothes", "goods", "animal", "place"))
-    x, y = (
-        d.np(kind, det=d.even(("the", "your")), plural=False, adj=0),
-        d.np(kind, det="my", plural=False, adj=0),
-    )
-    a = d.one([a for a in d.lexicon.adjectives[kind] if a.predicate])
-    return (
-        f"{x.en} is {a.more} than {y.en}.",
-        f"{x.nom} ist {a.mehr} als {y.nom}.",
-        f"{x.zh}比{y.zh}更{a.zh}。",
-    )
+    x = d.np(kind, det=d.even(("the", "your")), plural=False, adj=0)
+    y = d.np(kind, det="my", plural=False, adj=0)
+    return compared(x, y, d.one([a for a in d.lexicon.adjectives[kind] if a.predicate]))
 
 
 def condition(d: Draw) -> Triple:
-    a, c = _deed(d, "present", _not_me(d)), _deed(d, d.even(("can", "must")))
-    return f"if {a.en}, {c.en}.", f"wenn {a.de_final}, {c.de_inverted}.", f"如果{a.zh}，{c.zh}。"
+    return conditional(_deed(d, "present", _not_me(d)), _deed(d, d.even(("can", "must"))))
 
 
 def two_people(d: Draw) -> Triple:
@@ -195,9 +174,8 @@ def games(d: Draw) -> Triple:
 def wish(d: Draw) -> Triple:
     s, v = _person(d), d.verb("home")
     o = d.obj(v)
-    want, will = (
-        ("wants", "will") if s.person == 1 else ("want", "wollen" if s.person == 2 else "will")
-    )
+    want = "wants" if s.person == 1 else "want"
+    will = "wollen" if s.person == 2 else "will"
     return (
         f"{s.en} {want} to {v.en} {o.en}.",
         f"{s.de} {will} {o.acc} {v.infinitive}.",

@@ -1,4 +1,4 @@
-"""German morphology, as far as the mini corpus needs it.
+"""The German morphology that the mini corpus needs.
 
 Genders are "m", "f", "n"; a plural noun phrase has the gender "p".
 Cases are "nom", "acc", "dat", "gen".
@@ -22,6 +22,7 @@ _DIES = {
 }
 _STRONG = {**_DIES, "gen": ("en", "er", "en", "er")}
 _EIN = {**_DIES, "nom": ("", "e", "", "e"), "acc": ("en", "e", "", "e")}
+_EIN_WORDS = ("ein", "kein", "unser", "mein", "ihr", "Ihr")
 _WEAK = {
     "nom": ("e", "e", "e", "en"),
     "acc": ("en", "e", "e", "en"),
@@ -42,6 +43,12 @@ _CONTRACTED = {
 _INSEPARABLE = ("be", "emp", "ent", "er", "ge", "miss", "ver", "zer", "über", "unter", "wider")
 _VOWELS = "aeiouäöüy"
 
+# Numbers up to twelve are written as words.
+_NUMBERS = (
+    *("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn"),
+    *("elf", "zwölf"),
+)
+
 # Verb forms of the auxiliaries: first person singular, third person singular, any plural.
 HABEN = ("habe", "hat", "haben")
 SEIN = ("bin", "ist", "sind")
@@ -53,21 +60,23 @@ MODALS = {
 }
 
 
+def number(value: int) -> str:
+    return _NUMBERS[value] if value < len(_NUMBERS) else str(value)
+
+
 def determiner(kind: str, case: str, gender: str) -> str:
-    """The determiner inflected: "der", an ein-word ("ein", "unser"), or a stem such as "dies"."""
-    place = GENDERS.index(gender)
+    """The inflected determiner: "der", an ein-word ("ein", "unser"), or a stem such as "dies"."""
+    column = GENDERS.index(gender)
     if kind == "der":
-        return _DER[case][place]
-    if kind in ("ein", "kein", "unser", "mein", "ihr", "Ihr"):
-        return kind + _EIN[case][place]
-    return kind + _DIES[case][place]
+        return _DER[case][column]
+    return kind + (_EIN if kind in _EIN_WORDS else _DIES)[case][column]
 
 
 def adjective(stem: str, kind: str, case: str, gender: str) -> str:
-    """The adjective with the ending that the determiner `kind` asks for ("": strong)."""
+    """The adjective with the ending that follows the determiner `kind` ("": strong)."""
     if kind in ("der", "dies", "jed", "welch", "all", "beid"):
         table = _WEAK
-    elif kind in ("ein", "kein", "unser", "mein", "ihr", "Ihr"):
+    elif kind in _EIN_WORDS:
         table = _MIXED
     else:
         table = _STRONG
@@ -87,15 +96,16 @@ def dative_plural(plural: str) -> str:
 
 
 def contracted(text: str) -> str:
-    """`text` with preposition and article drawn together where German does so (in dem -> im)."""
+    """`text` with its preposition and article contracted where German does so (in dem -> im)."""
     head = " ".join(text.split(" ")[:2])
     return _CONTRACTED[head] + text[len(head) :] if head in _CONTRACTED else text
 
 
 def third_person(infinitive: str) -> str:
     """The regular third person singular, present."""
-    stem = infinitive.removesuffix("en") if infinitive.endswith("en") else infinitive[:-1]
-    return stem + ("et" if _needs_e(stem) else "t")
+    stem = infinitive[:-2] if infinitive.endswith("en") else infinitive[:-1]
+    after_nasal = len(stem) > 2 and stem[-1] in "nm" and stem[-2] not in _VOWELS + "rlhmn"
+    return stem + ("et" if stem[-1] in "td" or after_nasal else "t")
 
 
 def participle(infinitive: str, prefix: str = "") -> str:
@@ -104,10 +114,3 @@ def participle(infinitive: str, prefix: str = "") -> str:
     if infinitive.endswith("ieren") or infinitive.startswith(_INSEPARABLE):
         return prefix + form
     return f"{prefix}ge{form}"
-
-
-def _needs_e(stem: str) -> bool:
-    if stem.endswith(("t", "d")):
-        return True
-    nasal = stem.endswith(("n", "m")) and len(stem) > 2
-    return nasal and stem[-2] not in _VOWELS + "rlhmn"

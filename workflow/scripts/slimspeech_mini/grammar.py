@@ -1,11 +1,10 @@
-"""The sentences of the mini corpus: endless, reproducible, in English, German and Chinese."""
+"""Endless, reproducible sentences for the mini corpus, in English, German and Chinese."""
 
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 
-from slimspeech.errors import InputError
 from slimspeech_mini import everyday, lexicon
 from slimspeech_mini import talk as talks
 from slimspeech_mini.phrases import Draw
@@ -16,7 +15,7 @@ _PATTERNS = {"talk": talks.PATTERNS, "everyday": everyday.PATTERNS}
 
 @dataclass(frozen=True)
 class Sentence:
-    """English source, targets by language ("de", "zh"), and the pattern it was drawn from."""
+    """English source, targets by language ("de", "zh"), and the name of the sentence pattern."""
 
     source: str
     targets: dict[str, str]
@@ -26,16 +25,11 @@ class Sentence:
 def sentences(
     domain: str, seed: int, *, terms: bool = True, terminology: bool = False
 ) -> Iterator[Sentence]:
-    """Sentences of `domain` ("talk" or "everyday"), without end and without a source twice.
+    """An endless stream of sentences of `domain` ("talk" or "everyday"); no source occurs twice.
 
-    The same arguments give the same sentences on every platform. With terms=False
-    no technical term of the field is drawn; with terminology=True the targets keep to the
-    archive's terminology, and the sources stay. Raises InputError for an unknown domain.
+    The same arguments give the same sentences on every platform. terms: with technical terms.
+    terminology: the same sources with targets in the archive's terminology.
     """
-    if domain not in _PATTERNS:
-        raise InputError(
-            f"no grammar for the domain {domain!r}; use one of {', '.join(_PATTERNS)}."
-        )
     draw = Draw(lexicon.load(domain, terms, terminology), random.Random(f"{domain}-{seed}"))
     patterns, weights = zip(*_PATTERNS[domain], strict=True)
     bounds = list(accumulate(weights))
@@ -50,21 +44,23 @@ def sentences(
 
 
 def talk(seed: int, count: int, forbidden: set[str]) -> list[Sentence]:
-    """One talk of `count` sentences: greeting, body, thank-you; none is in `forbidden`.
+    """A talk of `count` sentences: greeting, body, thank-you; none is in `forbidden`.
 
     Translated with the archive's terminology.
     """
     draw = Draw(lexicon.load("talk", terminology=True), random.Random(f"a talk-{seed}"))
-    edges = [_fresh(pattern, draw, forbidden) for pattern in (talks.greeting, talks.thanks)]
+    greeting, thanks = (
+        _new(pattern, draw, forbidden) for pattern in (talks.greeting, talks.thanks)
+    )
     body = (
         s
         for s in sentences("talk", seed, terminology=True)
         if s.source not in forbidden and s.pattern not in ("greeting", "thanks")
     )
-    return [edges[0], *(next(body) for _ in range(count - 2)), edges[1]][:count]
+    return [greeting, *islice(body, count - 2), thanks]
 
 
-def _fresh(pattern, draw: Draw, forbidden: set[str]) -> Sentence:
+def _new(pattern, draw: Draw, forbidden: set[str]) -> Sentence:
     while True:
         sentence = _sentence(pattern, draw)
         if sentence and sentence.source not in forbidden:
@@ -72,7 +68,7 @@ def _fresh(pattern, draw: Draw, forbidden: set[str]) -> Sentence:
 
 
 def _sentence(pattern, draw: Draw) -> Sentence | None:
-    """One draw of `pattern`, or None if it came out too short or too long."""
+    """A random sentence of the pattern, or None if it is too short or too long."""
     en, de, zh = pattern(draw)
     if not MIN_WORDS <= len(en.split()) <= MAX_WORDS or len(en) > MAX_CHARACTERS:
         return None

@@ -1,4 +1,4 @@
-"""The words of the mini corpus: typed entries, read from resources/mini/lexicon/<domain>.yaml."""
+"""The words of the mini corpus, read from resources/mini/lexicon/<domain>.yaml."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +18,7 @@ FOLDER = Path(__file__).resolve().parents[3] / "resources" / "mini" / "lexicon"
 
 @dataclass(frozen=True)
 class Noun:
-    """`de_sg` and `de_pl` hold the four cases; a noun without a plural has an empty `de_pl`."""
+    """de_sg, de_pl: the four cases; de_pl is empty for a noun without a plural."""
 
     en: str
     en_pl: str
@@ -35,7 +35,7 @@ class Noun:
 
 @dataclass(frozen=True)
 class Adjective:
-    """`de` stands alone, `stem` takes endings; `predicate`: whether it can follow "is"."""
+    """de: without an ending. stem: takes endings. predicate: whether it can follow "is"."""
 
     en: str
     more: str
@@ -51,13 +51,13 @@ class Adjective:
 
 @dataclass(frozen=True)
 class Verb:
-    """A transitive verb. `objects` are the classes of noun it takes; `plural` asks for a plural
-    object, `tool` says it can be done "with" something."""
+    """A transitive verb. objects: the classes of noun that it takes. plural: its object is plural.
+    tool: it takes an instrument, "with" something."""
 
     en: str
     en_s: str
     past: str
-    done: str
+    past_participle: str
     ing: str
     prefix: str
     base: str
@@ -76,7 +76,7 @@ class Verb:
 
     @property
     def zu(self) -> str:
-        """The infinitive with zu, inside a separable verb."""
+        """The infinitive with zu, which stands inside a separable verb."""
         return f"{self.prefix}zu{self.base}" if self.prefix else f"zu {self.base}"
 
 
@@ -100,11 +100,11 @@ class Lexicon:
 
 @cache
 def load(domain: str, terms: bool = True, terminology: bool = False) -> Lexicon:
-    """The lexicon of `domain`; with terms=False, without the entries marked as terms.
+    """The lexicon of `domain` ("talk", "everyday").
 
-    With terminology=True, the words listed in terminology.yaml are translated as given there.
-    Raises InputError if one English word has two translations, its past is its present, or the
-    terminology has a word that the lexicon has not.
+    terms: with the entries marked as technical terms. terminology: with the translations in
+    terminology.yaml. Raises InputError if an English word has two entries, if a verb's past is its
+    present, or if the lexicon lacks a word of the terminology.
     """
     path = FOLDER / f"{domain}.yaml"
     table = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -115,8 +115,8 @@ def load(domain: str, terms: bool = True, terminology: bool = False) -> Lexicon:
         k: tuple(_adjective(e, k) for e in rows) for k, rows in table["adjectives"].items()
     }
     verbs = {k: tuple(_verb(e, k) for e in rows) for k, rows in table["verbs"].items()}
-    known = {"nouns", "adjectives", "verbs", "modifiers", "aliases"}
-    phrases = {k: tuple(Phrase(**e) for e in rows) for k, rows in table.items() if k not in known}
+    other = {"nouns", "adjectives", "verbs", "modifiers", "aliases"}
+    phrases = {k: tuple(Phrase(**e) for e in rows) for k, rows in table.items() if k not in other}
     for group in (nouns, adjectives, verbs):
         _check_unique([entry for rows in group.values() for entry in rows], path)
     for name, members in table.get("aliases", {}).items():
@@ -133,13 +133,13 @@ def load(domain: str, terms: bool = True, terminology: bool = False) -> Lexicon:
 
 
 def _apply_terminology(table: dict) -> None:
-    """Change the table's entries to the translations that terminology.yaml has for their words."""
+    """Change entries of the table to the translations in terminology.yaml."""
     path = FOLDER / "terminology.yaml"
     for group, words in yaml.safe_load(path.read_text(encoding="utf-8")).items():
         for rows in table[group].values():
             for entry in rows:
                 changed = words.pop(entry["en"], {})
-                # What belongs to the old word goes with it: its plural, its measure word, …
+                # The forms of the old word are removed with it: its plural, its measure word, …
                 old = (_GERMAN if "de" in changed else ()) + (_CHINESE if "zh" in changed else ())
                 for key in old:
                     entry.pop(key, None)
@@ -153,12 +153,12 @@ def _check_unique(entries: list, path: Path) -> None:
     for entry in entries:
         if entry.en in seen:
             raise InputError(
-                f"{path}: {entry.en!r} has two entries; keep one, for it needs one translation."
+                f"{path}: {entry.en!r} has two entries; keep one, because it needs one translation"
             )
         seen.add(entry.en)
         if isinstance(entry, Verb) and entry.past == entry.en:
             raise InputError(
-                f"{path}: the past of {entry.en!r} is its present; choose another verb."
+                f"{path}: the past of {entry.en!r} is its present; choose another verb"
             )
 
 

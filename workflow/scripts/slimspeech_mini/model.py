@@ -1,4 +1,4 @@
-"""The mini base model: a Qwen2-Audio of real classes and toy size, before its training."""
+"""The untrained mini base model: a Qwen2-Audio of transformers' own classes and a toy size."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -15,14 +15,14 @@ from transformers import (
 from slimspeech.models.prompts import Prompt
 from slimspeech_mini.grammar import Sentence
 
-WINDOW_SECONDS = 6  # the real one reads 30 s
+WINDOW_SECONDS = 6  # Qwen2-Audio has 30 s
 MEL_BINS = 80
 HEAD_SIZE = 64
 SPECIAL_TOKENS = ["<|im_start|>", "<|im_end|>", "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"]
 
 
 def build_processor(texts: Iterable[str], vocabulary: int) -> Qwen2AudioProcessor:
-    """A byte-level BPE tokenizer of Qwen's kind trained on texts, with Whisper's mel features."""
+    """A byte-level BPE tokenizer as Qwen's, trained on the texts, and Whisper's mel features."""
     tokenizer = Qwen2Tokenizer().train_new_from_iterator(
         texts, vocab_size=vocabulary - len(SPECIAL_TOKENS), show_progress=False
     )
@@ -41,7 +41,7 @@ def build_model(
 ) -> Qwen2AudioForConditionalGeneration:
     """Random weights in the shape of Qwen2-Audio: Whisper-like encoder, projector, Qwen2 decoder.
 
-    As in the real one, key-value heads are not shared and embedding and output head are not tied.
+    As in Qwen2-Audio, key-value heads are not shared, and embedding and head are not tied.
     """
     tokenizer = processor.tokenizer
     end_of_turn = tokenizer.convert_tokens_to_ids("<|im_end|>")
@@ -74,7 +74,7 @@ def build_model(
     )
     torch.manual_seed(seed)
     model = Qwen2AudioForConditionalGeneration(config)
-    # The encoder's positions are sinusoids, fixed, as in Whisper.
+    # The encoder's positions are fixed sinusoids, as in Whisper.
     positions = model.model.audio_tower.embed_positions
     positions.weight.data.copy_(_sinusoids(*positions.weight.shape))
     model.generation_config.eos_token_id = [end_of_turn, tokenizer.eos_token_id]
@@ -83,7 +83,7 @@ def build_model(
 
 
 def _sinusoids(length: int, channels: int) -> torch.Tensor:
-    """(length, channels) position table of Whisper: sines in the first half, cosines after."""
+    """Whisper's table of positions (length, channels): half the channels sines, half cosines."""
     steps = torch.arange(channels // 2) / (channels // 2 - 1)
     angles = torch.arange(length)[:, None] * torch.exp(-torch.log(torch.tensor(10000.0)) * steps)
     return torch.cat([angles.sin(), angles.cos()], dim=1)
@@ -92,7 +92,7 @@ def _sinusoids(length: int, channels: int) -> torch.Tensor:
 def tokenizer_texts(
     sentences: Iterator[Sentence], prompt: Prompt, pairs: Sequence[str], count: int
 ) -> Iterator[str]:
-    """What the tokenizer learns its merges from: `count` sentences, and the prompts."""
+    """Training data of the tokenizer: `count` sentences, and the prompts."""
     for sentence in islice(sentences, count):
         yield sentence.source
         for pair in pairs:

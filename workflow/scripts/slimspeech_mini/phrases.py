@@ -1,9 +1,9 @@
-"""Noun phrases and clauses in three languages at once, and the draws that pick their words."""
+"""Noun phrases and clauses in three languages at once, and the random choice of their words."""
 
 import random
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from slimspeech_mini import german
 from slimspeech_mini.lexicon import Adjective, Lexicon, Noun, Phrase, Verb
 
 T = TypeVar("T")
+Triple = tuple[str, str, str]  # a sentence in English, German and Chinese
 
 # English, German kind (inflected), Chinese ({} is the measure word)
 _DETERMINERS = {
@@ -31,41 +32,12 @@ _FIXED = {  # German words that take no ending; what follows is strong
 }
 _FIXED_DATIVE = {"viele": "vielen", "mehrere": "mehreren", "einige": "einigen"}
 _PLURAL = ("", "many", "several", "some", "all", "these", *range(2, 100))
-_UNITS = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-]
-_UNITS += ["sixteen", "seventeen", "eighteen", "nineteen"]
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_DE_NUMBERS = [
-    "null",
-    "eins",
-    "zwei",
-    "drei",
-    "vier",
-    "fünf",
-    "sechs",
-    "sieben",
-    "acht",
-    "neun",
-    "zehn",
-    "elf",
-    "zwölf",
-]
+_UNITS = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen"),
+    "nineteen",
+)
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _ZH_NUMBERS = "零一两三四五六七八九十"
 
 
@@ -107,11 +79,11 @@ class NounPhrase:
         return " ".join(w for w in (det, self.adj.en if self.adj else "", word) if w)
 
     def de(self, case: str) -> str:
-        """The phrase in German, in `case`."""
+        """The phrase in German."""
         forms = self.noun.de_pl if self.plural else self.noun.de_sg
         kind, det = "", ""
         if isinstance(self.det, int):
-            det = _DE_NUMBERS[self.det] if self.det <= 12 else str(self.det)
+            det = german.number(self.det)
         elif self.det in _FIXED:
             det = _FIXED[self.det][0]
             det = _FIXED_DATIVE[det] if case == "dat" else det
@@ -144,14 +116,13 @@ class NounPhrase:
             det = {"这个": "这种"}.get(det, det)
         if self.adj and self._linked:
             det = det.removesuffix("的")  # one 的 is enough: 我们有趣的想法
-        return det + self.zh_bare
+        adj = self.adj.zh + ("的" if self._linked else "") if self.adj else ""
+        return det + adj + self.noun.zh
 
     @property
-    def zh_bare(self) -> str:
-        """Adjective and noun without a determiner."""
-        if not self.adj:
-            return self.noun.zh
-        return self.adj.zh + ("的" if self._linked else "") + self.noun.zh
+    def be(self) -> tuple[str, str]:
+        """The verb "be" in English and German."""
+        return ("are", "sind") if self.plural else ("is", "ist")
 
     @property
     def _linked(self) -> bool:
@@ -161,15 +132,12 @@ class NounPhrase:
 
 @dataclass(frozen=True)
 class Subject:
-    """Who does it. `person`: 0 I, 1 third person singular, 2 any plural (and Sie)."""
+    """`person`: 0 for I, 1 for the third person singular, 2 for any plural (and Sie)."""
 
     en: str
     de: str
     zh: str
     person: int
-
-    def en_be(self, past: bool = False) -> str:
-        return (("was", "was", "were") if past else ("am", "is", "are"))[self.person]
 
     @classmethod
     def of(cls, phrase: NounPhrase) -> "Subject":
@@ -193,9 +161,9 @@ class Clause:
     obj: NounPhrase
     tense: str = "past"
     negated: bool = False
-    when: Phrase = field(default=_NOTHING)  # time: last in English, before the object in German
-    before: Phrase = field(default=_NOTHING)  # adverb between subject and verb
-    after: Phrase = field(default=_NOTHING)  # adverb or prepositional phrase after the object
+    when: Phrase = _NOTHING  # time: last in English, before the object in German
+    before: Phrase = _NOTHING  # adverb between subject and verb
+    after: Phrase = _NOTHING  # adverb or prepositional phrase after the object
 
     @property
     def en(self) -> str:
@@ -206,18 +174,14 @@ class Clause:
             no = f"{'does' if third else 'do'} not {self.verb.en}"
             verb = no if self.negated else self.verb.en_s if third else self.verb.en
         else:
-            modal = (
-                {"can": "cannot"}.get(self.tense, f"{self.tense} not")
-                if self.negated
-                else self.tense
-            )
-            verb = f"{modal} {self.verb.en}"
+            no = "cannot" if self.tense == "can" else f"{self.tense} not"
+            verb = f"{no if self.negated else self.tense} {self.verb.en}"
         return _join(
             self.subject.en, self.before.en, verb, self.obj.en, self.after.en, self.when.en
         )
 
     def _de_parts(self) -> tuple[str, str, str]:
-        """The finite verb, the middle field, and what closes the main clause."""
+        """The finite verb, the middle field, and the end of the main clause."""
         person = self.subject.person
         no = "nicht" if self.negated else ""
         middle = _join(self.when.de, self.before.de, self.obj.acc, no, self.after.de)
@@ -236,7 +200,7 @@ class Clause:
 
     @property
     def de_inverted(self) -> str:
-        """Verb first, for questions and for what follows a fronted phrase."""
+        """Verb first, for questions and after a fronted phrase."""
         finite, middle, end = self._de_parts()
         return _join(finite, self.subject.de, middle, end)
 
@@ -261,13 +225,30 @@ class Clause:
         every = "都" if self.subject.zh.startswith("所有") else ""
         return f"{self.subject.zh}{self.when.zh}{every}{self.before.zh}{verb}{self.obj.zh}"
 
+    @property
+    def statement(self) -> Triple:
+        return f"{self.en}.", f"{self.de}.", f"{self.zh}。"
+
+
+def compared(x: NounPhrase, y: NounPhrase, a: Adjective) -> Triple:
+    be, ist = x.be
+    return (
+        f"{x.en} {be} {a.more} than {y.en}.",
+        f"{x.nom} {ist} {a.mehr} als {y.nom}.",
+        f"{x.zh}比{y.zh}更{a.zh}。",
+    )
+
+
+def conditional(a: Clause, b: Clause) -> Triple:
+    return f"if {a.en}, {b.en}.", f"wenn {a.de_final}, {b.de_inverted}.", f"如果{a.zh}，{b.zh}。"
+
 
 def _join(*words: str) -> str:
     return " ".join(w for w in words if w)
 
 
 class Draw:
-    """Picks words from a lexicon. One random generator, so one seed gives one stream."""
+    """Random words from a lexicon. It has one random generator, so a seed gives one stream."""
 
     def __init__(self, lexicon: Lexicon, rng: random.Random):
         self.lexicon = lexicon
@@ -275,11 +256,11 @@ class Draw:
 
     def one(self, items: Sequence[T]) -> T:
         """One of `items`; the first is about three times as likely as the fortieth."""
-        weights = list(accumulate(1000 // (20 + place) for place in range(len(items))))
+        weights = list(accumulate(1000 // (20 + rank) for rank in range(len(items))))
         return items[bisect_right(weights, self.rng.randrange(weights[-1]))]
 
     def even(self, items: Sequence[T]) -> T:
-        """One of `items`, all as likely."""
+        """One of `items`, all equally likely."""
         return items[self.rng.randrange(len(items))]
 
     def chance(self, percent: int) -> bool:
@@ -302,7 +283,7 @@ class Draw:
     def verb(
         self, kind: str, *, unlike: Verb | None = None, tool: bool = False, single: bool = False
     ) -> Verb:
-        """A verb: not `unlike`; `tool`: can take an instrument; `single`: a singular object."""
+        """A verb other than `unlike`; `tool`: with an instrument, `single`: a singular object."""
         return self.one(
             [
                 v
@@ -314,9 +295,9 @@ class Draw:
     def np(
         self, *kinds: str, det: str | None = None, plural: bool | None = None, adj: int = 40
     ) -> NounPhrase:
-        """A noun phrase of one of the classes; an adjective in `adj` of a hundred.
+        """A noun phrase of one of the classes; `adj` percent have an adjective.
 
-        `det` fixes the determiner; a plain noun ("") is plural, unless it is a mass noun.
+        `det` fixes the determiner. Without one (""), the noun is plural, unless it is a mass noun.
         """
         noun = self.noun(self.even(kinds))
         if plural is None:
@@ -324,33 +305,19 @@ class Draw:
         plural = noun.number == "plural" or (plural and noun.number == "both")
         if noun.number == "plural" and det in ("a", "this"):
             det = "the"
-        det = (
-            {"this": "these", "these": "this"}.get(det, det)
-            if det == ("this" if plural else "these")
-            else det
-        )
+        if det in ("this", "these"):
+            det = "these" if plural else "this"
         if noun.number == "mass":
             det = "the" if det in ("a", None, "these") else det
         elif det is None:
-            singular = ("the", "the", "the", "a", "a", "a", "this", "our")
-            several = (
-                "the",
-                "",
-                "these",
-                "our",
-                "many",
-                "some",
-                "several",
-                "all",
-                self.number(2, 19),
-            )
-            det = self.even(
-                ("the", "", "our", "all")
-                if noun.number == "plural"
-                else several
-                if plural
-                else singular
-            )
+            count = self.number(2, 19)
+            if noun.number == "plural":
+                choices = ("the", "", "our", "all")
+            elif plural:
+                choices = ("the", "", "these", "our", "many", "some", "several", "all", count)
+            else:
+                choices = ("the", "the", "the", "a", "a", "a", "this", "our")
+            det = self.even(choices)
         fitting = self.lexicon.adjectives.get(noun.kind, ())
         adjective = self.one(fitting) if fitting and self.chance(adj) else None
         return NounPhrase(noun, det, plural, adjective)
@@ -358,10 +325,8 @@ class Draw:
     def obj(self, verb: Verb, **options) -> NounPhrase:
         """A noun phrase that `verb` can take."""
         if verb.plural:
-            options |= {
-                "plural": True,
-                "det": self.even(("the", "these", "our", "", self.number(2, 19))),
-            }
+            determiners = ("the", "these", "our", "", self.number(2, 19))
+            options |= {"plural": True, "det": self.even(determiners)}
         kinds = [k for k in verb.objects if self.lexicon.nouns[k]]
         return self.np(*kinds, **options)
 

@@ -1,7 +1,7 @@
-"""What the mini model learns before it is trained to translate speech.
+"""Pretraining of the mini model's encoder and decoder, before it learns to translate speech.
 
-The real Qwen2-Audio starts from Whisper's encoder and Qwen's language model. Without starts of
-their kind, a decoder learns the language of the targets first and hardly listens.
+Qwen2-Audio starts from Whisper's encoder and Qwen's language model. Without such a start, the
+decoder first learns the language of the targets and almost ignores the audio.
 """
 
 import re
@@ -40,20 +40,16 @@ def pretrain(
     seed: int,
     workers: int = 0,
 ) -> Curve:
-    """Let the audio encoder hear letters, then words, the decoder read, and join them; in place.
+    """Train the encoder on letters, then words; the decoder on text; then join them. In place.
 
-    rows: one an utterance. Returns the curve: dicts with what was learnt, step and loss (the mean
-    since the entry before).
+    rows: one per utterance. Returns the curve: dicts with the stage (`learnt`), step and loss (the
+    mean since the previous entry).
     """
-    hearing = {"batch_size": 32, "learning_rate": 2e-3, "workers": workers}
+    options = {"batch_size": 32, "learning_rate": 2e-3, "workers": workers}
     curves = {
-        "letters": train_listening(
-            model, processor, rows, letters, epochs=1.5, seed=seed, **hearing
-        ),
-        "words": train_listening(
-            model, processor, rows, words, epochs=1.0, seed=seed + 1, **hearing
-        ),
-        "reading": train_reading(
+        "letters": train_encoder(model, processor, rows, letters, epochs=1.5, seed=seed, **options),
+        "words": train_encoder(model, processor, rows, words, epochs=1.0, seed=seed + 1, **options),
+        "reading": train_decoder(
             model,
             processor,
             sentences,
@@ -64,7 +60,7 @@ def pretrain(
             learning_rate=2e-3,
             seed=seed + 2,
         ),
-        "joining": train_joining(model, processor, rows, epochs=1.0, seed=seed + 3, **hearing),
+        "joining": train_joining(model, processor, rows, epochs=1.0, seed=seed + 3, **options),
     }
     return [{"learnt": name} | entry for name, curve in curves.items() for entry in curve]
 
@@ -78,7 +74,7 @@ def words(text: str) -> list[str]:
     return re.findall("[a-z']+", text.lower())
 
 
-def train_listening(
+def train_encoder(
     model: PreTrainedModel,
     processor: ProcessorMixin,
     rows: Sequence[Row],
@@ -90,9 +86,9 @@ def train_listening(
     seed: int,
     workers: int = 0,
 ) -> Curve:
-    """Train the audio encoder in place to name the units of the source text (CTC).
+    """Train the audio encoder in place to recognise the units of the source text (CTC).
 
-    Letters first, then words. The layer that names the units is not kept.
+    units: letters or words. The layer that classifies them is thrown away.
     """
     labels = sorted({unit for row in rows for unit in units(row["source"])})
     numbers = {unit: number for number, unit in enumerate(labels, start=1)}  # 0 is CTC's blank
@@ -100,16 +96,16 @@ def train_listening(
     torch.manual_seed(seed)
     head = nn.Linear(tower.config.d_model, len(labels) + 1)
 
-    def loss(features: Tensor, mask: Tensor, said: list[Tensor]) -> Tensor:
-        heard = states(tower, features, padding_bias(mask, torch.float32))
-        return _ctc(head(tower.layer_norm(heard)), state_counts(mask), said)
+    def loss(features: Tensor, mask: Tensor, targets: list[Tensor]) -> Tensor:
+        output = states(tower, features, padding_bias(mask, torch.float32))
+        return _ctc(head(tower.layer_norm(output)), state_counts(mask), targets)
 
     def label(text: str) -> list[int]:
         return [numbers[unit] for unit in units(text)]
 
-    loader = _spoken(processor, rows, label, batch_size, seed, workers)
+    loader = _load_speech(processor, rows, label, batch_size, seed, workers)
     weights = [*tower.parameters(), *head.parameters()]
-    return _train_heard(model, weights, loader, loss, epochs, learning_rate, units.__name__)
+    return _train_on_speech(model, weights, loader, loss, epochs, learning_rate, units.__name__)
 
 
 def train_joining(
@@ -123,10 +119,10 @@ def train_joining(
     seed: int,
     workers: int = 0,
 ) -> Curve:
-    """Train encoder and projector in place to give, for each word, what the decoder reads it as.
+    """Train encoder and projector in place to give the decoder's embeddings of the spoken words.
 
-    CTC again, but a state names a token by its likeness to that token's embedding, which stays as
-    it is. So the decoder meets in audio what it knows from text.
+    CTC again, but the score of a token is the similarity of a state to that token's embedding. The
+    embeddings stay unchanged, so that the decoder gets from audio what it learnt from text.
     """
     tower, projector = model.model.audio_tower, model.model.multi_modal_projector
     table = model.get_input_embeddings().weight.detach()
@@ -134,21 +130,21 @@ def train_joining(
     blank = nn.Parameter(torch.zeros(table.shape[1]))
     tokenizer = processor.tokenizer
 
-    def loss(features: Tensor, mask: Tensor, said: list[Tensor]) -> Tensor:
-        heard = projector(pooled(tower, features, padding_bias(mask, torch.float32)))
-        scores = scale * (heard @ torch.cat([blank[None], table]).T)
-        return _ctc(scores, token_counts(mask), said)
+    def loss(features: Tensor, mask: Tensor, targets: list[Tensor]) -> Tensor:
+        embeddings = projector(pooled(tower, features, padding_bias(mask, torch.float32)))
+        scores = scale * (embeddings @ torch.cat([blank[None], table]).T)
+        return _ctc(scores, token_counts(mask), targets)
 
     def tokens(text: str) -> list[int]:
         ids = tokenizer(" ".join(words(text)), add_special_tokens=False).input_ids
         return [token + 1 for token in ids]
 
-    loader = _spoken(processor, rows, tokens, batch_size, seed, workers)
+    loader = _load_speech(processor, rows, tokens, batch_size, seed, workers)
     weights = [*tower.parameters(), *projector.parameters(), scale, blank]
-    return _train_heard(model, weights, loader, loss, epochs, learning_rate, "joining")
+    return _train_on_speech(model, weights, loader, loss, epochs, learning_rate, "joining")
 
 
-def train_reading(
+def train_decoder(
     model: PreTrainedModel,
     processor: ProcessorMixin,
     sentences: Iterator[Sentence],
@@ -160,7 +156,7 @@ def train_reading(
     learning_rate: float,
     seed: int,
 ) -> Curve:
-    """Train the decoder in place to translate text that stands where the audio will be.
+    """Train the decoder in place to translate text in the place of the audio.
 
     The pairs take turns. The loss is on the English text and on the translation.
     """
@@ -209,7 +205,7 @@ def train_reading(
     return _train(model, weights, batches(), loss, steps, learning_rate, "reading")
 
 
-def _spoken(
+def _load_speech(
     processor: ProcessorMixin,
     rows: Sequence[Row],
     label: Callable[[str], list[int]],
@@ -221,9 +217,9 @@ def _spoken(
     rate = processor.feature_extractor.sampling_rate
 
     def collate(batch: list[Row]) -> tuple[Tensor, Tensor, list[Tensor]]:
-        heard = extract_features(processor, [read_audio(row["audio"], rate) for row in batch])
+        audio = extract_features(processor, [read_audio(row["audio"], rate) for row in batch])
         labels = [torch.tensor(label(row["source"])) for row in batch]
-        return heard["features"], heard["mask"], labels
+        return audio["features"], audio["mask"], labels
 
     return torch.utils.data.DataLoader(
         rows,
@@ -236,7 +232,7 @@ def _spoken(
     )
 
 
-def _train_heard(
+def _train_on_speech(
     model: PreTrainedModel,
     weights: Sequence[nn.Parameter],
     loader: torch.utils.data.DataLoader,
@@ -245,7 +241,7 @@ def _train_heard(
     learning_rate: float,
     name: str,
 ) -> Curve:
-    """`_train` for so many passes through a loader of speech; a pass need not be whole."""
+    """_train() for a number of passes through the loader, not necessarily whole."""
 
     def endless() -> Iterator[tuple]:
         while True:
@@ -254,13 +250,13 @@ def _train_heard(
     return _train(model, weights, endless(), loss, int(epochs * len(loader)), learning_rate, name)
 
 
-def _ctc(scores: Tensor, counts: Tensor, said: list[Tensor]) -> Tensor:
-    """scores: (B, states, labels), of which `counts` states are not padding."""
+def _ctc(scores: Tensor, counts: Tensor, targets: list[Tensor]) -> Tensor:
+    """scores: (B, states, labels). counts: (B,), states without padding. targets: B label lists."""
     return nn.functional.ctc_loss(
         scores.float().log_softmax(-1).transpose(0, 1),
-        torch.cat(said),
+        torch.cat(targets),
         counts,
-        torch.tensor([len(sentence) for sentence in said]),
+        torch.tensor([len(labels) for labels in targets]),
         zero_infinity=True,
     )
 
@@ -274,7 +270,7 @@ def _train(
     learning_rate: float,
     name: str,
 ) -> Curve:
-    """Plain AdamW with one cycle. Returns dicts with step and loss, the mean since the last one."""
+    """AdamW with one cycle. Returns dicts with step and loss, the mean since the previous one."""
     model.set_attn_implementation("eager")  # faster backwards on the CPU
     weights = [weight for weight in weights if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, weight_decay=0.01)

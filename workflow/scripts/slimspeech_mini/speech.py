@@ -29,8 +29,8 @@ ACCENTS = (
     "en-gb-x-gbclan",
     "en-gb-x-gbcwmd",
 )
-# The speakers (eSpeak's voice variants) of the archive's talks are heard nowhere else, so that
-# the base model meets every talk as a new voice, in an accent it knows.
+# Speakers are voice variants of eSpeak. Those of the archive's talks speak nowhere else, so that
+# every talk has a voice that is new to the base model, in an accent from its training data.
 TALK_SPEAKERS = ("m1", "f1", "m3", "f4", "Andy", "Annie", "m7", "belinda", "john", "paul")
 OTHER_SPEAKERS = (
     *("m2", "m4", "m5", "m6", "m8", "f2", "f3", "f5", "Alex", "Alicia", "Denis", "Lee", "Mario"),
@@ -38,7 +38,7 @@ OTHER_SPEAKERS = (
     *("linda", "max", "mike2", "robert", "steph", "victor", "zac"),
 )
 
-# Constants of espeak-ng's speak_lib.h.
+# Constants of eSpeak NG's speak_lib.h.
 _SYNCHRONOUS = 2
 _DONT_EXIT = 0x8000
 _UTF8 = 1
@@ -52,8 +52,8 @@ _one_at_a_time = threading.Lock()
 
 @dataclass(frozen=True)
 class Voice:
-    """An eSpeak voice: name[+variant] such as "en-gb-scotland+f2", words a minute, pitch and its
-    range, both 0 to 100."""
+    """name: with a variant, such as "en-gb-scotland+f2". rate: words a minute. pitch, range: 0 to
+    100."""
 
     name: str
     rate: int
@@ -62,9 +62,9 @@ class Voice:
 
 
 def voices(seed: int, count: int, speakers: Sequence[str] = OTHER_SPEAKERS) -> list[Voice]:
-    """Draw distinct voices: every speaker once before any a second time, then in another accent.
+    """Draw distinct voices. Every speaker has one before any has a second, in another accent.
 
-    Raises ValueError when there are fewer than `count` pairs of speaker and accent.
+    Raises ValueError if `count` exceeds the number of pairs of speaker and accent.
     """
     if count > len(speakers) * len(ACCENTS):
         raise ValueError(f"{len(speakers)} speakers make {len(speakers) * len(ACCENTS)} voices")
@@ -73,10 +73,10 @@ def voices(seed: int, count: int, speakers: Sequence[str] = OTHER_SPEAKERS) -> l
     accents = draw.sample(ACCENTS, len(ACCENTS))
     drawn = []
     for number in range(count):
-        turn, place = divmod(number, len(order))
+        turn, index = divmod(number, len(order))
         drawn.append(
             Voice(
-                f"{accents[(turn + place) % len(accents)]}+{order[place]}",
+                f"{accents[(turn + index) % len(accents)]}+{order[index]}",
                 rate=draw.randint(150, 190),
                 pitch=draw.randint(25, 75),
                 range=draw.randint(40, 60),
@@ -88,12 +88,12 @@ def voices(seed: int, count: int, speakers: Sequence[str] = OTHER_SPEAKERS) -> l
 def speak(text: str, voice: Voice) -> np.ndarray:
     """Speak a sentence: int16 samples, mono, at SAMPLING_RATE, peak at -3 dBFS, silence trimmed.
 
-    The same text and voice give the same samples, whatever was spoken before. Raises InputError
-    when eSpeak NG is missing, does not know the voice, or says nothing.
+    The samples depend on text and voice alone, not on earlier calls. Raises InputError if eSpeak NG
+    is missing, lacks the voice, or gives silence.
     """
     spoken, rate = _synthesize(text, voice)
     if not spoken.any():
-        raise InputError(f"voice {voice.name} says nothing for {text!r}: give it words to speak")
+        raise InputError(f"voice {voice.name} gives silence for {text!r}: give it words to speak")
     samples = soxr.resample(spoken.astype(np.float32), rate, SAMPLING_RATE)
     samples *= PEAK / np.abs(samples).max()
     audible = np.flatnonzero(np.abs(samples) > SILENCE)
@@ -103,10 +103,10 @@ def speak(text: str, voice: Voice) -> np.ndarray:
 
 
 def _synthesize(text: str, voice: Voice) -> tuple[np.ndarray, int]:
-    """The samples as eSpeak gives them, and their rate.
+    """The samples of eSpeak, and their rate.
 
-    eSpeak keeps the phase of its flutter and noise from one utterance to the next, out of reach
-    of its API. So the library is loaded anew for each utterance (below a millisecond) and its
+    eSpeak keeps the phase of its flutter and noise from one utterance to the next, and its API
+    cannot reset it. So the library is loaded anew for each utterance (below a millisecond), and its
     random numbers are seeded.
     """
     library_path, data_path = _wheel()
@@ -118,7 +118,7 @@ def _synthesize(text: str, voice: Voice) -> tuple[np.ndarray, int]:
             pieces.append(ctypes.string_at(samples, 2 * count))
         return 0
 
-    callback = _Callback(receive)  # eSpeak holds no reference: it must outlive the synthesis
+    callback = _Callback(receive)  # must outlive the synthesis: eSpeak holds no reference to it
     with _one_at_a_time:
         espeak = _load(library_path)
         try:
@@ -131,12 +131,9 @@ def _synthesize(text: str, voice: Voice) -> tuple[np.ndarray, int]:
             espeak.espeak_SetSynthCallback(callback)
             if espeak.espeak_SetVoiceByName(voice.name.encode()) != 0:
                 raise InputError(f"eSpeak NG has no voice {voice.name}: use one such as en-us+m1")
-            for parameter, value in (
-                (_RATE, voice.rate),
-                (_PITCH, voice.pitch),
-                (_RANGE, voice.range),
-            ):
-                espeak.espeak_SetParameter(parameter, value, 0)
+            espeak.espeak_SetParameter(_RATE, voice.rate, 0)
+            espeak.espeak_SetParameter(_PITCH, voice.pitch, 0)
+            espeak.espeak_SetParameter(_RANGE, voice.range, 0)
             espeak.espeak_ng_SetRandSeed(1)
             encoded = text.encode()
             espeak.espeak_Synth(encoded, len(encoded) + 1, 0, 0, 0, _UTF8, None, None)
@@ -182,7 +179,7 @@ def _load(path: str) -> ctypes.CDLL:
 
 @cache
 def _check_variant(name: str, data_path: str) -> None:
-    """eSpeak speaks with the plain voice, and says nothing, when it lacks the variant."""
+    """Raise InputError for an unknown variant, which eSpeak would replace without a warning."""
     _, plus, variant = name.partition("+")
     if plus and not (Path(data_path) / "voices" / "!v" / variant).is_file():
         raise InputError(f"eSpeak NG has no variant {variant} ({name}): use one such as m1 or f2")

@@ -3,7 +3,7 @@
 Each function draws one sentence: English, German, Chinese.
 """
 
-from slimspeech_mini.german import HABEN, contracted
+from slimspeech_mini.german import HABEN, contracted, number
 from slimspeech_mini.lexicon import Verb
 from slimspeech_mini.phrases import (
     I_,
@@ -14,16 +14,18 @@ from slimspeech_mini.phrases import (
     Draw,
     NounPhrase,
     Subject,
+    Triple,
+    compared,
+    conditional,
     spoken,
     year,
 )
 
-Triple = tuple[str, str, str]
 THINGS = ("system", "text", "method", "phenomenon")
 
 
 def _agent(d: Draw, *, first: bool = False) -> Subject:
-    """Who acts: we, they, people; with `first` also I."""
+    """We, they or people; with `first` also I."""
     roll = d.number(0, 9)
     if roll < 3:
         return WE
@@ -45,7 +47,7 @@ def _machine(d: Draw, tense: str = "present", **adverbs) -> Clause:
 
 
 def _actor(d: Draw, verb: Verb) -> Subject:
-    """What acts: a system; methods and processes only change a quality or solve a problem."""
+    """A system; if the verb changes a quality or solves a problem, also a method or process."""
     abstract = {"quality", "problemlike"} & set(verb.objects)
     kinds = ("system", "method", "process") if abstract else ("system",)
     return Subject.of(d.np(*kinds, adj=30))
@@ -60,18 +62,18 @@ def _any(d: Draw) -> Clause:
 def past(d: Draw) -> Triple:
     adverb = {"when": d.phrase("time")} if d.chance(40) else {"after": d.phrase("manner")}
     c = _people(d, **adverb)
-    return f"{c.en}.", f"{c.de}.", f"{c.zh}。"
+    return c.statement
 
 
 def habit(d: Draw) -> Triple:
     c = d.even((_people, _machine))(d, "present", before=d.phrase("frequency"))
-    return f"{c.en}.", f"{c.de}.", f"{c.zh}。"
+    return c.statement
 
 
 def modal(d: Draw) -> Triple:
     tense = d.even(("can", "should"))
     c = _people(d, tense, after=d.phrase("manner")) if d.chance(60) else _machine(d, tense)
-    return f"{c.en}.", f"{c.de}.", f"{c.zh}。"
+    return c.statement
 
 
 def negation(d: Draw) -> Triple:
@@ -80,7 +82,7 @@ def negation(d: Draw) -> Triple:
     tense = d.even(("past", "can", "should") if kind == "agent" else ("past", "present", "can"))
     subject = _agent(d) if kind == "agent" else _actor(d, verb)
     c = Clause(subject, verb, d.definite(verb), tense, negated=True)
-    return f"{c.en}.", f"{c.de}.", f"{c.zh}。"
+    return c.statement
 
 
 def passive(d: Draw) -> Triple:
@@ -88,7 +90,7 @@ def passive(d: Draw) -> Triple:
     o, by = d.obj(verb), d.np("person")
     be, wurde = ("were", "wurden") if o.plural else ("was", "wurde")
     return (
-        f"{o.en} {be} {verb.done} by {by.en}.",
+        f"{o.en} {be} {verb.past_participle} by {by.en}.",
         f"{o.nom} {wurde} {contracted('von ' + by.dat)} {verb.part}.",
         f"{o.zh}是由{by.zh}{verb.zh}的。",
     )
@@ -99,7 +101,7 @@ def passive_manner(d: Draw) -> Triple:
     o = d.obj(verb)
     be, wird = ("are", "werden") if o.plural else ("is", "wird")
     return (
-        f"{o.en} {be} {verb.done} {how.en}.",
+        f"{o.en} {be} {verb.past_participle} {how.en}.",
         f"{o.nom} {wird} {how.de} {verb.part}.",
         f"{o.zh}被{how.zh}{verb.zh}。",
     )
@@ -164,8 +166,7 @@ def when(d: Draw) -> Triple:
 
 
 def condition(d: Draw) -> Triple:
-    a, b = _machine(d), d.even((_people, _machine))(d, "can")
-    return f"if {a.en}, {b.en}.", f"wenn {a.de_final}, {b.de_inverted}.", f"如果{a.zh}，{b.zh}。"
+    return conditional(_machine(d), d.even((_people, _machine))(d, "can"))
 
 
 _SAYING = (
@@ -190,7 +191,7 @@ def relative(d: Draw) -> Triple:
     """The corpus that we annotated contains three rare idioms."""
     verb, actor = d.verb("agent"), d.even((WE, THEY))
     o = d.obj(verb, det="the", plural=False)
-    be, ist = ("are", "sind") if o.plural else ("is", "ist")
+    be, ist = o.be
     a = d.one(_predicates(d, o))
     return (
         f"{o.en} that {actor.en} {verb.past} {be} {a.en}.",
@@ -203,13 +204,8 @@ def relative_object(d: Draw) -> Triple:
     """We use the tokenizer that the students developed."""
     outer = d.verb("agent", single=True)
     o = d.definite(outer)
-    inner = d.even(
-        [
-            v
-            for v in d.lexicon.verbs["agent"]
-            if o.noun.kind in v.objects and v != outer and not v.plural
-        ]
-    )
+    verbs = [v for v in d.lexicon.verbs["agent"] if o.noun.kind in v.objects and not v.plural]
+    inner = d.even([v for v in verbs if v != outer])
     s, by = d.even((WE, THEY)), Subject.of(d.np("person", det="the", adj=20))
     haben = HABEN[by.person]
     return (
@@ -249,19 +245,13 @@ def without(d: Draw) -> Triple:
 def comparison(d: Draw) -> Triple:
     one = {"det": d.even(("the", "this", "our")), "plural": False, "adj": 0}
     x, y = d.pair(THINGS, one, {"det": "the", "adj": 30})
-    a = d.one(_predicates(d, x))
-    be, ist = ("are", "sind") if x.plural else ("is", "ist")
-    return (
-        f"{x.en} {be} {a.more} than {y.en}.",
-        f"{x.nom} {ist} {a.mehr} als {y.nom}.",
-        f"{x.zh}比{y.zh}更{a.zh}。",
-    )
+    return compared(x, y, d.one(_predicates(d, x)))
 
 
 def equal(d: Draw) -> Triple:
     x, y = d.pair(THINGS, {"det": "the", "adj": 20}, {"det": "our", "adj": 0})
     a = d.one(_predicates(d, x))
-    be, ist = ("are", "sind") if x.plural else ("is", "ist")
+    be, ist = x.be
     return (
         f"{x.en} {be} as {a.en} as {y.en}.",
         f"{x.nom} {ist} so {a.de} wie {y.nom}.",
@@ -304,18 +294,8 @@ def contains(d: Draw) -> Triple:
     contain, enthalten = ("contain", "enthalten") if x.plural else ("contains", "enthält")
     return (
         f"{x.en} {contain} {spoken(n)} {unit.en_pl} in {lang.en}.",
-        f"{x.nom} {enthalten} {_de_count(n)} {unit.de_pl[1]} auf {lang.de}.",
+        f"{x.nom} {enthalten} {number(n)} {unit.de_pl[1]} auf {lang.de}.",
         f"{x.zh}包含{n}{unit.measure}{lang.zh}{unit.zh}。",
-    )
-
-
-def _de_count(n: int) -> str:
-    return (
-        ["zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn", "elf", "zwölf"][
-            n - 2
-        ]
-        if n <= 12
-        else str(n)
     )
 
 
@@ -379,7 +359,7 @@ def language_pair(d: Draw) -> Triple:
 
 
 def _nominal(language: str, ending: str) -> str:
-    """The name of a language after an article: Deutsch and -isch take an ending."""
+    """The name of a language after an article. Deutsch and names on -isch take an ending."""
     return language + ending if language.endswith(("isch", "Deutsch")) else language
 
 
@@ -404,18 +384,13 @@ def as_you_see(d: Draw) -> Triple:
 
 
 def _numbered(d: Draw) -> list:
-    return [
-        n
-        for n in d.lexicon.nouns["exhibit"]
-        if n.en in ("slide", "figure", "table", "chapter", "diagram")
-    ]
+    numbered = ("slide", "figure", "table", "chapter", "diagram")
+    return [n for n in d.lexicon.nouns["exhibit"] if n.en in numbered]
 
 
 def exhibit_shows(d: Draw) -> Triple:
-    x, q = (
-        d.np("exhibit", det=d.even(("the", "this", "our")), plural=False),
-        d.np("quality", det="the"),
-    )
+    x = d.np("exhibit", det=d.even(("the", "this", "our")), plural=False)
+    q = d.np("quality", det="the")
     y = d.np("system", "method", det=d.even(("the", "our", "these")))
     return (
         f"{x.en} shows {q.en} of {y.en}.",
@@ -472,10 +447,8 @@ def wish(d: Draw) -> Triple:
 
 
 def goal(d: Draw) -> Triple:
-    v, x = (
-        d.verb("agent"),
-        d.np("exhibit", "method", det=d.even(("the", "this", "our")), plural=False),
-    )
+    v = d.verb("agent")
+    x = d.np("exhibit", "method", det=d.even(("the", "this", "our")), plural=False)
     o = d.obj(v)
     return (
         f"the goal of {x.en} is to {v.en} {o.en}.",
@@ -485,12 +458,9 @@ def goal(d: Draw) -> Triple:
 
 
 def task(d: Draw) -> Triple:
-    t, lang, x = (
-        d.np("task", det=""),
-        d.phrase("languages"),
-        d.np("system", "method", adj=20, det=d.even(("the", "this", "our", "these"))),
-    )
-    be, ist = ("are", "sind") if x.plural else ("is", "ist")
+    t, lang = d.np("task", det=""), d.phrase("languages")
+    x = d.np("system", "method", adj=20, det=d.even(("the", "this", "our", "these")))
+    be, ist = x.be
     a = d.one([a for a in _predicates(d, x) if a.kind == "technical"])
     return (
         f"for {t.en} in {lang.en}, {x.en} {be} {a.en}.",

@@ -1,4 +1,4 @@
-"""Fetch files of a Hugging Face repository at one revision: all of them, or none in place."""
+"""Download files of a Hugging Face repository at one revision: all of them, or none."""
 
 import logging
 import os
@@ -28,17 +28,17 @@ def download_snapshot(
 ) -> str:
     """Write the files that match `patterns` to `folder`; returns the revision's commit.
 
-    The files are collected in a hidden folder beside it; the next run continues from there.
-    endpoint: another Hub than the public one. Raises InputError when the repository or the
-    revision does not exist, when it is gated or private, when no file matches, when the Hub cannot
-    be reached, when the disk is too small, when a file would lie outside of the folder, and when a
-    model is refused (validation.directory.check_directory); `folder` is then as it was before.
+    The download goes to a hidden folder beside it, from which the next run continues. endpoint: the
+    URL of another Hub. Raises InputError when the repository or the revision does not exist, is
+    gated or is private, when no file matches, when the Hub cannot be reached, when the disk is too
+    small, and when a model is refused (validation.directory.check_directory). `folder` is then
+    unchanged.
     """
     folder = Path(folder)
     name = f"{repository} at {revision}"
     partial = folder.with_name(f".{folder.name}.partial")
     try:
-        # Asked first: snapshot_download takes what is on the disk when the Hub does not answer.
+        # snapshot_download alone would return old files when the Hub does not answer.
         info = HfApi(endpoint=endpoint).repo_info(
             repository, repo_type=kind, revision=revision, files_metadata=True
         )

@@ -1,9 +1,9 @@
-"""Publish a release on the Hugging Face Hub: list what would be sent, then send it."""
+"""Publish a release on the Hugging Face Hub: list the files, then send them."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import httpx2
 from huggingface_hub import HfApi, ModelCard, errors
@@ -19,13 +19,10 @@ from slimspeech.release.package import CARD, HASHES
 TOKEN = "HF_TOKEN"
 MAIN = "main"
 NAME = re.compile(r"[\w.-]+/[\w.-]+")
-NEEDED = ("config.json", "processor_config.json", "tokenizer_config.json")
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 HIDDEN = (".*", "*/.*")  # such as Snakemake's time stamps; neither checked nor sent
-# Formats of weights that run code when they are loaded.
-PICKLES = frozenset({".bin", ".ckpt", ".joblib", ".npy", ".pickle", ".pkl", ".pt", ".pth"})
 LFS_BYTES = 10**7  # the Hub stores files of this size and all safetensors as large files
-# Keys of the card that the Hub shows or filters by, and what is lost without each.
+# Keys of the card that the Hub shows or filters by, and the consequence of leaving each out.
 CARD_KEYS = {
     "license": "nobody knows what they may do with it; set release.license in the config",
     "base_model": "the Hub cannot link it to the model it comes from; set release.base_model",
@@ -36,7 +33,7 @@ CARD_KEYS = {
 
 @dataclass(frozen=True)
 class File:
-    """name: path in the repository. large: whether the Hub is likely to store it as LFS."""
+    """name: path in the repository. large: whether the Hub probably stores it as LFS."""
 
     name: str
     bytes: int
@@ -45,7 +42,7 @@ class File:
 
 @dataclass(frozen=True)
 class Plan:
-    """What would be sent where. notes: what the card lacks, in sentences."""
+    """What would be sent where. notes: a sentence for each key that the card lacks."""
 
     directory: Path
     repository: str
@@ -69,7 +66,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Published:
-    """commit: its 40 digits. removed: weights of an earlier push that were deleted."""
+    """commit: the 40-digit hash. removed: deleted weights of an earlier push."""
 
     url: str
     commit: str
@@ -81,8 +78,8 @@ def plan(
 ) -> Plan:
     """Check that a directory may be published, and list what would be sent. Uses no network.
 
-    Raises InputError unless it is a complete release: every file has its hash, there is no other
-    file, and the card can be read.
+    Raises InputError unless it is a complete release: every file has its hash, no file is extra,
+    and the card can be read.
     """
     directory = Path(directory)
     if not NAME.fullmatch(repository):
@@ -103,35 +100,35 @@ def read_token(environment: Mapping[str, str]) -> str:
     token = environment.get(TOKEN, "").strip()
     if not token:
         raise InputError(
-            f"{TOKEN} is not set; make a token with write permission in your account's settings on "
-            f"the Hub, and put it into the environment variable {TOKEN}"
+            f"{TOKEN} is not set; make a token with write permission in your settings on the Hub, "
+            f"and put it into the environment variable {TOKEN}"
         )
     return token
 
 
-def push(chosen: Plan, token: str, endpoint: str | None = None) -> Published:
-    """Send the files as one commit; a repository or branch that does not exist is created.
+def push(release: Plan, token: str, endpoint: str | None = None) -> Published:
+    """Send the files as one commit, and create the repository and the branch if necessary.
 
-    endpoint: another Hub than the public one. Weights in the repository that the release does not
-    have are deleted in the same commit: transformers might load them instead. Raises InputError
-    when the Hub refuses or cannot be reached; the repository then has what it had before.
+    The same commit deletes weights in the repository that the release does not have, because
+    transformers might load them instead. endpoint: the URL of another Hub. Raises InputError when
+    the Hub refuses or cannot be reached; the files in the repository are then unchanged.
     """
     hub = HfApi(endpoint=endpoint, token=token)
-    repository = chosen.repository
+    repository = release.repository
     try:
-        hub.create_repo(repository, private=chosen.private or None, exist_ok=True)
-        if chosen.private and not hub.model_info(repository).private:
+        hub.create_repo(repository, private=release.private or None, exist_ok=True)
+        if release.private and not hub.model_info(repository).private:
             raise InputError(
                 f"{repository}: exists already and is public; make it private in its settings, or "
                 "leave out --private"
             )
-        if chosen.revision != MAIN:
-            hub.create_branch(repository, branch=chosen.revision, exist_ok=True)
-        published = hub.list_repo_files(repository, revision=chosen.revision)
+        if release.revision != MAIN:
+            hub.create_branch(repository, branch=release.revision, exist_ok=True)
+        published = hub.list_repo_files(repository, revision=release.revision)
         commit = hub.upload_folder(
             repo_id=repository,
-            folder_path=chosen.directory,
-            revision=chosen.revision,
+            folder_path=release.directory,
+            revision=release.revision,
             commit_message="Release of a compressed speech translation model",
             ignore_patterns=list(HIDDEN),
             delete_patterns=list(WEIGHTS),
@@ -140,7 +137,7 @@ def push(chosen: Plan, token: str, endpoint: str | None = None) -> Published:
         raise
     except (httpx2.HTTPError, errors.HfHubHTTPError, ValueError, RuntimeError, OSError) as error:
         raise InputError(_problem(error, repository).replace(token, "…")) from None
-    released = {file.name for file in chosen.files}
+    released = {file.name for file in release.files}
     removed = set(filter_repo_objects(published, allow_patterns=list(WEIGHTS))) - released
     return Published(f"{hub.endpoint}/{repository}", commit.oid, sorted(removed))
 
@@ -150,17 +147,17 @@ def _problem(error: BaseException, repository: str) -> str:
     while isinstance(error, RuntimeError) and error.__cause__ is not None:
         error = error.__cause__  # the library wraps the error in one that names the file
     status = getattr(getattr(error, "response", None), "status_code", None)
-    known = {
-        401: f"the Hub does not accept the token in {TOKEN}; make a new one in your settings there",
-        403: f"the token in {TOKEN} may not write there; give it write permission, or name a "
+    problems = {
+        401: f"the Hub does not accept the token in {TOKEN}; make a new one in your settings",
+        403: f"the token in {TOKEN} may not write to it; give it write permission, or name a "
         "repository of yours",
-        404: f"not on the Hub, or hidden from the token in {TOKEN}; check the name",
+        404: f"not on the Hub, or the token in {TOKEN} may not read it; check the name",
         409: "somebody changed it at the same moment; push again",
         412: "somebody changed it at the same moment; push again",
         429: "the Hub accepts no more requests from you for now; push again later",
     }
-    if status in known:
-        return f"{repository}: {known[status]}"
+    if status in problems:
+        return f"{repository}: {problems[status]}"
     reason = " ".join(str(error).split()) or type(error).__name__
     if status is None and not isinstance(error, ValueError):
         return f"{repository}: the Hub cannot be reached ({reason}); push again when it can"
@@ -171,7 +168,7 @@ def _check_files(directory: Path) -> set[str]:
     """The names of all files of a release."""
     if not (directory / FACTS).is_file():
         raise InputError(
-            f"{directory}: no release there ({FACTS} is missing); give the folder `release` of a "
+            f"{directory}: no release ({FACTS} is missing); give the folder `release` of a "
             "student, which `snakemake …/students/NAME/release` makes"
         )
     facts = read_json(directory / FACTS)
@@ -183,18 +180,10 @@ def _check_files(directory: Path) -> set[str]:
             (path.relative_to(directory).as_posix() for path in paths), ignore_patterns=list(HIDDEN)
         )
     )
-    for name in sorted(names):
-        if PurePosixPath(name).suffix in PICKLES:
-            raise InputError(
-                f"{directory / name}: weights of this kind can carry code and are not published; "
-                "remove the file, the weights are in *.safetensors"
-            )
     hashes = _read_hashes(directory / HASHES)
     expected = {*hashes, CARD, HASHES}
-    if missing := sorted((expected | set(NEEDED)) - names):
+    if missing := sorted(expected - names):
         raise InputError(f"{directory / missing[0]}: missing; make the release again")
-    if not any(name.endswith(".safetensors") for name in hashes):
-        raise InputError(f"{directory}: no weights (*.safetensors); make the release again")
     if stray := sorted(names - expected):
         raise InputError(
             f"{directory / stray[0]}: not part of the release; move it elsewhere and push again"
@@ -202,8 +191,8 @@ def _check_files(directory: Path) -> set[str]:
     for name, digest in hashes.items():
         if file_sha256(directory / name) != digest:
             raise InputError(
-                f"{directory / name}: not what {HASHES} says, so it was changed or damaged; make "
-                "the release again"
+                f"{directory / name}: its hash is not that in {HASHES}, so it was changed or "
+                "damaged; make the release again"
             )
     return names
 
@@ -221,7 +210,7 @@ def _read_hashes(path: Path) -> dict[str, str]:
 
 
 def _check_card(path: Path) -> list[str]:
-    """What the card lacks. Raises InputError if its metadata cannot be read."""
+    """A sentence for each key that the card lacks. Raises InputError if it cannot be read."""
     try:
         metadata = ModelCard(path.read_text(encoding="utf-8")).data.to_dict()
     except Exception as error:  # the library passes on what YAML raises

@@ -1,6 +1,6 @@
-"""Model directories read and written tensor by tensor, so that the model never lies in memory.
+"""Read and write model directories tensor by tensor, without holding the model in memory.
 
-Names of tensors are those in the files of Qwen2-Audio, which are not those of the modules.
+Names of tensors are those in the files of Qwen2-Audio, which differ from those of the modules.
 """
 
 import contextlib
@@ -9,7 +9,7 @@ import logging
 import math
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psutil
@@ -26,83 +26,47 @@ from slimspeech.models import nf4_embedding, qwen2audio
 from slimspeech.models.generation_config import write_generation_config
 from slimspeech.models.qwen2audio import read_config
 from slimspeech.models.shapes import shapes
-from slimspeech.models.validation.directory import INDEX, LOADER, check_directory
+from slimspeech.models.validation.directory import INDEX, LOADER, SINGLE, check_directory
 from slimspeech.models.validation.weights import require_weights
 
 logger = logging.getLogger(__name__)
 
 SHARD_BYTES = 10**9  # a larger tensor (the embedding of the 7B) is a file of its own
-ROOM_TO_RUN = 2 * 10**9  # bytes beside the weights, to run one prompt
+BYTES_TO_RUN = 2 * 10**9  # beside the weights, to run one prompt
 
 Change = Callable[[str, Tensor], Mapping[str, Tensor]]
-
-
-class Checkpoint:
-    """The tensors of a directory by name, each read when it is asked for."""
-
-    def __init__(self, directory: str | Path):
-        """Raises InputError if there is no model, or a file of it is missing or damaged."""
-        self.directory = Path(directory)
-        self._stored = check_directory(self.directory)
-
-    def require(self, expected: Mapping[str, Sequence[int]]) -> None:
-        """Raises InputError unless every expected tensor is there in its shape."""
-        require_weights(self.directory, self._stored, expected, packed=False)
-        if strangers := sorted(self._stored.keys() - expected.keys()):
-            logger.warning(
-                "%s: %d tensors are not the model's and are left out, such as %s",
-                self.directory,
-                len(strangers),
-                strangers[0],
-            )
-
-    def read(self, name: str, dtype: torch.dtype = torch.bfloat16) -> Tensor:
-        """Raises InputError if a number of the tensor is not finite."""
-        # The file is opened for this tensor alone: what was read of an open one stays in memory.
-        path = self._stored[name].path
-        with safe_open(path, framework="pt") as file:
-            tensor = file.get_tensor(name).to(dtype)
-        if not all(map(torch.isfinite, torch.aminmax(tensor))):
-            raise InputError(f"{path}: {name} holds values that are not numbers; make it again")
-        return tensor
 
 
 class ShardWriter:
     """Writes tensors in the order they come, in files of at most `limit` bytes.
 
-    What memory it takes is one file. A checkpoint of one file is called model.safetensors, one of
-    several has an index, as transformers writes them.
+    It holds one file in memory. As transformers does, it names a single file model.safetensors
+    and writes an index for several.
     """
 
     def __init__(self, directory: Path, limit: int = SHARD_BYTES):
         self.directory = directory
         self.limit = limit
         self._shards: list[list[str]] = []
-        self._waiting: dict[str, Tensor] = {}
+        self._tensors: dict[str, Tensor] = {}  # of the next file
         self._bytes = self._total = 0
 
     def add(self, name: str, tensor: Tensor) -> None:
         size = tensor.numel() * tensor.element_size()
-        if self._waiting and self._bytes + size > self.limit:
+        if self._tensors and self._bytes + size > self.limit:
             self._flush()
-        self._waiting[name] = tensor.contiguous()
+        self._tensors[name] = tensor.contiguous()
         self._bytes += size
         self._total += size
 
     def finish(self) -> None:
         self._flush()
-        count = len(self._shards)
-        names = [f"model-{number:05}-of-{count:05}.safetensors" for number in range(1, count + 1)]
-        if count == 1:
-            names = ["model.safetensors"]
-        for number, name in enumerate(names):
+        count, files = len(self._shards), {}
+        for number, tensors in enumerate(self._shards, start=1):
+            name = SINGLE if count == 1 else f"model-{number:05}-of-{count:05}.safetensors"
             self._path(number).rename(self.directory / name)
+            files |= dict.fromkeys(tensors, name)
         if count > 1:
-            files = {
-                tensor: name
-                for name, shard in zip(names, self._shards, strict=True)
-                for tensor in shard
-            }
             index = {"metadata": {"total_size": self._total}, "weight_map": files}
             write_json(self.directory / INDEX, index)
 
@@ -110,16 +74,20 @@ class ShardWriter:
         return self.directory / f"shard-{number}.safetensors"
 
     def _flush(self) -> None:
-        save_file(self._waiting, self._path(len(self._shards)), metadata={"format": "pt"})
-        self._shards.append(list(self._waiting))
-        self._waiting, self._bytes = {}, 0
+        self._shards.append(list(self._tensors))
+        save_file(self._tensors, self._path(len(self._shards)), metadata={"format": "pt"})
+        self._tensors, self._bytes = {}, 0
+
+
+def unchanged(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    return {name: tensor}
 
 
 def rewrite(
     source: str | Path,
     target: str | Path,
     config: PretrainedConfig,
-    change: Change,
+    change: Change = unchanged,
     *,
     needed: int,
     quantization: BitsAndBytesConfig | None = None,
@@ -127,22 +95,27 @@ def rewrite(
     limit: int = SHARD_BYTES,
     memory: float = math.inf,
 ) -> None:
-    """Write a directory from another, tensor by tensor, in bfloat16.
+    """Write a model directory from another, tensor by tensor, in bfloat16.
 
-    config: that of the target, but for its quantization. names: from tensors of the target to
-    those of the source, where they differ or some are left out. change: what is written for a
-    tensor, by its name in the target. needed: bytes that the disk must have.
-    Every tensor is held against the shape that its config asks for, and for being finite; the
-    result is loaded and run as in save_model() where the memory for it is free and no more than
-    `memory`, in bytes, and not otherwise.
+    config: that of the target, but for its quantization. change: the tensors to write for a
+    tensor, by its name in the target. needed: bytes that must be free on the disk. names: from
+    tensors of the target to those of the source; by default all, under the same names. memory:
+    bytes that the job may take. The result is loaded and run as in save_model() if that much
+    memory, and the free memory, suffice.
     Raises InputError if tensors are missing, misshapen or not finite, or if the disk is too small.
     """
     original = read_config(source)
     if hasattr(original, "quantization_config"):
         raise InputError(f"{source}: quantised already; give the bfloat16 model it was made from")
-    checkpoint = Checkpoint(source)
-    expected = shapes(original)
-    checkpoint.require(expected)
+    tensors, expected = check_directory(source), shapes(original)
+    require_weights(source, tensors, expected, packed=False)
+    if others := sorted(tensors.keys() - expected.keys()):
+        logger.warning(
+            "%s: %d tensors are not the model's and are left out, such as %s",
+            source,
+            len(others),
+            others[0],
+        )
     names = names or {name: name for name in expected}
     if quantization:
         config.quantization_config = quantization
@@ -151,9 +124,10 @@ def rewrite(
     def write(partial: Path) -> None:
         return_freed_memory()
         writer = ShardWriter(partial, limit)
-        for name, old in tqdm(names.items(), desc=f"Write {Path(target).name}"):
-            for written, tensor in change(name, checkpoint.read(old)).items():
-                writer.add(written, tensor)
+        for name, source_name in tqdm(names.items(), desc=f"Write {Path(target).name}"):
+            path = tensors[source_name].path
+            for target_name, tensor in change(name, _read_tensor(path, source_name)).items():
+                writer.add(target_name, tensor)
         writer.finish()
         write_rest(source, partial, config)
         try_if_it_fits(partial, memory)
@@ -161,11 +135,21 @@ def rewrite(
     write_directory(target, write)
 
 
-def return_freed_memory() -> None:
-    """Have the C library hand every freed tensor of a megabyte or more back to the system.
+def _read_tensor(path: Path, name: str) -> Tensor:
+    """In bfloat16. Raises InputError if a value is not finite."""
+    # The file is opened for this tensor alone: tensors read from an open file stay in memory.
+    with safe_open(path, framework="pt") as file:
+        tensor = file.get_tensor(name).to(torch.bfloat16)
+    if not all(map(torch.isfinite, torch.aminmax(tensor))):
+        raise InputError(f"{path}: {name} holds values that are not numbers; make it again")
+    return tensor
 
-    glibc raises that limit to 32 MB by itself, and then keeps gigabytes of holes between tensors
-    that came and went: packing the 7B took twice the memory. Other C libraries are left alone.
+
+def return_freed_memory() -> None:
+    """Make glibc return every freed tensor of a megabyte or more to the system.
+
+    By itself, glibc raises that limit to 32 MB and keeps gigabytes of freed memory: packing the
+    7B took twice the memory.
     """
     if sys.platform == "linux":
         mmap_threshold = -3  # M_MMAP_THRESHOLD of malloc.h
@@ -173,13 +157,8 @@ def return_freed_memory() -> None:
             ctypes.CDLL(None).mallopt(mmap_threshold, 2**20)
 
 
-def as_it_is(name: str, tensor: Tensor) -> dict[str, Tensor]:
-    """The change that changes nothing."""
-    return {name: tensor}
-
-
 def write_rest(source: str | Path, directory: Path, config: PretrainedConfig) -> None:
-    """Everything of a model but its weights: config (bfloat16), processor, settings."""
+    """Write all of a model but its weights: config (bfloat16), processor, generation settings."""
     write_config(config, directory)
     processor = qwen2audio.load_processor(source)
     processor.save_pretrained(directory)
@@ -196,7 +175,7 @@ def write_config(config: PretrainedConfig, directory: Path) -> None:
 
 
 def try_if_it_fits(directory: Path, memory: float = math.inf) -> None:
-    """Load a directory and run a prompt through it, if the free memory and `memory` hold it."""
+    """Load a directory and run a prompt, if the free memory and `memory`, in bytes, suffice."""
     needed = memory_to_run(directory)
     allowed = min(psutil.virtual_memory().available, memory)
     if allowed >= needed:
@@ -211,10 +190,10 @@ def try_if_it_fits(directory: Path, memory: float = math.inf) -> None:
 
 
 def memory_to_run(directory: Path) -> int:
-    """Bytes to load a model and run a prompt; of a 4-bit one as if it were in bfloat16, since it
-    takes more than its files: 9 to 12 GB for 3.5 to 5.4 GB of a 7B."""
+    """Bytes to load a model and run a prompt. A 4-bit model counts as bfloat16, because it takes
+    more than its files: a 7B of 3.5 to 5.4 GB took 9 to 12 GB."""
     weights = sum(file.stat().st_size for file in directory.glob("*.safetensors"))
     config = read_config(directory)
     if hasattr(config, "quantization_config"):
         weights = max(weights, sum(2 * shape.numel() for shape in shapes(config).values()))
-    return weights + ROOM_TO_RUN
+    return weights + BYTES_TO_RUN

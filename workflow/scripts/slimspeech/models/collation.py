@@ -1,4 +1,4 @@
-"""Manifest rows to padded batches: prompts for generation, prompts with answers for training."""
+"""Padded batches of manifest rows: prompts for generation, prompts with answers for training."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,11 +14,11 @@ from slimspeech.errors import InputError
 from slimspeech.models.encoder import crop, token_counts
 from slimspeech.models.prompts import END_OF_TURN, Prompt
 
-IGNORED = -100  # the label that torch's cross entropy leaves out
+IGNORED = -100  # the label that torch's cross entropy ignores
 
 
 def window_seconds(processor: ProcessorMixin) -> float:
-    """The longest clip the audio encoder reads, in seconds (30 for Qwen2-Audio)."""
+    """Length in seconds of the longest clip that the audio encoder takes (Qwen2-Audio: 30)."""
     extractor = processor.feature_extractor
     return extractor.n_samples / extractor.sampling_rate
 
@@ -39,7 +39,7 @@ def window_features(
 
     A clip's features do not depend on the other clips.
     Raises InputError for a clip longer than the window, which the feature extractor would cut
-    without a word.
+    without a warning.
     """
     extractor = processor.feature_extractor
     for clip in audio:
@@ -60,11 +60,8 @@ def window_features(
 
 
 class Collator:
-    """Reads the audio of manifest rows and lays out what Qwen2-Audio takes.
+    """Reads the audio of manifest rows and makes the inputs of Qwen2-Audio.
 
-    Keys of a batch of B rows, padded to L tokens: input_ids and attention_mask (B, L),
-    input_features (B, mel bins, frames of the longest clip), feature_attention_mask (B, frames);
-    for training also labels (B, L), IGNORED everywhere but on the answer.
     keep: bytes of features that stay in memory, so that the next epoch does not compute them again.
     """
 
@@ -75,10 +72,10 @@ class Collator:
         self._kept: dict[str, tuple[Tensor, Tensor]] = {}
 
     def prompts(self, pairs: Sequence[str], audio_tokens: Sequence[int]) -> BatchEncoding:
-        """Left-padded prompts, so that all translations begin at the same position.
+        """Prompts, padded on the left, so that all translations begin at the same position.
 
-        audio_tokens: for each clip the placeholders that its embeddings take the place of. The
-        ids are those of the processor given the audio, which the tests compare.
+        audio_tokens: the number of audio tokens of each clip. The ids equal those of the processor
+        when it gets the audio.
         """
         placeholder = self.processor.audio_token
         texts = [
@@ -90,12 +87,17 @@ class Collator:
         )
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:
-        """Right-padded prompts and answers. The answer ends with the end-of-turn token."""
+        """Prompts and answers, padded on the right. An answer ends with the end-of-turn token.
+
+        Keys for B rows padded to L tokens: input_ids, attention_mask and labels (B, L), labels
+        IGNORED outside of the answer; input_features (B, mel bins, frames of the longest clip),
+        feature_attention_mask (B, frames).
+        """
         features, frames = self._features([row["audio"] for row in rows])
         batch = self.prompts([row["pair"] for row in rows], token_counts(frames).tolist())
         tokenizer = self.processor.tokenizer
-        # Tokenised apart and joined as ids, so that training continues exactly the tokens that
-        # generation is given, whatever the tokenizer would merge across the seam.
+        # Prompt and answer are tokenised apart, so that the tokenizer merges nothing across the
+        # seam and training has the same prompt tokens as generation.
         answers = tokenizer(
             [row["target"].strip() + END_OF_TURN for row in rows], add_special_tokens=False
         ).input_ids
@@ -112,7 +114,7 @@ class Collator:
         padded = pad(input_ids, batch_first=True, padding_value=tokenizer.pad_token_id)
         return {
             "input_ids": padded,
-            # Not from the pad id: the end-of-text token may be both.
+            # From the lengths, because the pad token may be the end-of-text token too.
             "attention_mask": (torch.arange(padded.shape[1]) < lengths[:, None]).long(),
             "labels": pad(labels, batch_first=True, padding_value=IGNORED),
             "input_features": features,

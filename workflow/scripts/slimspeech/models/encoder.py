@@ -1,7 +1,7 @@
-"""The audio encoder on a clip's own length, instead of the window that every clip is padded to.
+"""Run the audio encoder on the length of the clips, instead of padding them to the whole window.
 
-The encoder's attention masks the padding, so what it gives for the clip is the same, and a clip of
-3 s in a window of 30 s costs a tenth.
+The encoder's attention masks padding, so its output for the clip is the same. A clip of 3 s costs
+a tenth of the window of 30 s.
 """
 
 from types import MethodType
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
-MARGIN = 4  # mel frames kept behind a clip, because the convolutions look past its end
+MARGIN = 4  # mel frames kept behind a clip, because the convolutions read past its end
 
 
 def crop(features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Mel features (B, bins, frames) and their mask (B, frames), as long as the longest clip asks.
+    """Mel features (B, bins, frames) and their mask (B, frames), cut to the longest clip's length.
 
     The length is a multiple of 4, because the encoder halves it twice.
     """
@@ -26,14 +26,14 @@ def crop(features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def allow_short(model: PreTrainedModel) -> PreTrainedModel:
-    """Let a loaded model's audio encoder take features that crop() has cut. In place."""
+    """Let a model's audio encoder take features that crop() has cut. In place."""
     tower = model.model.audio_tower
     tower.forward = MethodType(_forward, tower)
     return model
 
 
 def states(tower: nn.Module, features: Tensor, bias: Tensor | None) -> Tensor:
-    """What the encoder's layers give, 50 states a second, before pooling: (B, frames / 2, width).
+    """The output of the encoder's layers, before pooling: (B, frames / 2, width), 50 a second.
 
     bias: additive or boolean attention mask, broadcast to (B, 1, states, states), or None.
     """
@@ -49,12 +49,12 @@ def states(tower: nn.Module, features: Tensor, bias: Tensor | None) -> Tensor:
 def _forward(
     self: nn.Module, input_features: Tensor, attention_mask: Tensor | None = None, **_: Any
 ) -> BaseModelOutput:
-    """Qwen2AudioEncoder.forward without the demand that the features fill the window."""
+    """Qwen2AudioEncoder.forward without its check that the features fill the window."""
     return BaseModelOutput(last_hidden_state=pooled(self, input_features, attention_mask))
 
 
 def pooled(tower: nn.Module, features: Tensor, bias: Tensor | None) -> Tensor:
-    """The encoder's output, 25 states a second, one an audio token: (B, frames / 4, width)."""
+    """The encoder's output: (B, frames / 4, width), 25 states a second, one per audio token."""
     x = states(tower, features, bias)
     x = tower.avg_pooler(x.permute(0, 2, 1)).permute(0, 2, 1)
     return tower.layer_norm(x)
@@ -74,23 +74,23 @@ def encode(model: PreTrainedModel, features: Tensor, mask: Tensor) -> list[Tenso
 
 
 def state_counts(mask: Tensor) -> Tensor:
-    """How many states of each clip are not padding, from the mask of its frames: (B,)."""
+    """Number of states of each clip without padding: (B,). mask: (B, frames)."""
     return (mask.sum(-1) - 1) // 2 + 1
 
 
 def token_counts(mask: Tensor) -> Tensor:
-    """How many audio tokens each clip has, from the mask of its frames: (B,)."""
+    """Number of audio tokens of each clip: (B,). mask: (B, frames)."""
     return (state_counts(mask) - 2) // 2 + 1
 
 
 def padding_bias(mask: Tensor, dtype: torch.dtype) -> Tensor:
     """The attention bias that hides padding from states(): (B, 1, states, states)."""
     count = mask.shape[-1] // 2
-    heard = torch.arange(count, device=mask.device) < state_counts(mask)[:, None]
-    return bias_of(heard, dtype)[:, None, None, :].expand(-1, 1, count, -1)
+    filled = torch.arange(count, device=mask.device) < state_counts(mask)[:, None]
+    return bias_of(filled, dtype)[:, None, None, :].expand(-1, 1, count, -1)
 
 
 def bias_of(allowed: Tensor, dtype: torch.dtype) -> Tensor:
-    """What is added to attention scores: 0 where allowed, the lowest number elsewhere."""
+    """The addend of attention scores: 0 where allowed, the lowest number elsewhere."""
     zero = torch.zeros((), dtype=dtype, device=allowed.device)
     return torch.where(allowed, zero, torch.finfo(dtype).min)

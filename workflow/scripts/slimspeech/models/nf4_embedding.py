@@ -1,11 +1,11 @@
 """Load a packed Qwen2-Audio whose embedding is 4-bit, which transformers does not do by itself.
 
-This file needs torch, transformers and bitsandbytes alone. A copy lies in such a directory:
+This file needs torch, transformers and bitsandbytes alone. Such a directory has a copy of it:
 
     from load_student import load
     model = load("path/of/the/directory")
 
-Nothing else differs from from_pretrained, which refuses the directory for its embedding's shape.
+Without it, from_pretrained refuses the directory because of its embedding's shape.
 """
 
 from typing import Any
@@ -18,10 +18,9 @@ from transformers import PretrainedConfig, PreTrainedModel, Qwen2AudioForConditi
 
 MARK = "embedding_quantization"  # the key in config.json, "nf4"
 DTYPE = torch.bfloat16
-CPU_TILE = 32  # outputs that bitsandbytes' kernel for CPUs with bfloat16 takes at a time
+CPU_TILE = 32  # outputs that bitsandbytes' kernel for CPUs with bfloat16 computes at a time
 
-
-# From names in the files to those of modules: transformers knows them for its own class alone.
+# From names in the files to those of modules, which transformers has for its own class alone.
 NAMES = {
     r"^language_model\.lm_head": "lm_head",
     r"^language_model\.model": "model.language_model",
@@ -31,12 +30,12 @@ NAMES = {
 
 
 class NF4Embedding(EmbeddingNF4):
-    """bitsandbytes' embedding, whose forward does not know scales that are quantised themselves."""
+    """bitsandbytes' embedding, with quantised scales, which its own forward does not support."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Token ids (...) to embeddings (..., width); only their rows are unpacked."""
+        """Token ids (...) to embeddings (..., width); unpacks only their rows."""
         state, width = self.weight.quant_state, self.embedding_dim
-        if state.nested:  # once: 4 bytes instead of 1 for 64 weights
+        if state.nested:  # unpacks the scales once: 4 bytes instead of 1 per 64 weights
             state.absmax = dequantize_blockwise(state.absmax, state.state2) + state.offset
             state.state2, state.nested = None, False
         ids = input.reshape(-1)
@@ -53,7 +52,7 @@ class NF4Embedding(EmbeddingNF4):
         return embeddings.to(self.compute_dtype)
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
-        """As Linear4bit does; from_pretrained asks for the names, and the base class refuses."""
+        """As Linear4bit does. from_pretrained needs the names; the base class raises an error."""
         super(Embedding4bit, self)._save_to_state_dict(destination, prefix, keep_vars)
         state = getattr(self.weight, "quant_state", None)
         for key, tensor in state.as_dict(packed=True).items() if state else ():
@@ -61,7 +60,7 @@ class NF4Embedding(EmbeddingNF4):
 
 
 class Qwen2AudioWithNF4Embedding(Qwen2AudioForConditionalGeneration):
-    """The model as transformers has it, but for its embedding."""
+    """transformers' model with a 4-bit embedding."""
 
     def __init__(self, config: PretrainedConfig):
         super().__init__(config)
@@ -79,13 +78,13 @@ class Qwen2AudioWithNF4Embedding(Qwen2AudioForConditionalGeneration):
 
 
 def model_class(config: PretrainedConfig) -> type[Qwen2AudioForConditionalGeneration]:
-    """What a directory with this config is loaded by."""
+    """The class that loads a directory with this config."""
     marked = getattr(config, MARK, None) is not None
     return Qwen2AudioWithNF4Embedding if marked else Qwen2AudioForConditionalGeneration
 
 
 def allow_any_width(model: PreTrainedModel) -> PreTrainedModel:
-    """Keep 4-bit layers of odd widths, such as a small vocabulary's head, off that kernel."""
+    """Switch that kernel off for widths that it does not divide into tiles, as of small heads."""
     for layer in model.modules():
         if isinstance(layer, Linear4bit) and layer.out_features % CPU_TILE:
             layer.support_avx512bf16_for_cpu = False

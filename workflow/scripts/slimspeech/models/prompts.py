@@ -1,4 +1,4 @@
-"""The translation prompt: in the model's own chat template, or plain, for a model without one."""
+"""The translation prompt, in the model's chat template, or plain for a model without one."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from jinja2 import TemplateError
 from slimspeech import languages
 from slimspeech.errors import InputError
 
-if TYPE_CHECKING:  # what a prompt says is known without the library, which is slow to import
+if TYPE_CHECKING:  # transformers is slow to import
     from transformers import ProcessorMixin
 
-# Ends every turn of the ChatML template that Qwen2-Audio-Instruct was trained on, and here a
-# translation after a plain prompt too: all Qwen2 tokenizers have it as one token.
+# Ends every turn of the ChatML template that Qwen2-Audio-Instruct was trained on. Here it also ends
+# a translation after a plain prompt: it is one token in all Qwen2 tokenizers.
 END_OF_TURN = "<|im_end|>"
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What the model is asked: a system message, and a request with {source} and {target}.
+    """A system message, and a user's request with {source} and {target} for the languages.
 
-    template: "chat", or "plain", which leaves the system message out.
+    languages: names by code, for languages that slimspeech.languages lacks. template: "chat", or
+    "plain", which leaves the system message out.
     """
 
     system: str
@@ -32,13 +33,13 @@ class Prompt:
 
     @classmethod
     def of(cls, prompt: dict[str, str], names: dict[str, str]) -> Prompt:
-        """From the config's `prompt` and its `languages`, the names of those we do not know."""
+        """prompt, names: `prompt` and `languages` of the config."""
         return cls(languages=names, **prompt)
 
     def request(self, pair: str) -> str:
-        """The user's sentence for a pair such as "en-de".
+        """The request for a pair such as "en-de".
 
-        Raises InputError for a language whose English name is not known.
+        Raises InputError for a language without an English name.
         """
         source, target = pair.split("-", 1)
         return self.user.format(
@@ -47,10 +48,10 @@ class Prompt:
         )
 
     def render(self, processor: ProcessorMixin, pair: str) -> str:
-        """The whole prompt up to where the translation begins, with one audio placeholder.
+        """The prompt up to the translation, with one audio placeholder.
 
-        The published wording (paper, section 3): system, then audio and request in one user turn;
-        for a model that is not tuned to chat, audio and request alone.
+        As published (paper, section 3): system message, then audio and request in one user turn.
+        A plain prompt is audio and request alone.
         """
         if self.template == "plain":
             audio = (processor.audio_bos_token, processor.audio_token, processor.audio_eos_token)
@@ -68,6 +69,6 @@ class Prompt:
             )
         except (TemplateError, TypeError, ValueError) as error:
             raise InputError(
-                f"the model's chat template cannot lay out the prompt ({error}); copy it from the "
+                f"the model's chat template cannot render the prompt ({error}); copy it from the "
                 "model that these weights come from, or set prompt.template: plain"
             ) from error

@@ -1,4 +1,4 @@
-"""Load, save and describe Qwen2-Audio models. Weights are safetensors; no code comes from data."""
+"""Load, save and describe Qwen2-Audio models. Weights are safetensors; data brings no code."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,12 +32,13 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def device_name(place: torch.device | None = None) -> str:
-    """ "NVIDIA H100", or "CPU, 2 threads": what a time was measured on, by default device()."""
-    place = place or device()
-    if place.type == "cuda":
-        return torch.cuda.get_device_name(place)
-    return f"CPU, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
+def device_name(hardware: torch.device | None = None) -> str:
+    """ "NVIDIA H100" or "CPU, 2 threads"; by default of device()."""
+    hardware = hardware or device()
+    if hardware.type == "cuda":
+        return torch.cuda.get_device_name(hardware)
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' * (threads > 1)}"
 
 
 def read_config(
@@ -53,7 +54,7 @@ def load_processor(directory: str | Path) -> ProcessorMixin:
     """Tokenizer, feature extractor and chat template.
 
     Raises InputError if the path is missing or refused, if the processor cannot be read, if its
-    template does more than lay out a prompt, or if the tokenizer is not that of the model there.
+    template does more than render a prompt, or if the tokenizer is not that of the model.
     """
     config = read_config(directory)
     with _readable(directory, "the processor"):
@@ -72,14 +73,14 @@ def load_model(
     directory: str | Path,
     dtype: torch.dtype,
     quantization: BitsAndBytesConfig | None = None,
-    place: torch.device | None = None,
+    hardware: torch.device | None = None,
 ) -> PreTrainedModel:
-    """A model in evaluation mode, on the GPU if there is one and no other place is given.
+    """A model in evaluation mode. hardware: by default the GPU, or the CPU without one.
 
-    A packed (4-bit) directory carries its own quantization; then `dtype` is what the rest is in,
-    and what the 4-bit layers compute in, whatever its config says.
-    Raises InputError if the directory is missing or refused, or if a weight is missing from it or
-    of another shape (transformers would fill it with random numbers and only warn).
+    A packed (4-bit) directory carries its own quantization; `dtype` is then that of the rest, and
+    that in which the 4-bit layers compute, whatever its config says.
+    Raises InputError if the directory is missing or refused, or if a weight is missing or of
+    another shape (transformers would fill it with random numbers and only warn).
     """
     config = read_config(directory)
     packed = hasattr(config, "quantization_config")
@@ -90,7 +91,7 @@ def load_model(
         model, report = model_class(config).from_pretrained(
             directory,
             dtype=dtype,
-            device_map={"": place or device()},
+            device_map={"": hardware or device()},
             quantization_config=quantization,
             use_safetensors=True,
             output_loading_info=True,
@@ -107,21 +108,20 @@ def load_model(
 
 
 def load_for_inference(
-    directory: str | Path, precision: str, place: torch.device | None = None
+    directory: str | Path, precision: str, hardware: torch.device | None = None
 ) -> PreTrainedModel:
-    """A model to translate with, in "fp32" or "bf16".
+    """load_model() in "fp32" or "bf16".
 
     A 4-bit model computes in bfloat16 wherever the device does so itself, also for "fp32".
-    place: as in load_model().
     """
     if hasattr(read_config(directory), "quantization_config") and precision == "fp32":
-        precision = resolve_precision("auto", place or device())
+        precision = resolve_precision("auto", hardware or device())
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    return load_model(directory, dtype, place=place)
+    return load_model(directory, dtype, hardware=hardware)
 
 
 def _compute_in(model: PreTrainedModel, dtype: torch.dtype) -> None:
-    """Have a packed model compute in another dtype than its config says; 4-bit weights stay."""
+    """Make a packed model compute in another dtype than its config says; 4-bit weights stay."""
     for weight in model.parameters():
         if weight.is_floating_point():
             weight.data = weight.data.to(dtype)
@@ -131,7 +131,7 @@ def _compute_in(model: PreTrainedModel, dtype: torch.dtype) -> None:
 
 
 def save_model(model: PreTrainedModel, processor: ProcessorMixin, directory: str | Path) -> None:
-    """Write weights, config and processor: the whole directory, reloaded and tried, or nothing."""
+    """Write weights, config and processor, then load them and run a prompt; or write nothing."""
 
     def write(partial: Path) -> None:
         model.save_pretrained(partial)
@@ -147,7 +147,7 @@ def try_model(directory: str | Path) -> None:
 
     Raises RuntimeError if a logit is not finite, InputError if it does not load.
     """
-    model = load_model(directory, torch.bfloat16, place=torch.device("cpu"))
+    model = load_model(directory, torch.bfloat16, hardware=torch.device("cpu"))
     processor = load_processor(directory)
     rate = processor.feature_extractor.sampling_rate
     batch = processor(
@@ -167,7 +167,7 @@ def read_decoder_layers(directory: str) -> int:
 
 @contextmanager
 def _readable(directory: str | Path, what: str) -> Iterator[None]:
-    """Whatever strange files bring transformers to, as an InputError; not what a machine lacks."""
+    """Raises InputError for what transformers raises on a damaged file or a full GPU."""
     try:
         yield
     except (InputError, MemoryError, ImportError):
@@ -190,7 +190,7 @@ def _readable(directory: str | Path, what: str) -> Iterator[None]:
 def _check_tokenizer(
     directory: str | Path, processor: ProcessorMixin, config: PreTrainedConfig
 ) -> None:
-    """A foreign tokenizer gives ids that the embedding lacks, or that stand for other tokens."""
+    """Raises InputError for another model's tokenizer: the embedding has other tokens, or fewer."""
     tokens, rows = len(processor.tokenizer), config.text_config.vocab_size
     problem = ""
     if tokens > rows:

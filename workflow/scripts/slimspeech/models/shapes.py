@@ -1,13 +1,13 @@
-"""Models without their weights: what a config asks a checkpoint for.
+"""The tensors that a config asks a checkpoint for, without loading weights.
 
-Names of tensors are those in the files of Qwen2-Audio, which are not those of the modules.
+Names of tensors are those in the files of Qwen2-Audio, which differ from those of the modules.
 """
 
 import torch
 from torch import nn
 from transformers import PretrainedConfig, Qwen2AudioForConditionalGeneration
 
-# The beginning of a module's name, and what stands for it in the files.
+# From the beginning of a module's name to that in the files.
 STORED = {
     "lm_head.": "language_model.lm_head.",
     "model.language_model.": "language_model.model.",
@@ -17,7 +17,7 @@ STORED = {
 
 
 def stored_name(name: str) -> str:
-    """The name in the files of a parameter, such as model.audio_tower.conv1.weight."""
+    """The name in the files for a parameter such as model.audio_tower.conv1.weight."""
     for module, stored in STORED.items():
         if name.startswith(module):
             return stored + name.removeprefix(module)
@@ -25,7 +25,7 @@ def stored_name(name: str) -> str:
 
 
 def skeleton(config: PretrainedConfig) -> Qwen2AudioForConditionalGeneration:
-    """The model of a config without its weights: shapes alone, on the meta device."""
+    """The model of a config on the meta device, without weights."""
     with torch.device("meta"):
         return Qwen2AudioForConditionalGeneration(config)
 
@@ -37,6 +37,6 @@ def shapes(config: PretrainedConfig) -> dict[str, torch.Size]:
 
 
 def linear_weights(config: PretrainedConfig) -> list[str]:
-    """Names of the weight matrices of all linear layers, the output head's among them."""
+    """Names of the weight matrices of all linear layers, including the output head."""
     modules = skeleton(config).named_modules()
     return [stored_name(f"{name}.weight") for name, m in modules if isinstance(m, nn.Linear)]

@@ -1,11 +1,11 @@
-"""What a model directory weighs, read from the headers of its safetensors files.
+"""The size of a model directory, from the headers of its safetensors files.
 
-Nothing is loaded, so a 7B model is measured in milliseconds.
+No weight is loaded, so a 7B model takes milliseconds.
 """
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ from slimspeech.models.validation.directory import check_directory
 from slimspeech.models.validation.safetensors import Stored
 from slimspeech.models.validation.weights import QUANT_STATE, read_state
 
-# What bitsandbytes stores beside a 4-bit weight, by the ending of its name.
+# Endings of the names of what bitsandbytes stores beside a 4-bit weight.
 SIDE_TENSORS = (".absmax", ".nested_absmax", ".quant_map", ".nested_quant_map", QUANT_STATE)
 
-# The beginning of a tensor's name, and the part of the model it belongs to.
+# From the beginning of a tensor's name to the part of the model.
 PARTS = {
     "base_model.": "adapter",
     "audio_tower.": "audio_tower",
@@ -27,15 +27,15 @@ PARTS = {
     "language_model.model.": "decoder",
     "language_model.lm_head.": "head",
 }
+LAYERS = "language_model.model.layers."
 
 
 def measure_size(directory: str | Path) -> dict[str, Any]:
-    """True weights, decoder layers, bytes of the weight files, and both by part of the model.
+    """Number of weights, decoder layers and bytes of the weight files, in all and by part.
 
-    A 4-bit weight counts as the weights it stands for, not as its packed bytes (counting those is
-    how a model of 6.78 B weights comes to be called "4.12B"). `bytes` is the files' size, as in
-    the paper's tables; tokenizer and configs are left out. Raises InputError for a directory
-    without a model or a damaged file.
+    Packed 4-bit weights count as weights, not as bytes (which makes "4.12B" of 6.78 B weights).
+    `bytes` is the size of the weight files, as in the paper's tables, without tokenizer and
+    configs. Raises InputError for a directory without a model or a damaged file.
     """
     directory = Path(directory)
     tensors = check_directory(directory)
@@ -43,7 +43,7 @@ def measure_size(directory: str | Path) -> dict[str, Any]:
     stored: Counter[str] = Counter()
     dtypes: dict[str, set[str]] = defaultdict(set)
     for name, tensor in tensors.items():
-        count, dtype = _true_weights(name, tensors)
+        count, dtype = _weights(name, tensors)
         part = part_of(name)
         weights[part] += count
         stored[part] += tensor.end - tensor.start
@@ -53,20 +53,17 @@ def measure_size(directory: str | Path) -> dict[str, Any]:
     quantization = config.get("quantization_config") or {}
     return {
         "weights": weights.total(),
-        "decoder_layers": _decoder_layers(tensors),
+        "decoder_layers": len({name.split(".")[3] for name in tensors if name.startswith(LAYERS)}),
         "bytes": sum(file.stat().st_size for file in directory.glob("*.safetensors")),
         "quantization": quantization.get("bnb_4bit_quant_type", "none"),
-        "dtypes_by_part": {part: sorted(found) for part, found in sorted(dtypes.items())},
+        "dtypes_by_part": {part: sorted(names) for part, names in sorted(dtypes.items())},
         "weights_by_part": dict(sorted(weights.items())),
         "bytes_by_part": dict(sorted(stored.items())),
     }
 
 
-def _true_weights(name: str, tensors: Mapping[str, Stored]) -> tuple[int, str]:
-    """The weights that a tensor stands for, none beside a 4-bit one, and their dtype.
-
-    The dtype is "nf4", or as the file says: "BF16", "F32".
-    """
+def _weights(name: str, tensors: Mapping[str, Stored]) -> tuple[int, str]:
+    """Number and dtype ("nf4", "BF16", "F32") of a tensor's weights; 0 for bitsandbytes' own."""
     tensor = tensors[name]
     if name.endswith(SIDE_TENSORS):
         return 0, tensor.dtype
@@ -84,9 +81,3 @@ def part_of(name: str) -> str:
         if name.startswith(beginning):
             return part
     return "other"
-
-
-def _decoder_layers(names: Iterable[str]) -> int:
-    beginning = "language_model.model.layers."
-    inside = (name.removeprefix(beginning) for name in names if name.startswith(beginning))
-    return len({name.split(".")[0] for name in inside})

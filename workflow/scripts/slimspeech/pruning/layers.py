@@ -1,4 +1,4 @@
-"""Depth pruning: reduce a decoder, or an audio encoder, to some of its layers."""
+"""Depth pruning: reduce a decoder or an audio encoder to some of its layers."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 from slimspeech.errors import InputError
-from slimspeech.models.checkpoints import as_it_is, rewrite
+from slimspeech.models.checkpoints import rewrite
 from slimspeech.models.qwen2audio import read_config
 from slimspeech.models.shapes import shapes
 from slimspeech.quantization.predicted_size import predicted_bytes
@@ -20,7 +20,7 @@ LAYERS = "language_model.model.layers."
 def keep_layers(model: PreTrainedModel, kept: Sequence[int]) -> None:
     """Reduce the decoder to these layers, in place, as if it had been built with them.
 
-    Raises InputError when a layer is not there, or the list is empty, unordered or repeats one.
+    Raises InputError if `kept` is empty, unordered, or repeats or invents a layer.
     """
     decoder = model.get_decoder()
     _check(kept, len(decoder.layers), "a decoder")
@@ -35,8 +35,7 @@ def prune_checkpoint(
 ) -> None:
     """Write a model with some of another's decoder layers, in bfloat16, without loading it.
 
-    memory: bytes it may take to try the result. Raises InputError as keep_layers() and rewrite()
-    do.
+    memory: as in rewrite(). Raises InputError as keep_layers() and rewrite() do.
     """
     config = read_config(source)
     _check(kept, config.text_config.num_hidden_layers, "a decoder")
@@ -50,17 +49,17 @@ def prune_checkpoint(
 
     names = {name: original(name) for name in shapes(config)}
     needed = sum(predicted_bytes(config, "none").values())
-    rewrite(source, target, config, as_it_is, names=names, needed=needed, memory=memory)
+    rewrite(source, target, config, names=names, needed=needed, memory=memory)
 
 
 def _keep_in_config(text: PretrainedConfig, kept: Sequence[int]) -> None:
-    """Change both what the count and the kinds of layers say: reloading compares them."""
+    """Change the number and the types of layers together, because reloading compares them."""
     text.layer_types = [text.layer_types[i] for i in kept]
     text.num_hidden_layers = len(kept)
 
 
 def keep_encoder_layers(model: PreTrainedModel, kept: Sequence[int]) -> None:
-    """The same for the audio encoder; the errors are those of keep_layers()."""
+    """keep_layers() for the audio encoder."""
     tower = model.model.audio_tower
     _check(kept, len(tower.layers), "an audio encoder")
     tower.layers = nn.ModuleList(tower.layers[i] for i in kept)
@@ -69,7 +68,7 @@ def keep_encoder_layers(model: PreTrainedModel, kept: Sequence[int]) -> None:
 
 @contextmanager
 def without_encoder_layer(model: PreTrainedModel, layer: int) -> Iterator[None]:
-    """The model lacks a layer of its audio encoder for as long as the context lasts."""
+    """Take a layer out of the audio encoder, and put it back when the context ends."""
     tower = model.model.audio_tower
     whole = tower.layers
     tower.layers = nn.ModuleList(module for i, module in enumerate(whole) if i != layer)

@@ -13,7 +13,12 @@ from slimspeech.generation.embeddings import Clip, encode_clips, read_clips
 from slimspeech.generation.translation import GenerationSettings, translate_variants
 from slimspeech.languages import target_code
 from slimspeech.models.prompts import Prompt
-from slimspeech.pruning.criteria import angular_distances, block_influence, removal_losses
+from slimspeech.pruning.criteria import (
+    GoldCorpus,
+    angular_distances,
+    block_influence,
+    removal_losses,
+)
 from slimspeech.pruning.layers import keep_encoder_layers, keep_layers, without_encoder_layer
 from slimspeech.pruning.selection import drop_least_important, removable
 
@@ -59,16 +64,16 @@ def score_removals(
     if not candidates:  # more shards than layers
         return [], []
     if settings.criterion != "chrf":
-        inputs = (model, processor, segments, prompt)
         size = 16 if generation.batch_size == "auto" else min(16, generation.batch_size)
+        corpus = GoldCorpus(model, processor, segments, prompt, size)
         if settings.criterion == "loss":
-            costs = removal_losses(*inputs, kept, candidates, size)
+            costs = removal_losses(corpus, kept, candidates)
         elif settings.criterion == "block_influence":
-            costs = block_influence(*inputs, kept, candidates, size)
+            costs = block_influence(corpus, kept, candidates)
         else:  # angular looks at the whole stack, whatever was removed and is a candidate
             whole = range(len(model.get_decoder().layers))
             all_removable = removable(whole, settings.protect_first, settings.protect_last)
-            costs = angular_distances(*inputs, all_removable, settings.block, size)
+            costs = angular_distances(corpus, all_removable, settings.block)
         name = settings.criterion
         return [{"layer": i, "metric": name, "score": costs[i]} for i in candidates], []
     translated = translate_variants(

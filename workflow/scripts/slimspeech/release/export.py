@@ -8,7 +8,7 @@ the special tokens and the rotary base under other names.
 from pathlib import Path
 
 from slimspeech.artifacts import read_json, write_directory, write_json
-from slimspeech.models.checkpoints import as_it_is, rewrite
+from slimspeech.models.checkpoints import rewrite
 from slimspeech.models.qwen2audio import load_processor, read_config
 from slimspeech.quantization.predicted_size import predicted_bytes
 
@@ -22,7 +22,7 @@ def export(model: str | Path, target: str | Path) -> None:
     needed = sum(predicted_bytes(model_config, "none").values())
 
     def write(partial: Path) -> None:
-        rewrite(model, partial, model_config, as_it_is, needed=needed)
+        rewrite(model, partial, model_config, needed=needed)
         config = read_json(partial / "config.json")
         text_config = config["text_config"]
         text_config["rope_theta"] = text_config["rope_parameters"]["rope_theta"]
