@@ -1,8 +1,8 @@
 """A search iteration on a Qwen2-Audio-7B of random weights and true shape, on a GPU.
 
-The published loop is timed on a few clips and candidates and the rest is arithmetic, which is
-printed; the engine is measured whole. Random weights end no translation, so that every hypothesis
-runs to the cap on both sides.
+The engine is measured on the whole iteration. The published loop is timed on a few clips and
+candidates, and its total is calculated; the calculation is printed. Random weights end no
+translation, so every hypothesis runs to the cap on both sides.
 """
 
 import argparse
@@ -40,7 +40,7 @@ PUBLISHED_CANDIDATES = 212  # 30 + 29 + … + 23: eight of 32 layers, the ends p
 PUBLISHED_CLIPS = 100
 MEMORY = 50e9  # bytes: two copies of the weights in bf16, and room to work
 
-# The true shape, and one that exercises the code.
+# The true shape, and one to try the code.
 FULL = QWEN2_AUDIO_7B
 TINY = {
     "audio": FULL["audio"]
@@ -58,7 +58,7 @@ TINY = {
 
 
 def make_processor() -> ProcessorMixin:
-    """Whisper's features as the real model takes them, and a small tokenizer that can say ids."""
+    """Whisper's features as Qwen2-Audio takes them, and a small tokenizer."""
     texts = [PROMPT.system, PROMPT.request("en-de")]
     tokenizer = build_processor(texts, vocabulary=300).tokenizer
     bins = FULL["audio"]["num_mel_bins"]
@@ -68,7 +68,7 @@ def make_processor() -> ProcessorMixin:
 def make_model(
     shape: dict[str, Any], processor: ProcessorMixin, dtype: torch.dtype, device: str
 ) -> PreTrainedModel:
-    """Random weights, made where they stay."""
+    """Random weights, made on the device."""
     config = Qwen2AudioConfig(
         audio_config={"model_type": "qwen2_audio_encoder"} | shape["audio"],
         text_config={
@@ -84,15 +84,15 @@ def make_model(
         dtype=dtype,
     )
     torch.manual_seed(0)
-    usual = torch.get_default_dtype()
+    default_dtype = torch.get_default_dtype()
     try:
         torch.set_default_dtype(dtype)
         with torch.device(device):
             model = Qwen2AudioForConditionalGeneration(config)
     finally:
-        torch.set_default_dtype(usual)
-    # The head is read whole, but only tokens that the tokenizer can write are ever the likeliest,
-    # and none that ends or starts anything.
+        torch.set_default_dtype(default_dtype)
+    # The whole head is computed, but only tokens that the tokenizer has, and no special ones, get
+    # the highest score.
     weight = model.lm_head.weight.data
     weight[len(processor.tokenizer) :] = 0
     weight[processor.tokenizer.all_special_ids] = 0
@@ -100,7 +100,7 @@ def make_model(
 
 
 def write_clips(folder: Path, count: int) -> list[Row]:
-    """Noise of many lengths, evenly from the shortest to the longest, in random order."""
+    """Noise of evenly spaced lengths from the shortest to the longest, in random order."""
     random = np.random.default_rng(0)
     rows = []
     for number, seconds in enumerate(random.permutation(np.linspace(*SECONDS, count))):
@@ -111,11 +111,11 @@ def write_clips(folder: Path, count: int) -> list[Row]:
 
 
 class Work:
-    """Counts what a model's linear layers and key-value caches move and compute.
+    """Counts bytes and operations of a model's linear layers and key-value caches.
 
     Bytes: the weights at every call, and in decoding the keys and values that a step reads.
-    Operations: two a weight and token. Activations and the encoder's attention are left out, so
-    both are lower bounds.
+    Operations: two per weight and token. Both are lower bounds, because activations and the
+    encoder's attention are left out.
     """
 
     def __init__(self, model: PreTrainedModel):
@@ -151,7 +151,7 @@ class Work:
 
 
 def peaks(device: str, dtype: torch.dtype, tiny: bool) -> tuple[float, float]:
-    """What the device reaches: bytes a second in a copy, operations a second in a product."""
+    """The device's bytes per second in a copy and operations per second in a matrix product."""
     size, side = (2**20, 256) if tiny else (2**31, 8192)
     source = torch.empty(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
@@ -182,9 +182,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if not options.tiny:
         if device == "cpu":
-            raise InputError("full_size.py needs a GPU, and there is none; --tiny runs on a CPU")
+            raise InputError("full_size.py needs a GPU, and torch finds none; --tiny runs on a CPU")
         if torch.cuda.get_device_properties(0).total_memory < MEMORY:
-            raise InputError(f"full_size.py needs a GPU of {MEMORY / 1e9:.0f} GB or more; --tiny")
+            raise InputError(f"full_size.py needs a GPU of {MEMORY / 1e9:.0f} GB, or --tiny")
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
         measure(options, device, write_clips(Path(folder), options.clips or (100, 3)[options.tiny]))
@@ -197,10 +197,10 @@ def measure(options: argparse.Namespace, device: str, rows: list[Row]) -> None:
     missing = harness.removable(model, options.candidates)
     kept = list(range(len(model.get_decoder().layers)))
     few = rows[: options.timed_clips or (5, 2)[options.tiny]]
-    tried = harness.removable(model, min(options.timed_candidates, len(missing)))
+    timed_layers = harness.removable(model, min(options.timed_candidates, len(missing)))
 
     copying, translating, expected = time_published_loop(
-        model, processor, few, kept, tried, options.max_new_tokens
+        model, processor, few, kept, timed_layers, options.max_new_tokens
     )
     generation = GenerationSettings(options.batch_size, options.max_new_tokens, options.precision)
     bench = harness.Bench(allow_short(model), processor, rows, generation)
@@ -219,11 +219,12 @@ def measure(options: argparse.Namespace, device: str, rows: list[Row]) -> None:
     memory = "not measured"
     if device == "cuda":
         memory = f"{torch.cuda.max_memory_allocated() / 1e9:.1f} GB"
-    # Whether the same comes out: the same clips and candidates, decoded by the engine.
-    found = harness.search_with_engine(bench, harness.encode_with_engine(bench, few), kept, tried)
+    # The engine's hypotheses for the timed clips and candidates.
+    clips = harness.encode_with_engine(bench, few)
+    hypotheses = harness.search_with_engine(bench, clips, kept, timed_layers)
     agreement = harness.differing(
-        [text for layer in tried for text in found[layer]],
-        [text for layer in tried for text in expected[layer]],
+        [text for layer in timed_layers for text in hypotheses[layer]],
+        [text for layer in timed_layers for text in expected[layer]],
     )
     bandwidth, product = peaks(device, dtype, options.tiny)
 
@@ -250,7 +251,7 @@ def measure(options: argparse.Namespace, device: str, rows: list[Row]) -> None:
                 ],
             ],
         ),
-        f"Published loop: {len(tried)} candidates and {len(few)} clips were timed: a deep copy "
+        f"Published loop: {len(timed_layers)} candidates, {len(few)} clips were timed: a deep copy "
         f"takes {copying:.3f} s, a clip {translating:.3f} s (medians). The iteration: "
         f"{len(missing)} x {copying:.3f} + {len(missing)} x {len(rows)} x {translating:.3f} = "
         f"{published:.1f} s. The published search, eight layers of 32: {PUBLISHED_CANDIDATES} x "
@@ -283,19 +284,19 @@ def time_published_loop(
         return text
 
     translate(model, rows[0])
-    copies, clips, found = harness.Timing([], None), harness.Timing([], None), {}
+    copies, clips, hypotheses = harness.Timing([], None), harness.Timing([], None), {}
     for layer in candidates:
         pruned, seconds = harness.timed(
             lambda layer=layer: published_search.without(model, kept, layer)
         )
         copies.seconds.append(seconds)
-        found[layer] = []
+        hypotheses[layer] = []
         for row in rows:
             text, seconds = harness.timed(lambda p=pruned, row=row: translate(p, row))
-            found[layer].append(text)
+            hypotheses[layer].append(text)
             clips.seconds.append(seconds)
         del pruned
-    return copies.median, clips.median, found
+    return copies.median, clips.median, hypotheses
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A Qwen2-Audio-7B of random weights and true shape, made, pruned, packed and run on this machine.
+"""Make, prune, pack and run a Qwen2-Audio-7B of random weights and true shape.
 
-Every step is a process of its own, so that its peak memory is its own. Weights go through memory
-one at a time: no step but the last needs memory for the model, and that one for its packed form.
+Every step is a process of its own, so that its peak memory can be measured. Weights go through
+memory one at a time. Only the last step needs memory for the model, in its packed form.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ from slimspeech.quantization.pack import pack
 from slimspeech.quantization.predicted_size import count_weights, predicted_bytes
 from slimspeech.quantization.predicted_size import full_size as full_config
 
-SMALLEST = {"embedding": "nf4", "head": "nf4"}
+# Directories and their formats.
+PACKED = {"packed": "nf4", "smallest": {"embedding": "nf4", "head": "nf4"}}
 KEPT = 24  # of 32 layers
 PIECE = 2**24  # random numbers drawn at a time
 RANK = 64
@@ -42,7 +44,7 @@ STD = 0.02
 
 
 def make_teacher(folder: Path, tiny: bool) -> Path:
-    """Random weights as a model begins with: norms of 1, biases of 0, and noise."""
+    """Initial weights of a model: norms of 1, biases of 0, and noise."""
     if tiny:
         processor = full_size.make_processor()
         model = full_size.make_model(full_size.TINY, processor, torch.bfloat16, "meta")
@@ -53,8 +55,8 @@ def make_teacher(folder: Path, tiny: bool) -> Path:
     config.architectures = ["Qwen2AudioForConditionalGeneration"]
     random = torch.Generator().manual_seed(0)
 
-    def write(partial: Path) -> None:
-        writer = checkpoints.ShardWriter(partial)
+    def write(directory: Path) -> None:
+        writer = checkpoints.ShardWriter(directory)
         for name, shape in tqdm(shapes.shapes(config).items(), desc="Make teacher"):
             weight = torch.zeros(shape, dtype=torch.bfloat16)
             if len(shape) > 1:
@@ -64,8 +66,8 @@ def make_teacher(folder: Path, tiny: bool) -> Path:
                 weight.fill_(1)
             writer.add(name, weight)
         writer.finish()
-        checkpoints.write_config(config, partial)
-        processor.save_pretrained(partial)
+        checkpoints.write_config(config, directory)
+        processor.save_pretrained(directory)
 
     require_space(folder, sum(predicted_bytes(config, "none").values()), "the teacher")
     write_directory(folder / "teacher", write)
@@ -80,15 +82,15 @@ def prune(folder: Path, tiny: bool) -> Path:
 
 
 def make_adapter(folder: Path, tiny: bool) -> Path:
-    """A random adapter on every linear layer but the output head, in fp32, as training leaves."""
+    """A random adapter on every linear layer but the output head, in fp32 as after training."""
     config = read_config(folder / "pruned")
     random = torch.Generator().manual_seed(1)
-    found, rank = shapes.shapes(config), 4 if tiny else RANK
+    shape_of, rank = shapes.shapes(config), 4 if tiny else RANK
     weights, targets = {}, set()
     for name, module in shapes.skeleton(config).named_modules():
         if not isinstance(module, torch.nn.Linear) or name == "lm_head":
             continue
-        out, width = found[shapes.stored_name(f"{name}.weight")]
+        out, width = shape_of[shapes.stored_name(f"{name}.weight")]
         targets.add(name.rpartition(".")[2])
         for key, shape in (("lora_A", (rank, width)), ("lora_B", (out, rank))):
             matrix = torch.empty(shape).normal_(std=STD, generator=random)
@@ -107,19 +109,15 @@ def merge(folder: Path, tiny: bool) -> Path:
     return folder / "merged"
 
 
-def pack_usual(folder: Path, tiny: bool) -> Path:
-    pack(folder / "merged", folder / "packed", "nf4")
-    return folder / "packed"
-
-
-def pack_smallest(folder: Path, tiny: bool) -> Path:
-    pack(folder / "merged", folder / "smallest", SMALLEST)
-    return folder / "smallest"
+def pack_as(name: str, folder: Path, tiny: bool) -> Path:
+    pack(folder / "merged", folder / name, PACKED[name])
+    return folder / name
 
 
 @torch.inference_mode()
-def run(directory: Path) -> None:
-    """Load a packed directory and run a second of noise and ten tokens through it."""
+def run(name: str, folder: Path, tiny: bool) -> Path:
+    """Load a packed directory and run a second of noise and ten tokens."""
+    directory = folder / name
     processor = load_processor(directory)
     model = load_for_inference(str(directory), "bf16")
     rate = processor.feature_extractor.sampling_rate
@@ -128,21 +126,12 @@ def run(directory: Path) -> None:
     batch = processor(
         text=text + "Translate it.", audio=[audio], sampling_rate=rate, return_tensors="pt"
     ).to(model.device)
-    begin = time.perf_counter()
+    start = time.perf_counter()
     logits = model(**batch).logits
-    print(f"forward {time.perf_counter() - begin:.1f} s", file=sys.stderr)
+    print(f"forward {time.perf_counter() - start:.1f} s", file=sys.stderr)
     if not torch.isfinite(logits).all():
         raise RuntimeError(f"{directory}: logits that are not numbers")
-
-
-def run_usual(folder: Path, tiny: bool) -> Path:
-    run(folder / "packed")
-    return folder / "packed"
-
-
-def run_smallest(folder: Path, tiny: bool) -> Path:
-    run(folder / "smallest")
-    return folder / "smallest"
+    return directory
 
 
 STEPS: dict[str, tuple[str, Callable[[Path, bool], Path]]] = {
@@ -150,15 +139,15 @@ STEPS: dict[str, tuple[str, Callable[[Path, bool], Path]]] = {
     "prune": ("prune it", prune),
     "adapter": ("make an adapter", make_adapter),
     "merge": ("merge it", merge),
-    "pack": ("pack: nf4", pack_usual),
-    "pack-smallest": ("pack: nf4, embedding and head too", pack_smallest),
-    "run": ("load and run nf4", run_usual),
-    "run-smallest": ("load and run the other", run_smallest),
+    "pack": ("pack: nf4", partial(pack_as, "packed")),
+    "pack-smallest": ("pack: nf4, embedding and head too", partial(pack_as, "smallest")),
+    "run": ("load and run nf4", partial(run, "packed")),
+    "run-smallest": ("load and run the other", partial(run, "smallest")),
 }
 
 
 def peak_memory() -> int:
-    """Bytes. Of this process alone, where the system tells; read pages of files count as well."""
+    """Peak memory of this process in bytes, with the pages of files that it read."""
     status = Path("/proc/self/status")
     if status.is_file():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
@@ -167,13 +156,13 @@ def peak_memory() -> int:
 
 
 def take(step: str, folder: Path, tiny: bool) -> None:
-    """Do one step in this process, and leave what it cost beside the models."""
+    """Do one step in this process, and write its cost beside the models."""
     if step.startswith("pack") or step in ("prune", "merge"):
-        # What is written is loaded in a step of its own.
+        # Loading the result is a step of its own.
         checkpoints.try_if_it_fits = lambda directory, memory: None
-    begin = time.perf_counter()
+    start = time.perf_counter()
     directory = STEPS[step][1](folder, tiny)
-    cost = {"seconds": time.perf_counter() - begin, "memory": peak_memory()}
+    cost = {"seconds": time.perf_counter() - start, "memory": peak_memory()}
     files = [file.stat().st_size for file in directory.glob("*.safetensors")]
     cost |= {"bytes": sum(files), "files": len(files)}
     (folder / f"{step}.json").write_text(json.dumps(cost))
@@ -200,7 +189,7 @@ def measure(folder: Path, steps: Sequence[str], tiny: bool, threads: int) -> Non
         if (folder / name).is_dir():
             size = measure_size(folder / name)
             config = read_config(folder / name)
-            form = {"packed": "nf4", "smallest": SMALLEST}.get(name, "none")
+            form = PACKED.get(name, "none")
             predicted = sum(predicted_bytes(config, form).values())
             if sum(count_weights(config).values()) != size["weights"]:
                 raise RuntimeError(f"{folder / name}: weights are missing")
@@ -228,8 +217,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--folder", type=Path, help="where the models go, and stay; else a temporary folder")
-    add("--steps", nargs="+", choices=STEPS, default=list(STEPS), help="all, if not given")
+    add("--folder", type=Path, help="of the models, kept; by default a temporary one")
+    add("--steps", nargs="+", choices=STEPS, default=list(STEPS), help="by default all")
     add("--take", choices=STEPS, help=argparse.SUPPRESS)
     add("--tiny", action="store_true", help="a tiny shape: to try the code")
     harness.add_machine(parser)

@@ -1,9 +1,8 @@
-"""What the benchmarks share: arguments, inputs, timing, and every call of the library's engine."""
+"""The common code of the benchmarks: arguments, inputs, timing, and calls of the engine."""
 
 import argparse
 import contextlib
 import logging
-import math
 import os
 import statistics
 import sys
@@ -86,7 +85,7 @@ def rows_at_once(text: str) -> int | str:
 
 @dataclass(frozen=True)
 class Bench:
-    """A model and what it is given. All segments are of one pair and fit the model's window."""
+    """A model and its inputs. All segments are of one pair and fit the model's window."""
 
     model: PreTrainedModel
     processor: ProcessorMixin
@@ -95,7 +94,7 @@ class Bench:
 
 
 def load(options: argparse.Namespace, clips: int | None = None) -> Bench:
-    """Raises InputError when an input is missing, too small, or too long to compare."""
+    """Raises InputError if an input is missing, too small, or too long to compare."""
     torch.set_num_threads(options.threads)
     processor, segments = load_inputs(options, clips or options.clips)
     generation = GenerationSettings(options.batch_size, options.max_new_tokens, options.precision)
@@ -108,12 +107,14 @@ def load_inputs(options: argparse.Namespace, clips: int) -> tuple[ProcessorMixin
     missing = [path for path in [options.model, *options.segments] if not path.exists()]
     if missing:
         raise InputError(
-            f"{missing[0]}: not there; `make run` leaves it, or give --model and --segments"
+            f"{missing[0]}: missing; `make run` makes it, or give --model and --segments"
         )
     processor = load_processor(options.model)
     rows = [row for path in options.segments for row in read_jsonl(path)][:clips]
     if len(rows) < clips:
-        raise InputError(f"{clips} segments are wanted and the manifests have {len(rows)}")
+        raise InputError(
+            f"the manifests have {len(rows)} segments, fewer than {clips}; lower --clips"
+        )
     if len({row["pair"] for row in rows}) != 1:
         raise InputError("the segments are of several pairs; give manifests of one")
     long = [row["id"] for row in rows if row["duration"] > window_seconds(processor)]
@@ -123,16 +124,18 @@ def load_inputs(options: argparse.Namespace, clips: int) -> tuple[ProcessorMixin
 
 
 def removable(model: PreTrainedModel, count: int | None = None) -> list[int]:
-    """removable layers, all but the first and the last; or `count` of them, spread evenly."""
+    """All layers but the first and the last, or `count` of them, spread evenly."""
     layers = list(range(1, len(model.get_decoder().layers) - 1))
     if count is None:
         return layers
     if count > len(layers):
-        raise InputError(f"{count} candidates are wanted and the model has {len(layers)}")
+        raise InputError(
+            f"the model has {len(layers)} removable layers, fewer than {count}; lower --candidates"
+        )
     return [layers[(2 * i + 1) * len(layers) // (2 * count)] for i in range(count)]
 
 
-# The engine. What the library changes in its interface is adapted here alone.
+# The engine. Only this file depends on its interface.
 
 
 def translate_with_engine(bench: Bench, rows: Sequence[Row]) -> list[str]:
@@ -140,7 +143,7 @@ def translate_with_engine(bench: Bench, rows: Sequence[Row]) -> list[str]:
 
 
 def encode_with_engine(bench: Bench, rows: Sequence[Row]) -> list[Any]:
-    """The part that a search does once, whatever its iterations: the audio embeddings."""
+    """The audio embeddings, which a search computes once for all iterations."""
     clips = read_clips(rows, bench.processor)
     return encode_clips(bench.model, bench.processor, clips, ENCODED_AT_ONCE)
 
@@ -156,13 +159,13 @@ def search_with_engine(
 
 
 def batches_of_fine_tune(rows: Sequence[Row], batch_size: int, seed: int) -> Any:
-    """The sampler of fine_tune(), so that another trainer can be given the same batches."""
+    """The sampler of fine_tune(), so that another trainer can use the same batches."""
     lengths = list(fine_tuning._dataset(list(rows))["length"])
     return trainer.LengthGroupedBatches(batch_size, lengths, seed)
 
 
 def choose(hypotheses: dict[int, list[str]], rows: Sequence[Row]) -> tuple[int, str, float]:
-    """The layer whose absence scores highest (of equals the deepest), the metric, the score."""
+    """The layer whose removal scores highest (of equals the deepest), the metric, the score."""
     language = target_code(rows[0]["pair"])
     metric = search_metric(language)
     references = [row["target"] for row in rows]
@@ -179,7 +182,7 @@ def choose(hypotheses: dict[int, list[str]], rows: Sequence[Row]) -> tuple[int, 
 
 @dataclass
 class Timing:
-    """Seconds of each round, and what the last round returned."""
+    """Seconds of each round, and the result of the last round."""
 
     seconds: list[float]
     value: Any
@@ -204,12 +207,12 @@ def compare(
     repeats: int,
     warm_up: int = 2,
 ) -> dict[str, Timing]:
-    """Time each work on the rows, after trying it on the first few.
+    """Time each function on the rows, after a warm-up on the first few.
 
-    The rounds go through all works in turn, so that what else the machine does falls on all.
+    Every round runs all functions in turn, so that other load on the machine affects all.
     """
     timings = {name: Timing([], None) for name in works}
-    # What transformers prints on its way is no part of the report.
+    # Output of transformers is not part of the report.
     with contextlib.redirect_stdout(sys.stderr):
         for work in works.values():
             work(rows[:warm_up])
@@ -222,17 +225,17 @@ def compare(
     return timings
 
 
-# What is printed
+# Printing
 
 
-def differing(found: Sequence[str], expected: Sequence[str]) -> str:
-    """ "identical", or how many of the hypotheses differ."""
-    wrong = sum(a != b for a, b in zip(found, expected, strict=True))
-    return f"{wrong} of {len(expected)} differ" if wrong else "identical"
+def differing(hypotheses: Sequence[str], expected: Sequence[str]) -> str:
+    """ "identical", or the number of hypotheses that differ."""
+    count = sum(a != b for a, b in zip(hypotheses, expected, strict=True))
+    return f"{count} of {len(expected)} differ" if count else "identical"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Markdown, its first column to the left and the others to the right."""
+    """Markdown, with the first column aligned to the left and the others to the right."""
     cells = [list(map(str, row)) for row in (head, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     rule = [
@@ -249,7 +252,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def report(title: str, about: Sequence[str], *parts: str) -> None:
-    """Print a heading, one line on what ran and where, and the parts."""
+    """Print a heading, a line on the run and the machine, and the parts."""
     print("\n\n".join([f"## {title}", "; ".join([*about, machine()]) + ".", *parts]))
 
 
@@ -266,13 +269,8 @@ def machine() -> str:
     )
 
 
-def largest(values: Sequence[float]) -> float:
-    """The largest, or not a number if there is none."""
-    return max(values, default=math.nan)
-
-
 def run(main: Callable[[], None]) -> None:
-    """Run a benchmark; what the user can mend is said in one sentence."""
+    """Run a benchmark. An InputError ends it with the message alone."""
     transformers.utils.logging.set_verbosity_error()
     logging.getLogger("slimspeech").setLevel(logging.WARNING)
     try:

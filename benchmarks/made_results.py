@@ -1,4 +1,4 @@
-"""Results of an experiment that never ran, of any size, to write a report of."""
+"""Made-up results of any size, to write a report of."""
 
 import random
 from collections.abc import Sequence
@@ -11,16 +11,18 @@ import soundfile
 from slimspeech.artifacts import write_csv, write_json, write_jsonl
 
 WORDS = (
-    "the",
-    "model",
-    "speech",
-    "translates",
-    "a",
-    "talk",
-    "another",
-    "language",
-    "without",
-    "pause",
+    *(
+        "the",
+        "model",
+        "speech",
+        "translates",
+        "a",
+        "talk",
+        "another",
+        "language",
+        "without",
+        "pause",
+    ),
 )
 RATE = 16000
 LAYERS = 12
@@ -36,8 +38,8 @@ def make_results(
 ) -> dict[str, Any]:
     """Write results/made under `root` and give its config.
 
-    systems: `base`, `teacher`, and students. seconds: length of each clip. hypothesis: what every
-    system says of the first segment.
+    systems: `base`, `teacher`, and students. seconds: length of each clip. hypothesis: every
+    system's hypothesis of the first segment.
     """
     generator = random.Random(0)
     students = [f"S{i}" for i in range(1, systems - 1)]
@@ -64,7 +66,7 @@ def make_results(
 
 def _make_clips(root: Path, count: int, seconds: float) -> list[str]:
     times = np.arange(int(seconds * RATE)) / RATE
-    # A buzz of 150 Hz, which takes an encoder as long as speech does; a pure tone takes less.
+    # A buzz of 150 Hz takes an audio encoder as long as speech; a pure tone takes less.
     overtones = [np.sin(2 * np.pi * 150 * k * times) for k in range(1, 40)]
     samples = 0.02 * sum(overtones) * (1 + np.sin(7 * times))
     paths = [f"results/made/data/audio/eval/sent_{i}.wav" for i in range(1, count + 1)]
@@ -107,15 +109,15 @@ def _make_pair(
     for student in config["students"]:
         write_jsonl(folder / "students" / student / "1-full" / "curve.jsonl", curve)
     _make_search(folder / "pruning" / "chrf", generator)
-    against = {}
+    compared = {}
     for number, name in enumerate(config["evaluation"]["systems"]):
-        said = [sentence() for _ in rows]
+        hypotheses = [sentence() for _ in rows]
         if hypothesis is not None:
-            said[0] = hypothesis
-        against[name] = _make_system(folder, name, number, rows, said, generator)
+            hypotheses[0] = hypothesis
+        compared[name] = _make_system(folder, name, number, rows, hypotheses, generator)
     write_json(
         folder / "evaluation" / "comparison.json",
-        {"pair": folder.name, "baseline": "teacher", "segments": len(rows), "systems": against},
+        {"pair": folder.name, "baseline": "teacher", "segments": len(rows), "systems": compared},
     )
 
 
@@ -127,13 +129,13 @@ def _make_search(folder: Path, generator: random.Random) -> None:
         best, second, *_ = sorted(scores, key=scores.get, reverse=True)
         kept.remove(best)
         removed.append(best)
-        place = folder / f"iter_{k:02d}"
+        iteration = folder / f"iter_{k:02d}"
         write_csv(
-            place / "scores.csv",
+            iteration / "scores.csv",
             [{"layer": layer, "metric": "chrf++", "score": s} for layer, s in scores.items()],
         )
         write_json(
-            place / "layers.json",
+            iteration / "layers.json",
             {
                 "kept": kept,
                 "removed": removed,
@@ -152,21 +154,21 @@ def _make_system(
     name: str,
     number: int,
     rows: Sequence[dict[str, Any]],
-    said: Sequence[str],
+    hypotheses: Sequence[str],
     generator: random.Random,
 ) -> dict[str, Any]:
-    """Its files; what comparison.json says of it."""
-    place = folder / "evaluation" / name
+    """Write a system's files; returns its entry in comparison.json."""
+    folder, pair = folder / "evaluation" / name, folder.name
     scores = {"bleu": 30.0 - number, "chrf": 56.0 - number, "chrf++": 55.0 - number}
     talks = {row["talk"]: {"segments": 1, "metrics": scores} for row in rows}
     write_jsonl(
-        place / "hypotheses.jsonl",
-        [{"id": row["id"], "hypothesis": text} for row, text in zip(rows, said, strict=True)],
+        folder / "hypotheses.jsonl",
+        [{"id": row["id"], "hypothesis": text} for row, text in zip(rows, hypotheses, strict=True)],
     )
     write_json(
-        place / "scores.json",
+        folder / "scores.json",
         {
-            "pair": folder.name,
+            "pair": pair,
             "system": name,
             "segments": len(rows),
             "metrics": {m: {"score": s, "signature": f"{m}|made"} for m, s in scores.items()},
@@ -174,18 +176,18 @@ def _make_system(
         },
     )
     write_csv(
-        place / "segments.csv",
+        folder / "segments.csv",
         [
             {"id": row["id"], "chrf": 50.0, "chrf++": round(20 + 60 * generator.random(), 3)}
             for row in rows
         ],
     )
     write_json(
-        place / "size.json",
+        folder / "size.json",
         {"weights": 4_000_000, "decoder_layers": LAYERS, "bytes": 8_000_000 - 500_000 * number},
     )
     write_json(
-        place / "translation.json",
+        folder / "translation.json",
         {
             "seconds": 3.0 + number,
             "audio_seconds": 100.0,

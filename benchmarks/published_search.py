@@ -1,9 +1,9 @@
-"""The plain references: translating and searching layers with nothing but transformers' `generate`.
+"""Reference implementations: translation and layer search with transformers' `generate` alone.
 
-search() with batches of one is the published loop: for each candidate a deep copy of the model,
-the layer taken out, every clip translated by itself on the whole window's padding, and so the
-audio encoder run again for every clip and candidate. With larger batches it is the second
-reference, what a careful user of transformers would write.
+search() with batches of one is the published loop. For each candidate, it copies the model without
+the layer and translates every clip by itself, padded to the whole window, so that the audio encoder
+runs again for every clip and candidate. With larger batches, it is the second reference: what a
+careful user of transformers would write.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def load_plain(directory: str | Path, precision: str) -> PreTrainedModel:
 
 
 def without(model: PreTrainedModel, kept: Sequence[int], layer: int) -> PreTrainedModel:
-    """A deep copy of the model, of the kept layers but one."""
+    """A deep copy of the model with the kept layers but one."""
     pruned = deepcopy(model)
     keep_layers(pruned, [number for number in kept if number != layer])
     return pruned
@@ -53,9 +53,8 @@ def translate(
     """One hypothesis a row, greedy, in the order of the rows."""
     tokenizer = processor.tokenizer
     rate = processor.feature_extractor.sampling_rate
-    # The published script capped prompt and translation together at 1024 tokens. Both sides have
-    # the same cap on the translation here, which spares the reference what degenerate candidates
-    # would cost it.
+    # The published script limits prompt and translation together to 1024 tokens. Here both sides
+    # limit the translation alone, which makes the reference faster for degenerate candidates.
     model.generation_config = GenerationConfig(
         do_sample=False,
         max_new_tokens=max_new_tokens,

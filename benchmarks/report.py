@@ -1,4 +1,4 @@
-"""Write the report of 884 segments and ten systems, with its audio linked and inside it."""
+"""Write the report of 884 segments and ten systems, with linked and with embedded audio."""
 
 import argparse
 import statistics

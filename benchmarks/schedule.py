@@ -1,10 +1,10 @@
-"""How long a run would take on 1, 2, 4 … workers, from what each of its jobs took.
+"""Predict the time of a run on 1, 2, 4 … workers from the times of its jobs.
 
-Snakemake keeps of every file it made the rule, the inputs, and when the job began and ended
-(.snakemake/metadata). Those are the jobs and the arrows between them; a worker does one job at a
-time, and the job with the longest way to the end goes first. A worker is a core or a GPU of one
-machine, or a job of a cluster: give the run as many of them as it was measured on (jobs that
-shared cores took longer than they would alone).
+For every file that it made, Snakemake keeps the rule, the inputs, and the start and end of the job
+(.snakemake/metadata). From these come the jobs and their dependencies. A worker does one job at a
+time, and the job with the longest path to the end goes first. A worker is a core or a GPU of one
+machine, or a job of a cluster. Measure the run with as many workers as it will have: jobs that
+share cores take longer than alone.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import harness
 from slimspeech.errors import InputError
 
 WORKERS = (1, 2, 4, 8)
-LISTED = 12  # jobs of the critical path that are shown, the longest
+LISTED = 12  # the longest jobs of the critical path, which are printed
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,11 @@ class Job:
 def read_jobs(metadata: Path, experiment: str) -> dict[str, Job]:
     """The jobs that made results/{experiment}, and those that these needed, by name.
 
-    Raises InputError if there are none.
+    Raises InputError if the metadata has none.
     """
-    made = dict(_records(metadata))
     makers: dict[str, str] = {}  # from a file or folder to the job that made it
     records: dict[str, list[dict]] = {}
-    for path, record in made.items():
+    for path, record in _records(metadata):
         name = _name(record)
         makers[path] = name
         records.setdefault(name, []).append(record)
@@ -64,8 +63,8 @@ def read_jobs(metadata: Path, experiment: str) -> dict[str, Job]:
 
 
 def _records(metadata: Path) -> Iterator[tuple[str, dict]]:
-    """Of each finished output its path and its record; the path is the name of the file that holds
-    it, in base64, and if that is long of folders before it, which begin with @."""
+    """Path and record of each finished output. The path, in base64, is the record's file name; the
+    beginning of a long one is in names of folders that begin with @."""
     for file in sorted(metadata.rglob("*")):
         if not file.is_file():
             continue
@@ -81,32 +80,33 @@ def _records(metadata: Path) -> Iterator[tuple[str, dict]]:
 
 
 def _name(record: Mapping) -> str:
-    """The rule, and its log without the folders that all logs are in: no two jobs share one."""
+    """The rule and its log. No two jobs have the same log."""
     return " ".join([record["rule"], *record["log"]])
 
 
 def _maker(path: str, makers: Mapping[str, str]) -> Iterator[str]:
-    """Of a file, or of the folder it is in."""
-    for place in (path, *map(str, Path(path).parents)):
-        if place in makers:
-            yield makers[place]
+    """The job that made a file or the folder that it is in."""
+    for output in (path, *map(str, Path(path).parents)):
+        if output in makers:
+            yield makers[output]
             return
 
 
 def ways_to_the_end(jobs: Mapping[str, Job]) -> dict[str, float]:
-    """Seconds from the start of each job to the end of the last that waits for it."""
+    """Seconds from the start of each job to the end of the last job that depends on it."""
     followers: dict[str, list[str]] = {name: [] for name in jobs}
     for job in jobs.values():
         for needed in job.needs:
             followers[needed].append(job.name)
-    found: dict[str, float] = {}
+    seconds: dict[str, float] = {}
     for name in reversed(_in_order(jobs)):
-        found[name] = jobs[name].seconds + max((found[f] for f in followers[name]), default=0.0)
-    return found
+        rest = max((seconds[follower] for follower in followers[name]), default=0.0)
+        seconds[name] = jobs[name].seconds + rest
+    return seconds
 
 
 def _in_order(jobs: Mapping[str, Job]) -> list[str]:
-    """Each job behind those that it needs."""
+    """Each job after those that it needs."""
     order: dict[str, None] = {}
     while len(order) < len(jobs):
         ready = [n for n, job in jobs.items() if n not in order and job.needs <= order.keys()]
@@ -115,7 +115,7 @@ def _in_order(jobs: Mapping[str, Job]) -> list[str]:
 
 
 def critical_path(jobs: Mapping[str, Job]) -> list[Job]:
-    """The chain of jobs that takes longest: no number of workers is faster."""
+    """The chain of jobs that takes longest; no number of workers makes the run faster."""
     ways = ways_to_the_end(jobs)
     path = [max(jobs, key=ways.get)]
     while following := [job.name for job in jobs.values() if path[-1] in job.needs]:
@@ -124,7 +124,7 @@ def critical_path(jobs: Mapping[str, Job]) -> list[Job]:
 
 
 def makespan(jobs: Mapping[str, Job], workers: int, start: float = 0.0) -> float:
-    """Seconds that the workers take. start: seconds before each job begins its work."""
+    """Seconds of the run with a number of workers. start: seconds before each job begins."""
     ways = ways_to_the_end(jobs)
     missing = {name: len(job.needs) for name, job in jobs.items()}
     ready = [(-ways[name], name) for name, count in missing.items() if not count]
@@ -165,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"A run of {options.experiment} on several workers",
         [f"{len(jobs)} jobs, {total:.0f} s of work, {options.start:g} s before each"],
         harness.table(["workers", "seconds", "times as fast"], rows),
-        f"The chain that nothing shortens takes {longest:.0f} s in {len(path)} jobs; the longest:",
+        f"The critical path takes {longest:.0f} s in {len(path)} jobs; its longest jobs:",
         harness.table(["job", "seconds"], chain),
     )
 

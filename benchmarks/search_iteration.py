@@ -1,4 +1,4 @@
-"""One iteration of the layer search: the engine against the published loop and against batches."""
+"""One iteration of the layer search: the engine, the published loop, and a batched reference."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,7 @@ from harness import PROMPT
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = harness.make_parser(__doc__, clips=100)
     harness.add_decoding(parser)
-    parser.add_argument(
-        "--candidates", type=harness.positive, help="spread over the removable layers; all"
-    )
+    parser.add_argument("--candidates", type=harness.positive, help="spread evenly; by default all")
     parser.add_argument(
         "--reference-batch", type=harness.positive, default=100, help="of the second reference"
     )
@@ -23,14 +21,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     missing = harness.removable(bench.model, options.candidates)
 
     def engine(rows):
-        found = harness.search_with_engine(
-            bench, harness.encode_with_engine(bench, rows), kept, missing
-        )
-        return found, harness.choose(found, rows)
+        clips = harness.encode_with_engine(bench, rows)
+        hypotheses = harness.search_with_engine(bench, clips, kept, missing)
+        return hypotheses, harness.choose(hypotheses, rows)
 
     def reference(batch_size):
         def run(rows):
-            found = published_search.search(
+            hypotheses = published_search.search(
                 plain,
                 bench.processor,
                 rows,
@@ -40,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 batch_size=batch_size,
                 max_new_tokens=options.max_new_tokens,
             )
-            return found, harness.choose(found, rows)
+            return hypotheses, harness.choose(hypotheses, rows)
 
         return run
 
@@ -52,21 +49,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ),
     }
     timings = harness.compare(works, bench.segments, repeats=options.repeats)
-    found, choice = timings["engine"].value
+    hypotheses, choice = timings["engine"].value
     lines = []
     for name, timing in timings.items():
-        expected, wanted = timing.value
+        expected, expected_choice = timing.value
         texts = [
             [text for layer in missing for text in by_layer[layer]]
-            for by_layer in (found, expected)
+            for by_layer in (hypotheses, expected)
         ]
-        same = "same" if choice[0] == wanted[0] else "another"
+        same = "same" if choice[0] == expected_choice[0] else "another"
         lines.append(
             [
                 name,
                 *timing.cells(timings["engine"]),
                 "" if name == "engine" else harness.differing(*texts),
-                f"{wanted[0]} ({wanted[1]} {wanted[2]:.2f})"
+                "{} ({} {:.2f})".format(*expected_choice)
                 + ("" if name == "engine" else f", {same}"),
             ]
         )

@@ -1,4 +1,4 @@
-"""Where one iteration of the engine's layer search spends its time: by phase and by operation."""
+"""The time of one iteration of the engine's layer search, by phase and by operation."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from slimspeech.generation import greedy
 
 PHASES = {"prompts' pass": "_prompt", "decoding steps": "_step"}
 ENCODING = "encoding of the clips"
-# aten's names, by what they do.
+# aten's names by kind of operation.
 KINDS = {
     "attention": ("_scaled_dot_product", "_flash_attention", "_efficient_attention"),
     "matrix products": ("mm", "addmm", "bmm", "baddbmm"),
@@ -31,14 +31,14 @@ def kind_of(name: str) -> str:
 
 @contextlib.contextmanager
 def named_phases() -> Iterator[None]:
-    """Let the profiler see the engine's phases."""
+    """Mark the engine's phases for the profiler."""
     with contextlib.ExitStack() as stack:
         for label, method in PHASES.items():
-            usual = getattr(greedy._Batch, method)
+            original = getattr(greedy._Batch, method)
 
-            def named(self, *arguments, label=label, usual=usual):
+            def named(self, *arguments, label=label, original=original):
                 with record_function(label):
-                    return usual(self, *arguments)
+                    return original(self, *arguments)
 
             stack.enter_context(mock.patch.object(greedy._Batch, method, named))
         yield
@@ -47,7 +47,7 @@ def named_phases() -> Iterator[None]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = harness.make_parser(__doc__, clips=100)
     harness.add_decoding(parser)
-    parser.set_defaults(threads=1)  # with one thread the shares of CPU time are those of the clock
+    parser.set_defaults(threads=1)  # so that shares of CPU time are shares of elapsed time
     parser.add_argument("--candidates", type=harness.positive, help="as in search_iteration.py")
     options = parser.parse_args(arguments)
     bench = harness.load(options)

@@ -11,7 +11,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = harness.make_parser(__doc__, clips=100)
     harness.add_decoding(parser)
     parser.add_argument(
-        "--iterations", type=harness.positive, default=3, help="layers that the whole search drops"
+        "--iterations",
+        type=harness.positive,
+        default=3,
+        help="layers that the whole search removes",
     )
     options = parser.parse_args(arguments)
     bench = harness.load(options, clips=max(GROWTH) * options.clips)
@@ -56,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def whole_search(bench: harness.Bench, rows: Sequence[harness.Row], iterations: int) -> str:
-    """Drop one layer after the other: a table of seconds by iteration."""
+    """Remove one layer after the other; returns a table of seconds by iteration."""
     clips, encoding = harness.timed(lambda: harness.encode_with_engine(bench, rows))
     layers = harness.removable(bench.model)
     missing, kept = list(layers), [0, *layers, layers[-1] + 1]

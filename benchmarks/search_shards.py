@@ -1,6 +1,6 @@
-"""A search shared out over several jobs: seconds predicted from its parts, and measured.
+"""A search split over several jobs: predicted and measured seconds.
 
-The shards run here one after the other; the slowest is what jobs side by side would take.
+The shards run one after the other. The slowest gives the time of parallel jobs.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = harness.make_parser(__doc__, clips=100)
     harness.add_decoding(parser)
     add = parser.add_argument
-    add("--iterations", type=harness.positive, default=3, help="layers that the search drops")
+    add("--iterations", type=harness.positive, default=3, help="layers that the search removes")
     add("--start", type=float, default=10.0, help="seconds of a job before its script, and queue")
     options = parser.parse_args(arguments)
     bench = harness.load(options)
@@ -30,17 +30,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _, load = timed(lambda: load_for_inference(str(options.model), options.precision))
 
     def seconds(parts: Sequence[Sequence[int]]) -> list[float]:
-        """Of each part, the median of several rounds."""
+        """The median of several rounds, for each part."""
         works = {
-            str(place): lambda rows, part=tuple(part): harness.search_with_engine(
+            str(number): lambda rows, part=tuple(part): harness.search_with_engine(
                 bench, clips, kept, part
             )
-            for place, part in enumerate(parts)
+            for number, part in enumerate(parts)
         }
         timings = harness.compare(works, bench.segments, repeats=options.repeats)
-        return [timings[str(place)].median for place in range(len(parts))]
+        return [timing.median for timing in timings.values()]
 
-    # A line through two points: one candidate, of middling depth, and all of them.
+    # A line through two points: one candidate of middle depth, and all candidates.
     [one, whole] = seconds([harness.removable(bench.model, 1), layers])
     each = (whole - one) / (len(layers) - 1)
     shared = one - each
@@ -51,13 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = []
     for jobs in MEASURED:
         slowest = max(seconds([share(layers, number, jobs) for number in range(1, jobs + 1)]))
-        guess = predicted(len(layers), jobs)
-        rows.append([jobs, f"{guess:.2f}", f"{slowest:.2f}", f"{slowest / guess - 1:+.0%}"])
+        expected = predicted(len(layers), jobs)
+        rows.append([jobs, f"{expected:.2f}", f"{slowest:.2f}", f"{slowest / expected - 1:+.0%}"])
     count = len(layers)
     totals = {
         jobs: sum(
-            options.start + load + predicted(count - done, jobs)
-            for done in range(min(options.iterations, count))
+            options.start + load + predicted(count - removed, jobs)
+            for removed in range(min(options.iterations, count))
         )
         for jobs in PREDICTED
     }
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         [jobs, f"{total:.0f}", f"{totals[1] / total:.2f}"] for jobs, total in totals.items()
     ]
     harness.report(
-        "A search shared out over jobs",
+        "A search split over jobs",
         [
             f"{len(kept)} layers, {options.precision}, median of {options.repeats}",
             f"loading {load:.2f} s, shared part {shared:.2f} s, each candidate {each:.2f} s",

@@ -1,6 +1,6 @@
-"""A talk cut by the voice-activity detector, against the corpus's own segments: chrF.
+"""chrF of a talk cut by the voice-activity detector, and of the corpus's own segments.
 
-The talk is the corpus's clips put together with pauses of random length between them.
+The talk is the corpus's clips with pauses of random length between them.
 """
 
 from collections.abc import Sequence
@@ -38,15 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     def chrf(segments: Sequence[Segment]) -> str:
         batches = translator.batches(segments)
-        said = [one.text for batch in batches for one in translator.translate_segments(batch)]
+        hypotheses = [t.text for batch in batches for t in translator.translate_segments(batch)]
         references = [row["target"] for row in rows]
-        return f"{chrf_of_running_text(said, references, target_code(translator.pair)):.1f}"
+        return f"{chrf_of_running_text(hypotheses, references, target_code(translator.pair)):.1f}"
 
     lines = []
     for name, changed in CUTS.items():
         settings = {"max_seconds": translator.window} | changed
-        found = list(segment([talk], SegmentationSettings(**settings)))
-        lines.append([name, len(found), chrf(found)])
+        segments = list(segment([talk], SegmentationSettings(**settings)))
+        lines.append([name, len(segments), chrf(segments)])
     own = [Segment(0, len(clip) / SAMPLING_RATE, clip) for clip in clips]
     lines.append(["the corpus's own segments", len(own), chrf(own)])
     harness.report(

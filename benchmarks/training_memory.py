@@ -1,6 +1,6 @@
 """Memory and time of a training step of a Qwen2-Audio-7B of random weights, on a GPU.
 
-All weights in each precision, and an adapter on 4-bit weights, beside what was estimated.
+It trains all weights in each precision, and an adapter on 4-bit weights, and prints the estimates.
 """
 
 import argparse
@@ -30,7 +30,7 @@ ANSWER = "Das ist ein Satz, so lang wie einer aus einem Vortrag. " * 2
 
 
 def to_four_bits(model: PreTrainedModel) -> PreTrainedModel:
-    """What from_pretrained() with nf4() gives, of a model that is on no disk. In place."""
+    """Quantise a model in memory as from_pretrained() with nf4() does. In place."""
     head = model.get_output_embeddings()
     for name, layer in list(model.named_modules()):
         if not isinstance(layer, nn.Linear) or layer is head:
@@ -64,7 +64,7 @@ def prepare(method: str, tiny: bool, processor: ProcessorMixin) -> PreTrainedMod
 def measure(
     method: str, options: argparse.Namespace, processor: ProcessorMixin, rows: list[Row]
 ) -> list[str]:
-    """A line of the table."""
+    """A row of the table."""
     lora = PAPER_LORA if method == "qlora" else None
     settings = TrainingSettings(
         epochs=1,
@@ -128,7 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     harness.add_machine(parser)
     options = parser.parse_args(arguments)
     if not options.tiny and not torch.cuda.is_available():
-        raise InputError("training_memory.py needs a GPU, and there is none; --tiny runs on a CPU")
+        raise InputError(
+            "training_memory.py needs a GPU, and torch finds none; --tiny runs on a CPU"
+        )
     torch.set_num_threads(options.threads)
     processor = make_processor()
     with tempfile.TemporaryDirectory() as folder:

@@ -18,14 +18,14 @@ from slimspeech.models.prompts import END_OF_TURN
 from slimspeech.training.fine_tuning import TrainingSettings, fine_tune
 
 SEED = 0
-LOGGED = 10  # steps; fine_tune() gives the mean loss of so many
-# How far mean losses may be apart to count as equal, in nats a token: the attention is computed in
-# another way, and each step of training carries the last one's rounding on.
+LOGGED = 10  # steps of a mean loss of fine_tune()
+# Largest difference of equal mean losses, in nats per token. The attention is computed in another
+# way, and rounding errors accumulate over the steps.
 EQUAL = {"fp32": 1e-3, "bf16": 2e-2}
 
 
 class PlainCollator:
-    """Prompts and answers with audio features of the whole window, the loss on the answers."""
+    """Prompts and answers with audio features of the whole window; the loss is on the answers."""
 
     def __init__(self, processor: ProcessorMixin):
         self.processor = processor
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise InputError("--steps is a multiple of 10, --clips a multiple of --batch-size")
     torch.set_num_threads(options.threads)
     processor, segments = harness.load_inputs(options, options.clips)
-    # The weights are float32 on both sides, as in the workflow; bf16 is a matter of autocast.
+    # The weights are float32 on both sides, as in the workflow; bf16 means autocast.
     model = published_search.load_plain(options.model, "fp32")
 
     def settings(rows: Sequence[Row]) -> TrainingSettings:
@@ -155,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     timings = harness.compare(works, segments, repeats=options.repeats, warm_up=options.batch_size)
     losses = timings["fine_tune()"].value
     same = timings["HF Trainer, the same batches"].value
-    apart = harness.largest([abs(a - b) for a, b in zip(losses, same, strict=True)])
+    difference = max(abs(a - b) for a, b in zip(losses, same, strict=True))
     lines = [
         [
             name,
@@ -166,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name, timing in timings.items()
     ]
     head = ["", "ms a step", "seconds", "lowest–highest", "ratio", "mean loss"]
-    verdict = "equal" if apart <= EQUAL[options.precision] else "NOT equal"
+    verdict = "equal" if difference <= EQUAL[options.precision] else "NOT equal"
     harness.report(
         "Training step",
         [
@@ -175,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ],
         harness.table(head, lines),
         f"Losses on the same batches are {verdict}: means of {LOGGED} steps differ by "
-        f"{apart:.1e} at most ({EQUAL[options.precision]:g} allowed).",
+        f"{difference:.1e} at most ({EQUAL[options.precision]:g} allowed).",
     )
 
 

@@ -1,4 +1,4 @@
-"""Translate many clips: the engine against HF `generate` on the window's padding."""
+"""Translate many clips: the engine, and HF `generate` with padding to the window."""
 
 from collections.abc import Sequence
 
@@ -30,13 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "HF generate, batch 16": reference(16),
     }
     timings = harness.compare(works, bench.segments, repeats=options.repeats)
-    found = timings["engine"].value
+    hypotheses = timings["engine"].value
     lines = [
         [
             name,
             *timing.cells(timings["engine"]),
-            f"{len(found) / timing.median:.1f}",
-            "" if name == "engine" else harness.differing(found, timing.value),
+            f"{len(hypotheses) / timing.median:.1f}",
+            "" if name == "engine" else harness.differing(hypotheses, timing.value),
         ]
         for name, timing in timings.items()
     ]
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     harness.report(
         "Translation",
         [
-            f"{len(found)} clips, {audio:.0f} s of audio",
+            f"{len(hypotheses)} clips, {audio:.0f} s of audio",
             f"{options.precision}, median of {options.repeats}",
         ],
         harness.table(head, lines),

@@ -1,4 +1,4 @@
-"""The benchmarks run, on a tiny model, and find the same hypotheses. Times are not looked at."""
+"""The benchmarks run on a tiny model and give the same hypotheses. Times are not checked."""
 
 import importlib
 
@@ -18,7 +18,7 @@ QUICK = ["--repeats", "1", "--threads", "1"]
 
 @pytest.fixture
 def bench(monkeypatch, capsys):
-    """Runs a benchmark's main() and gives what it prints."""
+    """Runs a benchmark's main() and returns its output."""
     monkeypatch.syspath_prepend(BENCHMARKS)
 
     def run(name, *options):
@@ -29,40 +29,40 @@ def bench(monkeypatch, capsys):
 
 
 @pytest.fixture
-def given(trained, rows, tmp_path) -> list[str]:
+def inputs(trained, rows, tmp_path) -> list[str]:
     """The tiny model and the German rows."""
     segments = tmp_path / "segments.jsonl"
     write_jsonl(segments, [row for row in rows if row["pair"] == "en-de"])
     return ["--model", trained[0], "--segments", str(segments)]
 
 
-def test_search_iteration(bench, given):
-    out = bench("search_iteration", *given, "--clips", "3", "--max-new-tokens", "20")
+def test_search_iteration(bench, inputs):
+    out = bench("search_iteration", *inputs, "--clips", "3", "--max-new-tokens", "20")
     assert "3 clips, 2 candidates of 4 layers" in out
     assert out.count("identical |") == 2 and out.count(", same |") == 2
     assert "differ" not in out and "another" not in out
 
 
-def test_search_iteration_in_bf16_counts_what_differs(bench, given):
+def test_search_iteration_in_bf16_counts_what_differs(bench, inputs):
     options = ["--clips", "2", "--max-new-tokens", "6", "--candidates", "1"]
-    out = bench("search_iteration", *given, *options, "--precision", "bf16")
+    out = bench("search_iteration", *inputs, *options, "--precision", "bf16")
     assert out.count("identical") + out.count("of 2 differ") == 2
     assert "1 candidates of 4 layers; bf16" in out
 
 
-def test_segmentation_by_the_detector_against_the_corpus(bench, given, monkeypatch):
+def test_segmentation_by_the_detector_against_the_corpus(bench, inputs, monkeypatch):
     monkeypatch.setattr(segmentation, "SileroDetector", Loud)
-    out = bench("segmentation", *given, "--clips", "3")
+    out = bench("segmentation", *inputs, "--clips", "3")
     lines = [line.strip("| ").split("|") for line in out.splitlines() if line.startswith("|")]
     scores = {line[0].strip(): (int(line[1]), float(line[2])) for line in lines[2:]}
-    # The model knows these clips by heart, each by itself.
+    # The model has memorised these clips, each by itself.
     whole = ("the corpus's own segments", "--min-silence 0.3 --max-pause 0.5")
     assert [scores.pop(name) for name in whole] == [(3, 100.0)] * 2
     assert len(scores) == 3 and all(n == 2 and chrf < 50 for n, chrf in scores.values())
 
 
-def test_search_profile_counts_phases_that_make_up_the_work(bench, given):
-    out = bench("search_profile", *given, "--clips", "3", "--max-new-tokens", "20")
+def test_search_profile_phases_make_up_the_work(bench, inputs):
+    out = bench("search_profile", *inputs, "--clips", "3", "--max-new-tokens", "20")
     lines = [line.split("|") for line in out.splitlines() if line.endswith(" % |")]
     shares = {line[1].strip(): int(line[3].strip(" %")) for line in lines}
     phases = [
@@ -73,28 +73,28 @@ def test_search_profile_counts_phases_that_make_up_the_work(bench, given):
     assert sum(shares.values()) == pytest.approx(100, abs=2)
 
 
-def test_search_scaling(bench, given):
-    segments = given[-1]  # of three rows, and four are wanted
+def test_search_scaling(bench, inputs):
+    segments = inputs[-1]  # three rows, and the benchmark needs four
     options = ["--clips", "1", "--max-new-tokens", "4", "--iterations", "2"]
-    out = bench("search_scaling", *given, segments, *options)
+    out = bench("search_scaling", *inputs, segments, *options)
     assert "at x4" in out and "| iteration 2 " in out
 
 
-def test_search_shards(bench, given):
-    out = bench("search_shards", *given, "--clips", "2", "--max-new-tokens", "4", "--repeats", "1")
+def test_search_shards(bench, inputs):
+    out = bench("search_shards", *inputs, "--clips", "2", "--max-new-tokens", "4", "--repeats", "1")
     rows = [line.split("|")[1:3] for line in out.splitlines() if line.startswith(("| 1 ", "| 16 "))]
     assert len(rows) == 3 and all(float(seconds) > 0 for _, seconds in rows)
 
 
-def test_translation(bench, given):
-    out = bench("translation", *given, "--clips", "3", "--max-new-tokens", "20")
+def test_translation(bench, inputs):
+    out = bench("translation", *inputs, "--clips", "3", "--max-new-tokens", "20")
     assert out.count("identical |") == 2 and "differ" not in out
 
 
 @pytest.mark.slow
-def test_training_step(bench, given):
+def test_training_step(bench, inputs):
     options = ["--clips", "2", "--batch-size", "1", "--steps", "10"]
-    out = bench("training_step", *given, *options)
+    out = bench("training_step", *inputs, *options)
     assert "Losses on the same batches are equal" in out
 
 
@@ -104,8 +104,8 @@ def test_full_size_in_tiny(bench):
     assert "2 x 3 x" in out
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_full_size_says_that_it_needs_a_gpu(bench):
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_full_size_needs_a_gpu(bench):
     with pytest.raises(InputError, match="needs a GPU"):
         bench("full_size")
 
@@ -119,15 +119,17 @@ def test_training_memory_in_tiny(bench):
         assert f"| {method} " in out
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_training_memory_says_that_it_needs_a_gpu(bench):
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_training_memory_needs_a_gpu(bench):
     with pytest.raises(InputError, match="training_memory.py needs a GPU"):
         bench("training_memory")
 
 
 @pytest.mark.slow
 def test_full_size_pack_in_tiny(bench, tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "try_if_it_fits", checkpoints.try_if_it_fits)  # put back after
+    monkeypatch.setattr(
+        checkpoints, "try_if_it_fits", checkpoints.try_if_it_fits
+    )  # restored after the test
     options = ["--tiny", "--folder", str(tmp_path)]
     for step in ("make", "prune", "adapter", "merge", "pack-smallest"):  # in this process
         bench("full_size_pack", *options, "--take", step)
@@ -136,12 +138,12 @@ def test_full_size_pack_in_tiny(bench, tmp_path, monkeypatch):
     assert "| smallest | 371,392 |" in out
 
 
-def test_missing_inputs_are_named(bench, given, tmp_path):
+def test_missing_inputs_are_named(bench, inputs, tmp_path):
     for option, path in (("--model", "teacher"), ("--segments", "train.jsonl")):
-        with pytest.raises(InputError, match=f"{path}: not there; `make run` leaves it"):
-            bench("translation", *given, option, str(tmp_path / path))
+        with pytest.raises(InputError, match=f"{path}: missing"):
+            bench("translation", *inputs, option, str(tmp_path / path))
 
 
-def test_too_few_segments_are_an_error(bench, given):
-    with pytest.raises(InputError, match="4 segments are wanted and the manifests have 3"):
-        bench("translation", *given, "--clips", "4")
+def test_too_few_segments_are_an_error(bench, inputs):
+    with pytest.raises(InputError, match="the manifests have 3 segments"):
+        bench("translation", *inputs, "--clips", "4")

@@ -20,8 +20,8 @@ def schedule(monkeypatch):
 
 @pytest.fixture
 def jobs(schedule):
-    """Data, then two pairs: each a teacher and two things that want it; a table of it all."""
-    made = {
+    """Data; for each of two pairs a teacher and two jobs that need it; a table of all."""
+    table = {
         "data": (2, ()),
         "de": (10, ("data",)),
         "zh": (6, ("data",)),
@@ -33,7 +33,7 @@ def jobs(schedule):
     }
     return {
         name: schedule.Job(name, seconds, frozenset(needs))
-        for name, (seconds, needs) in made.items()
+        for name, (seconds, needs) in table.items()
     }
 
 
@@ -60,7 +60,7 @@ def record(rule, log, begin, end, *inputs, **more):
 
 @pytest.fixture
 def metadata(tmp_path):
-    """As Snakemake keeps it: a file for each output, its name in base64."""
+    """As Snakemake writes it: a file for each output, with its name in base64."""
     files = {
         "results/corpora/a.zip": record("get", "logs/get.log", 0, 3),
         "results/x/data": record("cut", "logs/x/cut.log", 3, 5, "results/corpora/a.zip"),
@@ -72,7 +72,7 @@ def metadata(tmp_path):
     for path, content in files.items():
         name = base64.urlsafe_b64encode(path.encode()).decode()
         file = tmp_path / name
-        if path == "results/x/data":  # as if it were too long for the name of a file
+        if path == "results/x/data":  # as if it were too long for a file name
             file = tmp_path / f"@{name[:9]}" / name[9:]
             file.parent.mkdir()
         file.write_text(json.dumps(content), encoding="utf-8")

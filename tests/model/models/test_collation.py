@@ -91,7 +91,7 @@ def test_prompts_and_features_are_the_processors(collator, rows, processor, prom
 
 
 def test_kept_features_are_those_computed_anew(processor, prompt, rows, monkeypatch):
-    """The same bits, whatever clips share the batch; and only what there is room for is kept."""
+    """The same bits in every batch; features are kept only up to the limit."""
     one = rows[0]
     [features] = Collator(processor, prompt)([one])["input_features"]
     window = processor.feature_extractor.nb_max_frames

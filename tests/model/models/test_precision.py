@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(params=[True, False], ids=["native", "emulated"])
 def native(request, monkeypatch) -> bool:
     """A machine with bfloat16 of its own, or without."""
-    monkeypatch.setattr(precision_module, "has_native_bf16", lambda place: request.param)
+    monkeypatch.setattr(precision_module, "has_native_bf16", lambda hardware: request.param)
     return request.param
 
 
@@ -45,9 +45,9 @@ def test_packed_models_compute_in_bf16_where_the_device_has_it(asked, packed, na
 
 
 def test_packed_models_say_the_same_in_both(packed, features, monkeypatch):
-    found = []
+    outputs = []
     for native in (True, False):
-        monkeypatch.setattr(precision_module, "has_native_bf16", lambda place, n=native: n)
-        found.append(logits(load_for_inference(packed, "fp32"), features).float())
-    assert torch.allclose(*found, atol=0.25)
-    assert not torch.equal(*found)
+        monkeypatch.setattr(precision_module, "has_native_bf16", lambda hardware, n=native: n)
+        outputs.append(logits(load_for_inference(packed, "fp32"), features).float())
+    assert torch.allclose(*outputs, atol=0.25)
+    assert not torch.equal(*outputs)

@@ -32,7 +32,7 @@ STACKS = [
 
 @pytest.fixture(scope="module")
 def plain(processor):
-    """Eight random layers, wild enough that each one changes what is measured."""
+    """Eight random layers with weights large enough that each one changes the measures."""
     model = build_model(processor, seed=2, decoder_layers=LAYERS, width=64, audio_layers=2).eval()
     torch.manual_seed(6)
     for weight in model.parameters():
@@ -105,7 +105,7 @@ def test_loss_is_that_of_the_pruned_model(
     corpus = GoldCorpus(subject, processor, rows, prompt, batch_size)
     losses = removal_losses(corpus, kept, candidates)
     assert losses == pytest.approx(expected, rel=1e-5)
-    assert np.ptp(sorted(expected.values())) > 0.01  # the comparison means something
+    assert np.ptp(sorted(expected.values())) > 0.01  # the losses differ
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])

@@ -10,7 +10,7 @@ KEPT = [[0, 2, 3], [0, 1, 3], [1], [0, 1, 2, 3]]
 
 
 def shape(model):
-    """Everything in which a decoder says how many layers it has."""
+    """Everything that has the number of a decoder's layers."""
     decoder = model.get_decoder()
     return (
         len(decoder.layers),

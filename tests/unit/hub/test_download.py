@@ -20,7 +20,7 @@ FILES = {
 
 
 class Handler(HubHandler):
-    """`problem` is what the Hub would put into X-Error-Code, and the status beside it."""
+    """problem: the status and the X-Error-Code of an answer."""
 
     problem: tuple[int, str] | None = None
     asked: list[str] = []

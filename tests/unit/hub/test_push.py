@@ -30,7 +30,7 @@ def release(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def hub(monkeypatch) -> Iterator[SimpleNamespace]:
-    # What goes by Xet is compiled code that no small server can stand in for.
+    # A small server cannot replace Xet, which is compiled code.
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     with serve_store() as (url, store):
         yield SimpleNamespace(url=url, store=store)

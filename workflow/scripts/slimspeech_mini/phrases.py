@@ -25,7 +25,7 @@ _DETERMINERS = {
     "all": ("all", "all", "所有"),
     "": ("", "", ""),
 }
-_FIXED = {  # German words that take no ending; what follows is strong
+_FIXED = {  # German words without an ending, before a strong adjective
     "many": ("viele", "很多"),
     "several": ("mehrere", "好几{}"),
     "some": ("einige", "一些"),
@@ -339,5 +339,5 @@ class Draw:
         return first, second
 
     def definite(self, verb: Verb) -> NounPhrase:
-        """An object with a definite article: what can be negated with "nicht"."""
+        """An object with a definite article, which "nicht" can negate."""
         return self.obj(verb, det="the")

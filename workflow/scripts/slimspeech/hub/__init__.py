@@ -1,1 +1,1 @@
-"""To and from the Hugging Face Hub."""
+"""Download from the Hugging Face Hub, and push to it."""
