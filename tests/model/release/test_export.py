@@ -1,4 +1,4 @@
-"""What serving engines are given, held against what they ask for and loaded without us."""
+"""Exported models: compared to what serving engines expect, and loaded without this project."""
 
 import json
 import os
@@ -72,19 +72,19 @@ def test_the_config_says_what_is_there(exported):
     assert config["audio_token_index"] == AutoProcessor.from_pretrained(exported).audio_token_id
 
 
-def test_tensors_have_the_names_and_shapes_that_engines_know(exported):
+def test_tensors_have_the_names_and_shapes_that_engines_expect(exported):
     """vLLM's Qwen2-Audio has these three modules, of which the last is a Qwen2ForCausalLM."""
-    found = {}
+    tensors = {}
     for path in exported.glob("*.safetensors"):
         with safe_open(path, framework="pt") as file:
-            found |= {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            tensors |= {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
     modules = ("audio_tower.", "multi_modal_projector.", "language_model.model.")
-    assert {n for n in found if not n.startswith(modules)} == {"language_model.lm_head.weight"}
-    layers = {n.split(".")[3] for n in found if n.startswith("language_model.model.layers.")}
+    assert {n for n in tensors if not n.startswith(modules)} == {"language_model.lm_head.weight"}
+    layers = {n.split(".")[3] for n in tensors if n.startswith("language_model.model.layers.")}
     assert layers == {"0", "1", "2"}
-    assert {part.get_dtype() for part in found.values()} == {"BF16"}
+    assert {part.get_dtype() for part in tensors.values()} == {"BF16"}
     expected = {name: list(shape) for name, shape in shapes(read_config(exported)).items()}
-    assert {name: part.get_shape() for name, part in found.items()} == expected
+    assert {name: part.get_shape() for name, part in tensors.items()} == expected
 
 
 def test_the_processor_is_in_the_files_of_the_original(exported, processor):
@@ -105,34 +105,34 @@ def test_the_processor_is_in_the_files_of_the_original(exported, processor):
 def test_the_weights_are_those_of_the_student(pruned, exported):
     plain = Qwen2AudioForConditionalGeneration.from_pretrained(exported, dtype="auto")
     ours = load_model(pruned, torch.bfloat16).state_dict()
-    found = plain.state_dict()
-    assert found.keys() == ours.keys()
-    assert all(torch.equal(found[name], ours[name]) for name in ours)
+    weights = plain.state_dict()
+    assert weights.keys() == ours.keys()
+    assert all(torch.equal(weights[name], ours[name]) for name in ours)
 
 
 @pytest.mark.parametrize("version", ["5", pytest.param("4", marks=pytest.mark.slow)])
-def test_it_is_read_without_us_by_transformers(exported, rows, prompt, tmp_path, version):
+def test_transformers_loads_it_without_this_project(exported, rows, prompt, tmp_path, version):
     """Version 4 is in the environment of COMET, which `make test-all` installs."""
     python = sys.executable if version == "5" else str(ROOT / ".venv-comet" / "bin" / "python")
     if version == "4" and not Path(python).exists():
         pytest.skip("no environment with transformers 4; make .venv-comet/installed")
     row, processor = rows[2], load_processor(exported)
-    asked = prompt.render(processor, row["pair"])
+    text = prompt.render(processor, row["pair"])
     np.save(tmp_path / "clip.npy", read_audio(row["audio"]))
-    done = subprocess.run(
-        [python, "-c", LOADS, str(exported), "clip.npy", asked],
+    process = subprocess.run(
+        [python, "-c", LOADS, str(exported), "clip.npy", text],
         cwd=tmp_path,
         env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": ""},
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert process.returncode == 0, process.stderr[-3000:]
     settings = GenerationSettings(batch_size=1, max_new_tokens=40, precision="bf16")
     [ours] = translate(load_model(exported, torch.bfloat16), processor, [row], prompt, settings)
-    assert done.stdout.strip().split("|") == [version, ours]
+    assert process.stdout.strip().split("|") == [version, ours]
 
 
-def test_what_is_quantised_is_not_exported(trained, tmp_path):
+def test_a_quantised_model_is_not_exported(trained, tmp_path):
     pack(trained[0], tmp_path / "packed")
     with pytest.raises(InputError, match="quantised already"):
         export(tmp_path / "packed", tmp_path / "bf16")

@@ -94,7 +94,7 @@ def test_segment_scores_are_averaged_on_the_same_draws():
     assert comparison["signatures"]["comet"] == "comet|v"
 
 
-def test_of_a_negative_score_nothing_is_retained():
+def test_a_negative_score_gives_no_percentage():
     times = draw(2, 10)
     scores = {"teacher": mean_scores([-0.2, 0.1], times), "A": mean_scores([0.3, 0.1], times)}
     student = compare(scores, "teacher")["A"]
@@ -109,7 +109,7 @@ def test_a_score_that_is_not_finite_is_refused(bad):
         compare_systems("en-de", SEGMENTS, {"A": rows(STUDENT)}, ["chrf"], [comet])
 
 
-def test_the_system_that_does_not_fit_is_named():
+def test_the_system_that_does_not_match_is_named():
     with pytest.raises(InputError, match="en-de, A: hypotheses and manifest do not match"):
         compare_systems("en-de", SEGMENTS, {"A": rows(STUDENT[:-1])}, ["chrf"])
 

@@ -121,7 +121,7 @@ def test_words_count_where_spaces_mark_them(language, metric):
     assert metrics.search_metric(language) == metric
 
 
-def test_pairs_are_made_by_id():
+def test_rows_are_matched_by_id():
     manifest = [{"id": "x", "target": "X"}, {"id": "y", "target": "Y"}]
     rows = [{"id": "y", "hypothesis": "2"}, {"id": "x", "hypothesis": "1"}]
     assert metrics.align(rows, manifest) == (["1", "2"], ["X", "Y"])

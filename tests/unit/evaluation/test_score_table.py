@@ -97,7 +97,7 @@ def test_counts_are_written_in_thousands(number, expected):
     assert decimal_units(number, ["", "K", "M", "B"]) == expected
 
 
-def test_the_table_reads_in_a_terminal():
+def test_the_table_is_aligned():
     lines = markdown(german()).splitlines()
     assert "## English to German (en-de), 184 segments" in lines
     table = [line for line in lines if line.startswith("|")]
@@ -171,7 +171,7 @@ def comet(system, score=0.81234, segments=184):
     return row | {"score": score, "signature": signature}
 
 
-def test_comet_has_a_column_of_its_own():
+def test_comet_has_its_own_column():
     systems = ["teacher", "B"]
     rows = tabulate(
         [scores(system) for system in systems],
@@ -187,6 +187,6 @@ def test_comet_has_a_column_of_its_own():
     assert text.count("- comet22: `nrefs:1|model:Unbabel/wmt22-comet-da`") == 1
 
 
-def test_comet_of_other_segments_is_no_column():
+def test_comet_of_other_segments_is_refused():
     with pytest.raises(InputError, match="en-de, B: comet22 is of 100 segments, but the other"):
         tabulate([scores("B")], [size()], [translation()], [comet("B", segments=100)])

@@ -78,7 +78,7 @@ def test_retention_is_in_percent_of_the_teacher(language, metric):
 
 
 @pytest.mark.parametrize("language, metric", CASES)
-def test_the_interval_is_that_of_texts_drawn_and_scored_anew(language, metric):
+def test_the_interval_is_that_of_texts_drawn_and_scored_again(language, metric):
     references = REFERENCES[language]
     count = len(references)
     measure = scorer(metric, language)
@@ -123,7 +123,7 @@ def test_a_system_does_not_differ_from_itself(language, metric):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_exchanging_the_systems_turns_the_sign(metric):
+def test_swapping_the_systems_changes_the_sign(metric):
     one_way, back = compared("de", metric), compared("de", metric, POOR, GOOD)
     assert one_way.low > 0 > back.high
     assert (back.value, back.low, back.high) == pytest.approx(

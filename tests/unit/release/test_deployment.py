@@ -70,21 +70,21 @@ def facts(**changes):
 def test_a_release_has_its_own(tmp_path, results):
     model = make_model(results / "en-tlh" / "students" / "A" / "release")
     write(model / "slimspeech.json", facts())
-    found = read_deployment(model)
-    assert (found.pair, found.max_new_tokens, found.name) == ("en-de", 9, "B")
-    assert found.prompt == Prompt("S", "{source} to {target}", {}, "chat")
+    deployment = read_deployment(model)
+    assert (deployment.pair, deployment.max_new_tokens, deployment.name) == ("en-de", 9, "B")
+    assert deployment.prompt == Prompt("S", "{source} to {target}", {}, "chat")
 
 
-@pytest.mark.parametrize("place", ["teacher", "students/A/packed", "students/A/1-qlora/model"])
-def test_other_models_take_them_from_the_results(place, results):
-    found = read_deployment(make_model(results / "en-tlh" / place))
-    assert (found.pair, found.max_new_tokens) == ("en-tlh", 64)
-    assert found.prompt.request("en-tlh") == "Into Klingon:"
-    assert found.prompt.template == "plain"
+@pytest.mark.parametrize("path", ["teacher", "students/A/packed", "students/A/1-qlora/model"])
+def test_other_models_take_them_from_the_results(path, results):
+    deployment = read_deployment(make_model(results / "en-tlh" / path))
+    assert (deployment.pair, deployment.max_new_tokens) == ("en-tlh", 64)
+    assert deployment.prompt.request("en-tlh") == "Into Klingon:"
+    assert deployment.prompt.template == "plain"
 
 
 @pytest.mark.parametrize(
-    ("place", "system"),
+    ("path", "system"),
     [
         ("teacher", "teacher"),
         ("students/A/packed", "A"),
@@ -95,8 +95,8 @@ def test_other_models_take_them_from_the_results(place, results):
         ("pruning/loss/iter_02/model", "pruned-loss-02"),
     ],
 )
-def test_the_path_in_the_results_gives_the_system(place, system, results):
-    model = make_model(results / "en-de" / place)
+def test_the_path_in_the_results_gives_the_system(path, system, results):
+    model = make_model(results / "en-de" / path)
     assert read_deployment(model).facts["system"] == system
     assert read_deployment(model).name == (system or "model")
 
@@ -109,8 +109,8 @@ def test_a_link_into_the_results_is_followed(results, tmp_path):
 
 def test_existing_measurements_are_read(results):
     model = make_model(results / "en-de" / "students" / "B" / "packed")
-    found = read_deployment(model).facts
-    assert found["scores"] == {} and found["size"] is None and found["layers"] is None
+    model_facts = read_deployment(model).facts
+    assert [model_facts[key] for key in ("scores", "size", "layers")] == [{}, None, None]
     compared = dict.fromkeys(["score", "low", "high", "retention", "p_value"], 50.0)
     write(
         results / "en-de" / "evaluation" / "comparison.json",
@@ -121,12 +121,12 @@ def test_existing_measurements_are_read(results):
         results / "en-de" / "pruning" / "chrf" / "iter_02" / "layers.json",
         {"kept": [0, 3], "removed": [2, 1], "metric": "chrf"},
     )
-    found = read_deployment(model).facts
-    assert list(found["scores"]) == ["B", "teacher"]
-    assert found["scores"]["B"]["chrf"]["score"] == 50
-    assert found["size"] == {"weights": 3}
-    assert found["layers"] == {"kept": [0, 3], "removed": [2, 1], "encoder": None}
-    assert found["recipe"] == CONFIG["students"]["B"] | {"criterion": "chrf"}
+    model_facts = read_deployment(model).facts
+    assert list(model_facts["scores"]) == ["B", "teacher"]
+    assert model_facts["scores"]["B"]["chrf"]["score"] == 50
+    assert model_facts["size"] == {"weights": 3}
+    assert model_facts["layers"] == {"kept": [0, 3], "removed": [2, 1], "encoder": None}
+    assert model_facts["recipe"] == CONFIG["students"]["B"] | {"criterion": "chrf"}
 
 
 def test_layers_of_a_pruning_stage_are_numbered_in_the_teacher(results):
@@ -137,20 +137,20 @@ def test_layers_of_a_pruning_stage_are_numbered_in_the_teacher(results):
     )
     write(student / "2-prune" / "layers.json", {"kept": [0, 1, 3], "removed": [2]})
     write(student / "3-prune" / "layers.json", {"kept": [0], "removed": [1]})  # the encoder's
-    found = read_deployment(make_model(student / "packed")).facts
+    model_facts = read_deployment(make_model(student / "packed")).facts
     encoder = {"kept": [0], "removed": [1]}
-    assert found["layers"] == {"kept": [0, 2, 5], "removed": [3, 1, 4], "encoder": encoder}
+    assert model_facts["layers"] == {"kept": [0, 2, 5], "removed": [3, 1, 4], "encoder": encoder}
 
 
 def test_outside_of_results_the_prompt_is_that_of_the_paper(tmp_path):
-    found = read_deployment(make_model(tmp_path / "model"))
-    assert (found.pair, found.max_new_tokens, found.facts) == (None, 256, {})
+    model = read_deployment(make_model(tmp_path / "model"))
+    assert (model.pair, model.max_new_tokens, model.facts) == (None, 256, {})
     schema = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text())
     prompt = schema["properties"]["prompt"]
     assert prompt["default"] == deployment.DEFAULT_PROMPT
-    assert found.prompt.template == prompt["properties"]["template"]["default"]
+    assert model.prompt.template == prompt["properties"]["template"]["default"]
     generation = schema["properties"]["generation"]["properties"]
-    assert found.max_new_tokens == generation["max_new_tokens"]["default"]
+    assert model.max_new_tokens == generation["max_new_tokens"]["default"]
 
 
 def test_a_students_folder_stands_for_its_release_or_else_its_packed_model(results):

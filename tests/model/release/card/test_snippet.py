@@ -21,30 +21,34 @@ PLAIN = {"system": "", "user": "In {target}:", "template": "plain"}
 
 
 @pytest.mark.parametrize(
-    ("quantization", "number", "asked"),
+    ("quantization", "number", "prompt_config"),
     [("nf4", 2, CONFIG["prompt"]), ({"embedding": "nf4", "head": "nf4"}, 3, PLAIN)],
     ids=["nf4", "smallest, plain prompt"],
 )
-def test_the_cards_code_says_what_we_say(trained, rows, tmp_path, quantization, number, asked):
+def test_the_cards_code_translates_as_the_project(
+    trained, rows, tmp_path, quantization, number, prompt_config
+):
     row = rows[number]
     packed = tmp_path / "packed"
     pack(trained[0], packed, quantization)
     sizes = {"B": measure_size(packed)}
-    facts = made_facts(packed, sizes, {"B": COST}, comparison=None, pair=row["pair"], prompt=asked)
+    facts = made_facts(
+        packed, sizes, {"B": COST}, comparison=None, pair=row["pair"], prompt=prompt_config
+    )
     release = made_release(packed, facts)
     card = (release / "README.md").read_text(encoding="utf-8")
     [code] = re.findall(r"^```python\n(.*?)^```$", card, re.M | re.S)
     write_talk(Path(row["audio"]), release / "talk.wav")
-    found = run_without_us(code, release, tmp_path)
+    translation = run_without_us(code, release, tmp_path)
 
     model = load_for_inference(str(packed), "fp32")
     settings = GenerationSettings(batch_size=1, max_new_tokens=40, precision="fp32")
-    heard = row | {"audio": str(release / "talk.wav")}
-    prompt = Prompt.of(asked, {})
-    [ours] = translate(model, load_processor(packed), [heard], prompt, settings)
-    assert ours and found == ours
-    if asked is CONFIG["prompt"]:
-        assert found == row["target"], "the model has memorised this clip"
+    talk = row | {"audio": str(release / "talk.wav")}
+    prompt = Prompt.of(prompt_config, {})
+    [ours] = translate(model, load_processor(packed), [talk], prompt, settings)
+    assert ours and translation == ours
+    if prompt_config is CONFIG["prompt"]:
+        assert translation == row["target"], "the model has memorised this clip"
 
 
 def write_talk(clip: Path, target: Path) -> None:
@@ -57,8 +61,8 @@ def write_talk(clip: Path, target: Path) -> None:
 
 def run_without_us(code: str, folder: Path, shadows: Path) -> str:
     """What the code prints, where importing slimspeech is an error."""
-    (shadows / "slimspeech.py").write_text("raise ImportError('not for readers of a card')")
-    done = subprocess.run(
+    (shadows / "slimspeech.py").write_text("raise ImportError('a card needs no slimspeech')")
+    process = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
         env=os.environ
@@ -66,5 +70,5 @@ def run_without_us(code: str, folder: Path, shadows: Path) -> str:
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout.strip()
+    assert process.returncode == 0, process.stderr[-3000:]
+    return process.stdout.strip()

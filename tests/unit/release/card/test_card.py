@@ -47,7 +47,7 @@ def test_the_hubs_library_reads_the_card_back(facts):
     assert {"speech-translation", "layer-pruning", "4-bit"} <= set(data.tags)
 
 
-def test_the_scores_stand_in_the_model_index(facts):
+def test_the_scores_are_in_the_model_index(facts):
     results = ModelCard(model_card(facts)).data.eval_results
     assert all(isinstance(result, EvalResult) for result in results)
     assert [(r.metric_type, r.metric_name, r.metric_value) for r in results] == [
@@ -87,7 +87,7 @@ def test_sizes_layers_recipe_and_data(facts):
     assert "10.18653/v1/2025.iwslt-1.40" in text
 
 
-def test_data_that_a_student_never_saw_is_not_among_its_data(packed):
+def test_data_that_a_student_was_not_trained_on_is_left_out(packed):
     facts = deepcopy(made_facts(packed))
     facts["corpora"].append(facts["corpora"][0] | {"role": "out_of_domain", "name": "CoVoST 2"})
     assert "CoVoST 2" not in model_card(facts)
@@ -126,7 +126,7 @@ def test_unknown_metadata_is_left_out(packed):
     assert "`mine`, has an unknown licence" in text
 
 
-def test_a_licence_of_ones_own(packed):
+def test_an_own_licence(packed):
     own = {"license": "other", "license_name": "my-licence", "license_link": "LICENSE"}
     text = model_card(made_facts(packed, release=CONFIG["release"] | own))
     assert ModelCard(text).data.to_dict().items() >= own.items()
@@ -168,7 +168,7 @@ def test_limits_say_why_scores_may_be_too_high(packed):
     assert "too high" not in honest and "new speaker" not in honest
 
 
-def test_a_metric_of_meaning_is_shown_with_its_digits(packed):
+def test_comet_is_shown_with_four_digits(packed):
     comparison = deepcopy(COMPARISON)
     for system in comparison["systems"].values():
         system["comet22"] = dict.fromkeys(system["bleu"], 0.81234)
@@ -183,7 +183,7 @@ NASTY = 'Say "{source}"\\ in {target}:\n```\n--- | é'
 
 
 @pytest.mark.parametrize("template", ["chat", "plain"])
-def test_prompts_of_any_kind_are_code(packed, template):
+def test_any_prompt_becomes_valid_code(packed, template):
     prompt = {"system": NASTY.format(source="a", target="b"), "user": NASTY, "template": template}
     text = model_card(made_facts(packed, prompt=prompt))
     [code] = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)

@@ -115,7 +115,6 @@ def _read_split(
 
     for index in range(1, count + 1):
         yield RawSegment(
-            id=f"{split}-{index}",
             talk=talks[index],
             split=split,
             index=index,

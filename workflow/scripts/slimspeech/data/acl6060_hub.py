@@ -74,7 +74,6 @@ def _read_split(
     talks = _talks(split, len(texts), split_name)
     return [
         RawSegment(
-            id=f"{split}-{number}",
             talk=talks[number - 1],
             split=split,
             index=number,

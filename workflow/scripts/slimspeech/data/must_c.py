@@ -95,7 +95,6 @@ def _read_split(
     raise_all(table, problems, "correct the corpus")
     for index, entry in enumerate(entries, start=1):
         yield RawSegment(
-            id=f"{split}-{index}",
             talk=Path(entry["wav"]).stem,
             split=split,
             index=index,
@@ -112,8 +111,9 @@ def _read_yaml(path: Path, name: str) -> list[Any]:
     try:
         entries = yaml.load(path.read_bytes(), _Loader)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{name}: not valid YAML ({reason}); correct the file") from error
+        raise InputError(
+            f"{name}: not valid YAML ({' '.join(str(error).split())}); correct the file"
+        ) from error
     if not isinstance(entries, list) or not entries:
         raise InputError(f"{name}: not a list of segments {{duration, offset, wav}}; correct it")
     return entries

@@ -23,7 +23,6 @@ class RawSegment:
     `name` is the segment's name in messages.
     """
 
-    id: str
     talk: str
     split: str
     index: int
@@ -35,11 +34,15 @@ class RawSegment:
     seconds: float | None = None
 
     @property
+    def id(self) -> str:
+        return f"{self.split}-{self.index}"
+
+    @property
     def is_whole(self) -> bool:
         return self.start == 0 and self.seconds is None
 
     @property
-    def place(self) -> str:
+    def clip_name(self) -> str:
         """The clip's file name, and where the segment begins in it, for messages."""
         return self.clip.name if self.is_whole else f"{self.clip.name} from {self.start:g} s"
 

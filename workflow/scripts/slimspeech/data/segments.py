@@ -89,14 +89,14 @@ def write_segments(
     for segment in tqdm(segments, desc="segments", unit="clip"):
         try:
             audio = read_audio(
-                segment.clip, name=segment.place, start=segment.start, seconds=segment.seconds
+                segment.clip, name=segment.clip_name, start=segment.start, seconds=segment.seconds
             )
         except InputError as error:
             problems.append(f"{segment.split}/{error}")
             fixes.add("give whole clips")
             continue
         seconds = len(audio) / SAMPLING_RATE
-        problem = f"{segment.split}/{segment.place}: {seconds:.3f} s is"
+        problem = f"{segment.split}/{segment.clip_name}: {seconds:.3f} s is"
         if seconds < settings.min_seconds:
             problems.append(f"{problem} under {settings.min_seconds} s")
             fixes.add("lower data/min_seconds")

@@ -36,7 +36,6 @@ def read_segments(table: Path, languages: Sequence[str]) -> Iterator[RawSegment]
         indices[split] += 1
         start, end = _seconds(row)
         yield RawSegment(
-            id=f"{split}-{indices[split]}",
             talk=row.get("talk") or str(Path(row["audio"]).with_suffix("")),
             split=split,
             index=indices[split],

@@ -1,1 +1,1 @@
-"""What is given away: facts, model card, exports, the bundle for IWSLT."""
+"""What others receive: facts, model card, exports, the bundle for IWSLT."""
