@@ -73,7 +73,7 @@ def test_answers_to_the_form():
     assert "`TEAM_IWSLT26_ModelCompression_en-de_constrained_primary`" in text
     assert "5,612,345,678 bytes (5.61 GB), of which weights 5,610,000,000 bytes" in text
     assert "6,777,929,728 (6.78 B)" in text
-    assert "2 of the decoder's removed, by the criterion `chrf`" in text
+    assert "2 decoder layers removed, by the criterion `chrf`" in text
     assert "LoRA (r 64, alpha 128)" in text and "4-bit NF4" in text
     assert f"Derived from: {BASE}\n" in text
     assert "Data: ACL 60/60, CC BY 4.0" in text

@@ -64,18 +64,14 @@ def manifest(rows: Sequence[Row], pair: str) -> list[Row]:
     """
     source, target = pair.split("-", 1)
     for row in rows:
-        for language in (source, target):
-            if language not in row["texts"]:
-                raise InputError(
-                    f"segments.jsonl: {row['id']} has no text in {language}, only in "
-                    f"{', '.join(row['texts'])}; name {pair} in pairs and run again"
-                )
+        if missing := [language for language in (source, target) if language not in row["texts"]]:
+            raise InputError(
+                f"segments.jsonl: {row['id']} has no text in {' and '.join(missing)}, only in "
+                f"{', '.join(row['texts'])}; name {pair} in pairs and run again"
+            )
     return [
         {
-            "id": row["id"],
-            "talk": row["talk"],
-            "audio": row["audio"],
-            "duration": row["duration"],
+            **{key: row[key] for key in ("id", "talk", "audio", "duration")},
             "source": row["texts"][source],
             "target": row["texts"][target],
             "pair": pair,

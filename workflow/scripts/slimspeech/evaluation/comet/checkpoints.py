@@ -47,7 +47,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Settings:
-    """One metric of `evaluation.comet` in the config; `metric` is its name there."""
+    """One metric of `evaluation.comet` in the config. metric: its name in the config."""
 
     metric: str
     model: str

@@ -127,7 +127,7 @@ def recipe_steps(recipe: Facts, teacher: Facts, size: Facts) -> list[tuple[str, 
     if recipe["layers_removed"]:
         fixed = {"middle": "from the middle of the stack", "last": "from its end"}
         how = fixed.get(recipe["criterion"], f"by the criterion `{recipe['criterion']}`")
-        steps.append(("layers", f"{recipe['layers_removed']} of the decoder's removed, {how}"))
+        steps.append(("layers", f"{recipe['layers_removed']} decoder layers removed, {how}"))
     steps += [
         (f"stage {number}, {stage['method']}", _stage(stage))
         for number, stage in enumerate(recipe["stages"], start=1)
