@@ -26,12 +26,7 @@ COLUMNS = ("path", "sentence", "translation", "client_id")
 
 
 def sample_covost(
-    folder: str | Path,
-    pair: str,
-    size: int,
-    seed: int,
-    min_seconds: float,
-    max_seconds: float,
+    folder: str | Path, pair: str, size: int, seed: int, min_seconds: float, max_seconds: float
 ) -> list[Row]:
     """Draw `size` manifest rows (origin "out_of_domain") from the train table of a pair.
 

@@ -44,10 +44,7 @@ def languages_of(pairs: Sequence[str], names: dict[str, str] | None = None) -> l
 
 
 def prepare_segments(
-    archive: str | Path,
-    audio_folder: str | Path,
-    settings: DataSettings,
-    languages: Sequence[str],
+    archive: str | Path, audio_folder: str | Path, settings: DataSettings, languages: Sequence[str]
 ) -> list[Row]:
     """Check a corpus and write its gold segments as audio_folder/split/sent_K.wav.
 

@@ -25,9 +25,7 @@ def search_metric(target_language: str) -> str:
     return "chrf" if target_language in WRITTEN_WITHOUT_SPACES else "chrf++"
 
 
-def align(
-    hypothesis_rows: Sequence[Row], manifest_rows: Sequence[Row]
-) -> tuple[list[str], list[str]]:
+def align(hypothesis_rows: Sequence[Row], segments: Sequence[Row]) -> tuple[list[str], list[str]]:
     """Hypotheses and references (the targets), matched by id, both in the manifest's order.
 
     Raises InputError naming the first ids that are missing, duplicate or unknown, or the first row
@@ -40,7 +38,7 @@ def align(
                 "translate this manifest again"
             )
     counts = Counter(row["id"] for row in hypothesis_rows)
-    expected = Counter(row["id"] for row in manifest_rows)
+    expected = Counter(row["id"] for row in segments)
     problems = {
         "segments without a hypothesis": [key for key in expected if key not in counts],
         "duplicate hypotheses": [key for key, count in counts.items() if count > 1],
@@ -57,8 +55,8 @@ def align(
             "translate this manifest again"
         )
     hypotheses = {row["id"]: row["hypothesis"] for row in hypothesis_rows}
-    references = [row["target"] for row in manifest_rows]
-    return [hypotheses[row["id"]] for row in manifest_rows], references
+    references = [row["target"] for row in segments]
+    return [hypotheses[row["id"]] for row in segments], references
 
 
 def score(
@@ -82,16 +80,16 @@ def score(
     return results
 
 
-def talks_of(manifest_rows: Sequence[Row]) -> dict[str, list[int]]:
+def talks_of(segments: Sequence[Row]) -> dict[str, list[int]]:
     """The indices of each talk's rows in the manifest; talks in its order."""
     talks: dict[str, list[int]] = {}
-    for index, row in enumerate(manifest_rows):
+    for index, row in enumerate(segments):
         talks.setdefault(row["talk"], []).append(index)
     return talks
 
 
 def score_talks(
-    manifest_rows: Sequence[Row],
+    segments: Sequence[Row],
     hypotheses: list[str],
     references: list[str],
     target_language: str,
@@ -113,7 +111,7 @@ def score_talks(
                 for name, measure in measures.items()
             },
         }
-        for talk, indices in talks_of(manifest_rows).items()
+        for talk, indices in talks_of(segments).items()
     }
 
 
@@ -130,7 +128,7 @@ def segment_scores(hypotheses: list[str], references: list[str], metric: str) ->
 
 
 def segment_rows(
-    manifest_rows: Sequence[Row],
+    segments: Sequence[Row],
     hypotheses: list[str],
     references: list[str],
     metrics: Sequence[str] = METRICS,
@@ -150,7 +148,7 @@ def segment_rows(
             "reference_length": len(references[index]),
             **{name: values[index] for name, values in scores.items()},
         }
-        for index, row in enumerate(manifest_rows)
+        for index, row in enumerate(segments)
     ]
 
 

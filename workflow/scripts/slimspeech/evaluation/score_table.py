@@ -79,10 +79,7 @@ def _with_comet(score: Row, comet: Sequence[Row]) -> Row:
 
 
 def _row(
-    score: Row,
-    size: Row,
-    translation: Row,
-    compared: Mapping[tuple[str, str], Mapping[str, Row]],
+    score: Row, size: Row, translation: Row, compared: Mapping[tuple[str, str], Mapping[str, Row]]
 ) -> Row:
     """compared: by pair and system, what comparison.json holds of each metric."""
     metrics = score["metrics"]

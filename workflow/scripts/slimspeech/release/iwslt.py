@@ -53,11 +53,7 @@ def write_lines(lines: Mapping[str, Sequence[str]], file: str | Path, folder: st
 
 
 def declaration(
-    pair: str,
-    system: str,
-    lines: Mapping[str, Sequence[str]],
-    size: Row,
-    recipe: Row | None,
+    pair: str, system: str, lines: Mapping[str, Sequence[str]], size: Row, recipe: Row | None
 ) -> Row:
     """The content of declaration.json. size: content of size.json. recipe: of a student."""
     return {
@@ -70,12 +66,7 @@ def declaration(
 
 
 def description(
-    declared: Row,
-    size: Row,
-    teacher: Row,
-    corpora: Sequence[Row],
-    base: str,
-    storage: int,
+    declared: Row, size: Row, teacher: Row, corpora: Sequence[Row], base: str, storage: int
 ) -> str:
     """The answers to the track's form, in Markdown.
 

@@ -16,11 +16,7 @@ HASHES = "sha256.txt"
 
 
 def write_release(
-    packed: str | Path,
-    release: str | Path,
-    facts: Mapping[str, Any],
-    card: str,
-    hashes: str,
+    packed: str | Path, release: str | Path, facts: Mapping[str, Any], card: str, hashes: str
 ) -> None:
     """Write a release directory, with links to the files of a packed student.
 

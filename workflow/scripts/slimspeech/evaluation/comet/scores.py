@@ -22,25 +22,19 @@ logger = logging.getLogger(__name__)
 
 
 def score_segments(
-    checkpoint: Checkpoint,
-    hypothesis_rows: Sequence[Row],
-    manifest_rows: Sequence[Row],
-    batch_size: int,
+    checkpoint: Checkpoint, hypothesis_rows: Sequence[Row], segments: Sequence[Row], batch_size: int
 ) -> list[Row]:
     """One row per segment, in the manifest's order: id and COMET's score.
 
     The source is the transcript. Raises InputError if the rows do not match, the checkpoint cannot
     be loaded or lacks weights, or a score is not a finite number.
     """
-    [rows] = score_variants(checkpoint, [hypothesis_rows], manifest_rows, batch_size)
+    [rows] = score_variants(checkpoint, [hypothesis_rows], segments, batch_size)
     return rows
 
 
 def score_layers(
-    checkpoint: Checkpoint,
-    hypothesis_rows: Sequence[Row],
-    manifest_rows: Sequence[Row],
-    batch_size: int,
+    checkpoint: Checkpoint, hypothesis_rows: Sequence[Row], segments: Sequence[Row], batch_size: int
 ) -> list[Row]:
     """As score_segments(), for a layer search: each hypothesis names the layer left out.
 
@@ -49,7 +43,7 @@ def score_layers(
     by_layer: dict[int, list[Row]] = {}
     for row in hypothesis_rows:
         by_layer.setdefault(row["layer"], []).append(row)
-    scored = score_variants(checkpoint, list(by_layer.values()), manifest_rows, batch_size)
+    scored = score_variants(checkpoint, list(by_layer.values()), segments, batch_size)
     return [
         {"layer": layer, "id": row["id"], "metric": checkpoint.metric, "score": row["score"]}
         for layer, rows in zip(by_layer, scored, strict=True)
@@ -60,23 +54,21 @@ def score_layers(
 def score_variants(
     checkpoint: Checkpoint,
     variants: Sequence[Sequence[Row]],
-    manifest_rows: Sequence[Row],
+    segments: Sequence[Row],
     batch_size: int,
 ) -> list[list[Row]]:
     """score_segments() of each of several translations, with the model loaded once."""
     samples = []
     for hypothesis_rows in variants:
-        hypotheses, references = align(hypothesis_rows, manifest_rows)
+        hypotheses, references = align(hypothesis_rows, segments)
         check_counts(hypotheses, references)
         samples += [
             {"src": row["source"], "mt": hypothesis}
             | ({"ref": reference} if checkpoint.needs_reference else {})
-            for row, hypothesis, reference in zip(
-                manifest_rows, hypotheses, references, strict=True
-            )
+            for row, hypothesis, reference in zip(segments, hypotheses, references, strict=True)
         ]
     scores = predict(load(checkpoint), samples, batch_size, checkpoint.metric)
-    ids = [row["id"] for row in manifest_rows]
+    ids = [row["id"] for row in segments]
     rows = [
         {"id": key, "score": score} for key, score in zip(ids * len(variants), scores, strict=True)
     ]
@@ -89,11 +81,7 @@ def score_variants(
     return [rows[start : start + len(ids)] for start in range(0, len(rows), len(ids))]
 
 
-def summarize(
-    checkpoint: Checkpoint,
-    rows: Sequence[Row],
-    manifest_rows: Sequence[Row],
-) -> Row:
+def summarize(checkpoint: Checkpoint, rows: Sequence[Row], segments: Sequence[Row]) -> Row:
     """The mean of all segments and of each talk, in the manifest's order, and the metric's data."""
     scores = [row["score"] for row in rows]
     return {
@@ -106,7 +94,7 @@ def summarize(
         "score": fmean(scores),
         "talks": {
             talk: {"segments": len(indices), "score": fmean(scores[index] for index in indices)}
-            for talk, indices in talks_of(manifest_rows).items()
+            for talk, indices in talks_of(segments).items()
         },
         "signature": signature(checkpoint),
     }
