@@ -7,6 +7,7 @@ from slimspeech.artifacts import (
     read_json,
     read_jsonl,
     write_csv,
+    write_directory,
     write_json,
     write_jsonl,
     write_text,
@@ -82,3 +83,23 @@ def test_row_that_cannot_be_written_leaves_the_file(tmp_path):
     with pytest.raises(TypeError):
         write_jsonl(tmp_path / "rows.jsonl", [ROWS[0], {"id": object()}])
     assert read_jsonl(tmp_path / "rows.jsonl") == ROWS
+
+
+def test_an_earlier_directory_survives_a_failure(tmp_path):
+    write_directory(tmp_path / "model", lambda path: (path / "old").touch())
+
+    def fail(path):
+        (path / "new").touch()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_directory(tmp_path / "model", fail)
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "old"]
+
+
+def test_an_earlier_directory_and_a_killed_attempt_are_replaced(tmp_path):
+    write_directory(tmp_path / "model", lambda path: (path / "old").touch())
+    (tmp_path / ".model.partial").mkdir()
+    (tmp_path / ".model.partial" / "half").touch()
+    write_directory(tmp_path / "model", lambda path: (path / "new").touch())
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "new"]

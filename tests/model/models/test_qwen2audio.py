@@ -7,7 +7,6 @@ from safetensors.torch import load_file, save_file
 from tiny_model import logits
 from transformers import Qwen2AudioForConditionalGeneration
 
-from slimspeech.artifacts import write_directory
 from slimspeech.errors import InputError
 from slimspeech.models import qwen2audio
 from slimspeech.models.qwen2audio import (
@@ -63,26 +62,6 @@ def test_model_with_broken_weights_is_not_saved(model, processor, tmp_path):
     with pytest.raises(RuntimeError, match="not numbers"):
         save_model(model, processor, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_earlier_directory_survives_a_failure(tmp_path):
-    write_directory(tmp_path / "model", lambda path: (path / "old").touch())
-
-    def fail(path):
-        (path / "new").touch()
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_directory(tmp_path / "model", fail)
-    assert [path.name for path in tmp_path.rglob("*")] == ["model", "old"]
-
-
-def test_earlier_directory_and_a_killed_attempt_are_replaced(tmp_path):
-    write_directory(tmp_path / "model", lambda path: (path / "old").touch())
-    (tmp_path / ".model.partial").mkdir()
-    (tmp_path / ".model.partial" / "half").touch()
-    write_directory(tmp_path / "model", lambda path: (path / "new").touch())
-    assert [path.name for path in tmp_path.rglob("*")] == ["model", "new"]
 
 
 def load(directory):

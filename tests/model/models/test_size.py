@@ -1,4 +1,3 @@
-import json
 import struct
 
 import pytest
@@ -94,15 +93,6 @@ def test_directory_without_a_model(missing, model, processor, tmp_path):
     (tmp_path / "model" / missing).unlink()
     with pytest.raises(InputError, match="no model there|no .*safetensors there"):
         measure_size(tmp_path / "model")
-
-
-def test_config_is_read_as_json(model, processor, tmp_path):
-    save_model(model, processor, tmp_path / "model")
-    config = json.loads((tmp_path / "model" / "config.json").read_text())
-    assert (
-        config["text_config"]["num_hidden_layers"]
-        == measure_size(tmp_path / "model")["decoder_layers"]
-    )
 
 
 def test_dtypes_tell_leftovers_of_fp32(trained, packed):

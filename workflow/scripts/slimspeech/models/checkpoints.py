@@ -99,9 +99,9 @@ def rewrite(
 
     config: that of the target, but for its quantization. change: the tensors to write for a
     tensor, by its name in the target. needed: bytes that must be free on the disk. names: from
-    tensors of the target to those of the source; by default all, under the same names. memory:
-    bytes that the job may take. The result is loaded and run as in save_model() if that much
-    memory, and the free memory, suffice.
+    tensors of the target to those of the source; by default all, under the same names. limit:
+    bytes of a file. memory: bytes that the job may take. The result is loaded and run as in
+    save_model() if `memory` and the free memory suffice.
     Raises InputError if tensors are missing, misshapen or not finite, or if the disk is too small.
     """
     original = read_config(source)
