@@ -6,8 +6,9 @@ from sacrebleu.significance import PairedTest
 from slimspeech.errors import InputError
 from slimspeech.evaluation.metrics import METRICS, score, scorer
 from slimspeech.evaluation.significance import (
+    RESAMPLES,
     Estimate,
-    difference_interval,
+    difference,
     draw,
     retention,
     text_scores,
@@ -40,6 +41,13 @@ POOR = {
     "zh": ["今天很好。", "他们感谢。", "", "你好", "二部分", "谢谢！"],
 }
 CASES = [(language, metric) for language in ("de", "zh") for metric in METRICS]
+
+
+def difference_interval(better, other, references, language, metric, resamples=RESAMPLES, seed=0):
+    times = draw(len(references), resamples, seed)
+    return difference(
+        *(text_scores(texts, references, language, metric, times) for texts in (better, other))
+    )
 
 
 def compared(language, metric, first=GOOD, second=POOR, resamples=100, seed=0):

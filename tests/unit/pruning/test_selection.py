@@ -5,7 +5,7 @@ import pytest
 
 from slimspeech.errors import InputError
 from slimspeech.evaluation.metrics import score
-from slimspeech.evaluation.significance import difference_interval
+from slimspeech.evaluation.significance import difference, draw, text_scores
 from slimspeech.pruning.selection import (
     candidates,
     drop,
@@ -228,7 +228,10 @@ def test_the_choice_is_compared_with_the_runner_up(texts, chosen, runner_up, wit
     rows, hypotheses = searched(texts)
     # By id, not by place: the rows of a layer may come in any order.
     after = drop_least_important(BEFORE, rows, CANDIDATES, hypotheses[::-1], SEGMENTS, 100, 5)
-    expected = difference_interval(texts[chosen], texts[runner_up], TARGETS, "de", "chrf++", 100, 5)
+    counts = draw(len(TARGETS), 100, 5)
+    expected = difference(
+        *(text_scores(texts[n], TARGETS, "de", "chrf++", counts) for n in (chosen, runner_up))
+    )
     assert list(after) == [
         *("kept", "removed", "metric", "score"),
         *("runner_up", "difference", "interval", "within_noise"),

@@ -40,29 +40,6 @@ class Estimate:
         return self.low <= 0 <= self.high
 
 
-def difference_interval(
-    better: Sequence[str],
-    other: Sequence[str],
-    references: Sequence[str],
-    target_language: str,
-    metric: str,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Estimate:
-    """The score of `better` minus that of `other`, whichever is higher.
-
-    All three lists are in one order. Raises InputError if there is nothing to score, the lengths
-    differ or the metric is unknown.
-    """
-    times = draw(len(references), resamples, seed)
-    return difference(
-        *(
-            text_scores(texts, references, target_language, metric, times)
-            for texts in (better, other)
-        )
-    )
-
-
 def draw(count: int, resamples: int = RESAMPLES, seed: int = SACREBLEU_SEED) -> np.ndarray:
     """(1 + resamples, count): how often each segment is drawn; once each in the first row.
 
@@ -84,7 +61,7 @@ def text_scores(
 ) -> Scores:
     """A system's scores by one of sacreBLEU's metrics, on all segments and on each draw.
 
-    Raises InputError as `difference_interval`.
+    Raises InputError if there is nothing to score, the lengths differ or the metric is unknown.
     """
     check_counts(hypotheses, references)
     # Private functions of sacreBLEU, as in its own significance.py: its public functions would

@@ -17,9 +17,9 @@ from slimspeech.evaluation.significance import (
     RESAMPLES,
     Estimate,
     difference,
-    difference_interval,
     draw,
     mean_scores,
+    text_scores,
 )
 from slimspeech.languages import target_code
 
@@ -283,17 +283,16 @@ def _compare(
     resamples: int,
     seed: int,
 ) -> Estimate:
-    texts = []
+    language = target_code(segments[0]["pair"])
+    counts = draw(len(segments), resamples, seed)
+    scores = []
     for layer in (chosen, runner_up):
         try:
-            translations, references = align(
-                [row for row in hypotheses if row["layer"] == layer], segments
-            )
+            texts = align([row for row in hypotheses if row["layer"] == layer], segments)
         except InputError as error:
             raise InputError(f"hypotheses.jsonl, without layer {layer}: {error}") from error
-        texts.append(translations)
-    language = target_code(segments[0]["pair"])
-    return difference_interval(*texts, references, language, metric, resamples, seed)
+        scores.append(text_scores(*texts, language, metric, counts))
+    return difference(*scores)
 
 
 def _check_difference(translated: float, scored: float) -> None:
