@@ -159,7 +159,7 @@ def take(step: str, folder: Path, tiny: bool) -> None:
     """Do one step in this process, and write its cost beside the models."""
     if step.startswith("pack") or step in ("prune", "merge"):
         # Loading the result is a step of its own.
-        checkpoints.try_if_it_fits = lambda directory, memory: None
+        checkpoints.try_if_it_fits = lambda *arguments: None
     start = time.perf_counter()
     directory = STEPS[step][1](folder, tiny)
     cost = {"seconds": time.perf_counter() - start, "memory": peak_memory()}

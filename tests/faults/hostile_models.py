@@ -132,12 +132,6 @@ def weights(change: Callable[[bytes], bytes]) -> Spoil:
     return spoil
 
 
-def twice(entries: dict[str, Any]) -> bytes:
-    name = next(name for name in entries if name != "__metadata__")
-    more = f', "{name}": {json.dumps(entries[name])}}}'
-    return (json.dumps(entries)[:-1] + more).encode()
-
-
 def overlapping(entries: dict[str, Any]) -> None:
     place, other = sorted(
         (entry for name, entry in entries.items() if name != "__metadata__"),
@@ -272,7 +266,6 @@ CONFIGS: dict[str, Spoil] = {
         "processor_config.json", "feature_extractor.auto_map", {"AutoFeatureExtractor": "f.F"}
     ),
     "trust_remote_code": setting(JSON, "trust_remote_code", True),
-    "custom_pipelines": setting(JSON, "custom_pipelines", {"asr": {"impl": "p.P"}}),
     "custom_generate": setting("generation_config.json", "custom_generate", "evil/repo"),
     "kernels of the Hub": setting(JSON, "attn_implementation", "evil/attention"),
     "kernels inside": setting(JSON, "text_config._attn_implementation", "evil/attention"),
@@ -301,9 +294,6 @@ CONFIGS: dict[str, Spoil] = {
     "no heads": setting(JSON, "text_config.num_attention_heads", 0),
     "seven heads": setting(JSON, "text_config.num_attention_heads", 7),
     "positions of 2^17": setting(JSON, "audio_config.max_source_positions", 2**17),
-    "NaN": setting(JSON, "text_config.rms_norm_eps", float("nan")),
-    "infinity": setting(JSON, "text_config.rms_norm_eps", float("inf")),
-    "1e999": text(JSON, lambda t: t.replace("1e-06", "1e999")),
     "unknown activation": setting(JSON, "text_config.hidden_act", "__import__('os')"),
     "rope of a word": setting(JSON, "text_config.rope_parameters", "evil"),
     "unknown rope": setting(JSON, "text_config.rope_parameters", {"rope_type": "evil"}),
@@ -317,17 +307,14 @@ CONFIGS: dict[str, Spoil] = {
     "empty": file(JSON, b""),
     "a list": file(JSON, b"[]"),
     "deep": file(JSON, DEEP.encode()),
-    "a key twice": text(JSON, lambda t: t.replace("{", '{"model_type": "llama", ', 1)),
     "random bytes": file(JSON, bytes(range(256)) * 10),
     "utf-16": text(JSON, lambda t: "\ufeff" + t),
     "a number of 10^5 digits": file(JSON, b'{"vocab_size": ' + b"9" * 10**5 + b"}"),
     "10^9 mel bins": setting("processor_config.json", "feature_extractor.feature_size", 10**9),
     "window of 10^9": setting("processor_config.json", "feature_extractor.n_fft", 10**9),
-    "no sampling rate": setting("processor_config.json", "feature_extractor.sampling_rate", 0),
     "a year at once": setting("processor_config.json", "feature_extractor.chunk_length", 10**7),
     "another processor": setting("processor_config.json", "processor_class", "WhisperProcessor"),
     "generation that is none": file("generation_config.json", b"[1]"),
-    "10^9 beams": setting("generation_config.json", "num_beams", 10**9),
 }
 WEIGHTS: dict[str, Spoil] = {
     **{f"header of {value} bytes": length(value) for value in (0, 1, 10**8, 2**40, 2**64 - 1)},
@@ -344,7 +331,6 @@ WEIGHTS: dict[str, Spoil] = {
     "header that is deep": header(lambda entries: DEEP.encode()),
     "header cut short": header(lambda entries: json.dumps(entries).encode()[:-10]),
     "overlapping tensors": header(overlapping),
-    "a tensor twice": header(twice),
     "a tensor renamed": header(renamed),
     "a tensor without a type": header(lambda entries: first(entries).pop("dtype")),
     "offsets turned round": entry(data_offsets=[512, 0]),
@@ -369,7 +355,6 @@ WEIGHTS: dict[str, Spoil] = {
     "index of numbers": index({"a": 1}),
     "index that is a list": index(["model.safetensors"]),
     "index that is no JSON": both(index({}), file("model.safetensors.index.json", b"{")),
-    "index beside one file": file("model.safetensors.index.json", b'{"weight_map": {}}'),
 }
 PACKED: dict[str, Spoil] = {
     "state of another shape": state(shape=[10**6, 10**6]),
@@ -390,26 +375,13 @@ PACKED: dict[str, Spoil] = {
 }
 TEMPLATES: dict[str, Spoil] = {
     "10^10 letters": around("{{ 'x' * 10000000000 }}"),
-    "10^10 letters by a variable": around("{% set n = 10000000000 %}{{ 'x' * n }}"),
-    "a power": around("{{ 9 ** 9 ** 9 ** 9 }}"),
+    "10^10 letters in a tag": around("{% generation %}{{ 'x' * 10000000000 }}{% endgeneration %}"),
+    "a power": around("{{ 9 ** (9 ** (9 ** 9)) }}"),
     "a wide format": around("{{ '%9999999999d' % 1 }}"),
-    "a wide format by a variable": around("{% set f = '%9999999999d' %}{{ f % 1 }}"),
-    "a wide centre": around("{{ 'x'.center(10000000000) }}"),
-    "a wide indent": around("{{ 'x\n'|indent(10000000000) }}"),
-    "a wide json": around("{{ messages|tojson(indent=10000000000) }}"),
-    "a wide json by position": around("{{ messages|tojson(10000000000) }}"),
     "loops in loops": around(
         "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}"
     ),
-    "loops over texts": around(
-        "".join(f"{{% for a{n} in messages[0].content %}}" for n in range(9)) + "{% endfor %}" * 9
-    ),
     "doubled": around("{% set x = 'x' %}" + "{% set x = x ~ x %}" * 60 + "{{ x }}"),
-    "doubled by a sum": around("{% set x = 'x' %}" + "{% set x = x + x %}" * 60 + "{{ x }}"),
-    "doubled in lists": around("{% set x = 'x' %}" + "{% set x = [x, x] %}" * 60 + "{{ x }}"),
-    "doubled by replacing": around(
-        "{% set x = 'x' %}" + "{% set x = x.replace('x', 'xx') %}" * 60 + "{{ x }}"
-    ),
     "calls itself": around("{% macro m() %}{{ m() }}{{ m() }}{% endmacro %}{{ m() }}"),
     "asks for the system": around(
         "{{ cycler.__init__.__globals__.os.system('touch /tmp/owned-by-a-template') }}"
@@ -421,13 +393,10 @@ TEMPLATES: dict[str, Spoil] = {
     "raises": around("{{ raise_exception('no') }}"),
     "not closed": template("{% for message in messages %}"),
     "no template": template("{{"),
-    "100 kB": around(" " * 10**5),
-    "2 MB": around(" " * 2 * 10**6),
     "of a list": both(
         special("chat_template.jinja", lambda path: None),
         setting("tokenizer_config.json", "chat_template", [1, 2]),
     ),
-    "another by name": file("additional_chat_templates/more.jinja", b"{{ 'x' * 10000000000 }}"),
 }
 ADAPTER_JSON = "adapter_config.json"
 ADAPTERS: dict[str, Spoil] = {
@@ -459,7 +428,6 @@ ADAPTERS: dict[str, Spoil] = {
         "adapter_model.safetensors", lambda path: path.write_bytes(struct.pack("<Q", 2**40))
     ),
     "overlapping tensors": header(overlapping, "adapter_model.safetensors"),
-    "a tensor twice": header(twice, "adapter_model.safetensors"),
     "a tensor renamed": header(
         lambda entries: entries.update(
             another=entries.pop(next(name for name in entries if "lora_A" in name))

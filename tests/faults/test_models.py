@@ -177,14 +177,6 @@ def behind_a_link(folder: Path) -> Path:
     return folder / "link"
 
 
-def with_a_template_that_counts(folder: Path) -> Path:
-    directory = copy(BASE, folder)
-    path = directory / "chat_template.jinja"
-    check = "{% if (loop.index0 % 2 == 0) and not message.role.strip() %}odd{% endif %}"
-    path.write_text(path.read_text().replace("<|im_start|>{{", f"{check}<|im_start|>{{{{"))
-    return directory
-
-
 def with_scales_that_are_fp32(folder: Path) -> Path:
     """As bitsandbytes packs without double quantisation."""
     form = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
@@ -202,7 +194,6 @@ SOUND = [
     as_in_the_cache_of_the_hub,
     with_more,
     behind_a_link,
-    with_a_template_that_counts,
 ]
 
 

@@ -83,8 +83,19 @@ def test_pickled_weights_are_not_read(read, saved):
     weights = load_file(saved / "model.safetensors")
     (saved / "model.safetensors").unlink()
     torch.save(weights, saved / "pytorch_model.bin")
-    with pytest.raises(InputError, match=r"no \*.safetensors there"):
+    with pytest.raises(InputError, match="can carry code"):
         read(saved)
+
+
+@pytest.mark.parametrize(("read", "headers"), [(infer, 1), (load, 1), (load_processor, 0)])
+def test_directory_is_checked_once(read, headers, saved, monkeypatch):
+    checks = []
+    for name in ("check_directory", "read_weights"):
+        check = getattr(qwen2audio, name)
+        note = lambda path, name=name, check=check: (checks.append(name), check(path))[1]  # noqa: E731
+        monkeypatch.setattr(qwen2audio, name, note)
+    read(saved)
+    assert checks == ["check_directory"] + headers * ["read_weights"]
 
 
 def test_missing_weight_is_not_made_up(saved):

@@ -65,7 +65,7 @@ def test_quantisation_none_keeps_bfloat16(trained, features, tmp_path):
 
 @pytest.mark.parametrize("shape", [(64, 48), (24, 64, 3), (100, 7), (7, 3)])
 def test_quantised_in_pieces_is_what_bitsandbytes_makes_of_the_whole(shape, monkeypatch):
-    monkeypatch.setattr(nf4, "CHUNK", 128)
+    monkeypatch.setattr("slimspeech.quantization.nf4.CHUNK", 128)
     weight = torch.randn(shape, generator=torch.Generator().manual_seed(0)).bfloat16()
     packed, state = quantise(weight)
     expected, whole = bnb.quantize_4bit(weight, quant_type="nf4", compress_statistics=True)

@@ -14,6 +14,7 @@ from huggingface_hub.utils import filter_repo_objects
 from slimspeech.artifacts import require_space
 from slimspeech.errors import InputError
 from slimspeech.models.validation.directory import check_directory
+from slimspeech.models.validation.weights import read_weights
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ def download_snapshot(
     shutil.rmtree(partial / ".cache", ignore_errors=True)
     if kind == "model":
         check_directory(partial, name)
+        read_weights(partial, name)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
     return info.sha

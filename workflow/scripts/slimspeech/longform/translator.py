@@ -63,7 +63,8 @@ class Translator:
         model = load_for_inference(deployment.directory, precision, hardware)
         settings = GenerationSettings(batch_size, deployment.max_new_tokens, precision)
         logger.info("%s: %s on %s in %s", deployment.directory, pair, hardware, model.dtype)
-        return cls(deployment, pair, model, load_processor(deployment.directory), settings)
+        processor = load_processor(deployment.directory, model.config)
+        return cls(deployment, pair, model, processor, settings)
 
     @property
     def window(self) -> float:

@@ -26,8 +26,8 @@ from slimspeech.models import nf4_embedding, qwen2audio
 from slimspeech.models.generation_config import write_generation_config
 from slimspeech.models.qwen2audio import read_config
 from slimspeech.models.shapes import shapes
-from slimspeech.models.validation.directory import INDEX, LOADER, SINGLE, check_directory
-from slimspeech.models.validation.weights import require_weights
+from slimspeech.models.validation.directory import LOADER
+from slimspeech.models.validation.weights import INDEX, SINGLE, read_weights, require_weights
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def rewrite(
     original = read_config(source)
     if hasattr(original, "quantization_config"):
         raise InputError(f"{source}: quantised already; give the bfloat16 model it was made from")
-    tensors, expected = check_directory(source), shapes(original)
+    tensors, expected = read_weights(source), shapes(original)
     require_weights(source, tensors, expected, packed=False)
     if others := sorted(tensors.keys() - expected.keys()):
         logger.warning(
@@ -129,8 +129,8 @@ def rewrite(
             for target_name, tensor in change(name, _read_tensor(path, source_name)).items():
                 writer.add(target_name, tensor)
         writer.finish()
-        write_rest(source, partial, config)
-        try_if_it_fits(partial, memory)
+        write_rest(source, original, partial, config)
+        try_if_it_fits(partial, config, memory)
 
     write_directory(target, write)
 
@@ -157,10 +157,15 @@ def return_freed_memory() -> None:
             ctypes.CDLL(None).mallopt(mmap_threshold, 2**20)
 
 
-def write_rest(source: str | Path, directory: Path, config: PretrainedConfig) -> None:
-    """Write all of a model but its weights: config (bfloat16), processor, generation settings."""
+def write_rest(
+    source: str | Path, original: PretrainedConfig, directory: Path, config: PretrainedConfig
+) -> None:
+    """Write all of a model but its weights: config (bfloat16), processor, generation settings.
+
+    original: the config of the source.
+    """
     write_config(config, directory)
-    processor = qwen2audio.load_processor(source)
+    processor = qwen2audio.load_processor(source, original)
     processor.save_pretrained(directory)
     write_generation_config(source, directory, processor)
     if hasattr(config, nf4_embedding.MARK):
@@ -174,9 +179,9 @@ def write_config(config: PretrainedConfig, directory: Path) -> None:
     config.save_pretrained(directory)
 
 
-def try_if_it_fits(directory: Path, memory: float = math.inf) -> None:
+def try_if_it_fits(directory: Path, config: PretrainedConfig, memory: float = math.inf) -> None:
     """Load a directory and run a prompt, if the free memory and `memory`, in bytes, suffice."""
-    needed = memory_to_run(directory)
+    needed = memory_to_run(directory, config)
     allowed = min(psutil.virtual_memory().available, memory)
     if allowed >= needed:
         qwen2audio.try_model(directory)
@@ -189,11 +194,10 @@ def try_if_it_fits(directory: Path, memory: float = math.inf) -> None:
         )
 
 
-def memory_to_run(directory: Path) -> int:
+def memory_to_run(directory: Path, config: PretrainedConfig) -> int:
     """Bytes to load a model and run a prompt. A 4-bit model counts as bfloat16, because it takes
     more than its files: a 7B of 3.5 to 5.4 GB took 9 to 12 GB."""
     weights = sum(file.stat().st_size for file in directory.glob("*.safetensors"))
-    config = read_config(directory)
     if hasattr(config, "quantization_config"):
         weights = max(weights, sum(2 * shape.numel() for shape in shapes(config).values()))
     return weights + BYTES_TO_RUN

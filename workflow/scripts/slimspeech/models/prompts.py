@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
 
 from slimspeech import languages
 from slimspeech.errors import InputError
+from slimspeech.models.validation.chat_template import find_problem
 
 if TYPE_CHECKING:  # transformers is slow to import
     from transformers import ProcessorMixin
@@ -63,12 +65,22 @@ class Prompt:
                 "content": [{"type": "audio"}, {"type": "text", "text": self.request(pair)}],
             },
         ]
+        variables = {"messages": messages, "add_generation_prompt": True}
         try:
+            _require_end(processor, variables)
             return processor.apply_chat_template(
                 messages, add_generation_prompt=True, tokenize=False
             )
         except (TemplateError, TypeError, ValueError) as error:
             raise InputError(
-                f"the model's chat template cannot render the prompt ({error}); copy it from the "
-                "model that these weights come from, or set prompt.template: plain"
+                f"{processor.tokenizer.name_or_path}: the chat template cannot render the prompt "
+                f"({error}); copy it from the model that these weights come from, or set "
+                "prompt.template: plain"
             ) from error
+
+
+def _require_end(processor: ProcessorMixin, variables: dict[str, Any]) -> None:
+    """Raises TemplateError for a template that would not end."""
+    variables = processor.tokenizer.special_tokens_map | variables
+    if problem := find_problem(json.dumps(processor.chat_template), json.dumps(variables)):
+        raise TemplateError(problem)

@@ -1,6 +1,6 @@
 """Load, save and describe Qwen2-Audio models. Weights are safetensors; data brings no code."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,9 +23,8 @@ from slimspeech.models.encoder import allow_short
 from slimspeech.models.nf4_embedding import NF4Embedding, allow_any_width, model_class
 from slimspeech.models.precision import resolve_precision
 from slimspeech.models.shapes import shapes
-from slimspeech.models.validation.chat_template import check_template
 from slimspeech.models.validation.directory import check_directory
-from slimspeech.models.validation.weights import require_weights
+from slimspeech.models.validation.weights import read_weights, require_weights
 
 
 def device() -> torch.device:
@@ -41,30 +40,31 @@ def device_name(hardware: torch.device | None = None) -> str:
     return f"CPU, {threads} thread{'s' * (threads > 1)}"
 
 
-def read_config(
-    directory: str | Path, check: Callable[[str | Path], object] = check_directory
-) -> PreTrainedConfig:
-    """Raises InputError if there is no model, or one that `check` refuses."""
-    check(directory)
-    with _readable(directory, "config.json"):
+def read_config(directory: str | Path) -> PreTrainedConfig:
+    """Checks the directory, all but its weights, then reads its config.json.
+
+    Raises InputError if there is no model, or one that must not be opened.
+    """
+    check_directory(directory)
+    with readable(directory, "config.json"):
         return AutoConfig.from_pretrained(directory, trust_remote_code=False)
 
 
-def load_processor(directory: str | Path) -> ProcessorMixin:
+def load_processor(directory: str | Path, config: PreTrainedConfig | None = None) -> ProcessorMixin:
     """Tokenizer, feature extractor and chat template.
 
-    Raises InputError if the path is missing or refused, if the processor cannot be read, if its
-    template does more than render a prompt, or if the tokenizer is not that of the model.
+    config: of the model there, if it was read before; the directory is then not checked again.
+    Raises InputError if the path is missing or refused, if the processor cannot be read, or if the
+    tokenizer is not that of the model.
     """
-    config = read_config(directory)
-    with _readable(directory, "the processor"):
+    config = config or read_config(directory)
+    with readable(directory, "the processor"):
         processor = AutoProcessor.from_pretrained(directory, trust_remote_code=False)
     if not isinstance(processor, Qwen2AudioProcessor):
         raise InputError(
             f"{directory}: its processor is a {type(processor).__name__} and not Qwen2-Audio's; "
             "copy the processor's files from the model that these weights come from"
         )
-    check_template(directory, processor.chat_template)
     _check_tokenizer(directory, processor, config)
     return processor
 
@@ -82,12 +82,21 @@ def load_model(
     Raises InputError if the directory is missing or refused, or if a weight is missing or of
     another shape (transformers would fill it with random numbers and only warn).
     """
-    config = read_config(directory)
+    return _load(directory, read_config(directory), dtype, quantization, hardware)
+
+
+def _load(
+    directory: str | Path,
+    config: PreTrainedConfig,
+    dtype: torch.dtype,
+    quantization: BitsAndBytesConfig | None,
+    hardware: torch.device | None,
+) -> PreTrainedModel:
     packed = hasattr(config, "quantization_config")
-    with _readable(directory, "config.json"):
+    with readable(directory, "config.json"):
         expected = shapes(config)
-    require_weights(directory, check_directory(directory), expected, packed)
-    with _readable(directory, "the model"):
+    require_weights(directory, read_weights(directory), expected, packed)
+    with readable(directory, "the model"):
         model, report = model_class(config).from_pretrained(
             directory,
             dtype=dtype,
@@ -114,10 +123,11 @@ def load_for_inference(
 
     A 4-bit model computes in bfloat16 wherever the device does so itself, also for "fp32".
     """
-    if hasattr(read_config(directory), "quantization_config") and precision == "fp32":
+    config = read_config(directory)
+    if hasattr(config, "quantization_config") and precision == "fp32":
         precision = resolve_precision("auto", hardware or device())
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    return load_model(directory, dtype, hardware=hardware)
+    return _load(directory, config, dtype, None, hardware)
 
 
 def _compute_in(model: PreTrainedModel, dtype: torch.dtype) -> None:
@@ -148,7 +158,7 @@ def try_model(directory: str | Path) -> None:
     Raises RuntimeError if a logit is not finite, InputError if it does not load.
     """
     model = load_model(directory, torch.bfloat16, hardware=torch.device("cpu"))
-    processor = load_processor(directory)
+    processor = load_processor(directory, model.config)
     rate = processor.feature_extractor.sampling_rate
     batch = processor(
         text=f"{processor.audio_bos_token}{processor.audio_token}{processor.audio_eos_token}",
@@ -166,7 +176,7 @@ def read_decoder_layers(directory: str) -> int:
 
 
 @contextmanager
-def _readable(directory: str | Path, what: str) -> Iterator[None]:
+def readable(directory: str | Path, what: str) -> Iterator[None]:
     """Raises InputError for what transformers raises on a damaged file or a full GPU."""
     try:
         yield

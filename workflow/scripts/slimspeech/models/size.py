@@ -3,17 +3,14 @@
 No weight is loaded, so a 7B model takes milliseconds.
 """
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from slimspeech.artifacts import read_json
-from slimspeech.errors import InputError
 from slimspeech.models.validation.directory import check_directory
-from slimspeech.models.validation.safetensors import Stored
-from slimspeech.models.validation.weights import QUANT_STATE, read_state
+from slimspeech.models.validation.weights import QUANT_STATE, Stored, read_weights
 
 # Endings of the names of what bitsandbytes stores beside a 4-bit weight.
 SIDE_TENSORS = (".absmax", ".nested_absmax", ".quant_map", ".nested_quant_map", QUANT_STATE)
@@ -38,7 +35,8 @@ def measure_size(directory: str | Path) -> dict[str, Any]:
     configs. Raises InputError for a directory without a model or a damaged file.
     """
     directory = Path(directory)
-    tensors = check_directory(directory)
+    check_directory(directory)
+    tensors = read_weights(directory)
     weights: Counter[str] = Counter()
     stored: Counter[str] = Counter()
     dtypes: dict[str, set[str]] = defaultdict(set)
@@ -46,7 +44,7 @@ def measure_size(directory: str | Path) -> dict[str, Any]:
         count, dtype = _weights(name, tensors)
         part = part_of(name)
         weights[part] += count
-        stored[part] += tensor.end - tensor.start
+        stored[part] += tensor.bytes
         if count:
             dtypes[part].add(dtype)
     config = read_json(directory / "config.json")
@@ -67,12 +65,9 @@ def _weights(name: str, tensors: Mapping[str, Stored]) -> tuple[int, str]:
     tensor = tensors[name]
     if name.endswith(SIDE_TENSORS):
         return 0, tensor.dtype
-    if name + QUANT_STATE not in tensors:
-        return tensor.count, tensor.dtype
-    state = read_state(tensors[name + QUANT_STATE])
-    if not state or math.ceil(state.count / 2) != tensor.count:
-        raise InputError(f"{tensor.path}: {name} is not the 4 bits it is called; make it again")
-    return state.count, state.quant_type
+    if name + QUANT_STATE in tensors:
+        return 2 * tensor.count, "nf4"  # two to a byte; the layers of a model have even widths
+    return tensor.count, tensor.dtype
 
 
 def part_of(name: str) -> str:

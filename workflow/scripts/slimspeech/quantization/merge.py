@@ -12,13 +12,19 @@ from transformers import PretrainedConfig
 
 from slimspeech.errors import InputError
 from slimspeech.models.checkpoints import rewrite
-from slimspeech.models.qwen2audio import device, read_config
+from slimspeech.models.qwen2audio import device, read_config, readable
 from slimspeech.models.shapes import skeleton, stored_name
-from slimspeech.models.validation.directory import ADAPTER_WEIGHTS, check_adapter
+from slimspeech.models.validation.directory import check_adapter
+from slimspeech.models.validation.weights import ADAPTER_WEIGHTS, read_header
 from slimspeech.quantization.nf4 import round_to_nf4
 from slimspeech.quantization.predicted_size import four_bit_weights, predicted_bytes
 
 PREFIX = "base_model.model."
+# What plain LoRA may choose. Everything else must be off or peft's default.
+CHOSEN = (
+    *("base_model_name_or_path", "inference_mode", "lora_alpha", "lora_dropout", "peft_version"),
+    *("r", "revision", "target_modules", "task_type", "use_rslora"),
+)
 
 
 def merge_adapter(
@@ -54,9 +60,22 @@ def _read_adapter(
 ) -> dict[str, tuple[Tensor, Tensor, float]]:
     """By name of the weight that it belongs to: A (r, in), B (out, r) in fp32, and the scaling."""
     check_adapter(directory)
-    settings = LoraConfig.from_pretrained(directory)
-    if settings.use_dora or settings.lora_bias or settings.bias != "none":
-        raise InputError(f"{directory}: DoRA or trained biases cannot be merged; train plain LoRA")
+    read_header(Path(directory, ADAPTER_WEIGHTS))
+    with readable(directory, "the adapter's config"):
+        settings = LoraConfig.from_pretrained(directory)
+    defaults = LoraConfig().to_dict()
+    strange = [
+        key
+        for key, value in settings.to_dict().items()
+        if key not in CHOSEN and value and value != defaults.get(key)
+    ]
+    if isinstance(getattr(settings, "target_modules", None), str):  # a pattern may never end
+        strange.append("target_modules")
+    if strange:
+        raise InputError(
+            f"{directory}: {strange[0]} is not as in plain LoRA, and no other adapter can be "
+            "merged; train plain LoRA on modules that are named"
+        )
     model = get_peft_model(skeleton(config), settings)
     expected = get_peft_model_state_dict(model, save_embedding_layers=False)
     stored = load_file(Path(directory, ADAPTER_WEIGHTS))

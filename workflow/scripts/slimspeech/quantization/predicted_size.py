@@ -1,16 +1,14 @@
 """What a Qwen2-Audio weighs, by arithmetic from the shapes of its config; no weight is read."""
 
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-import torch
 from transformers import PretrainedConfig, Qwen2AudioConfig
 
 from slimspeech.models.shapes import linear_weights, shapes
 from slimspeech.models.size import part_of
-from slimspeech.models.validation.weights import BLOCK, OUTER_BLOCK
+from slimspeech.models.validation.weights import nf4_state, nf4_tensors, width
 from slimspeech.quantization.nf4 import formats
 
 # The shape of Qwen/Qwen2-Audio-7B and -Instruct, by the keys of their config.json.
@@ -33,7 +31,6 @@ QWEN2_AUDIO_7B = {
         "max_position_embeddings": 8192,
     },
 }
-TABLES = 4 * (16 + 256)  # bytes: the 4-bit values and the scales', of each weight matrix
 
 
 def full_size(decoder_layers: int = 32) -> Qwen2AudioConfig:
@@ -85,17 +82,5 @@ def four_bit_weights(config: PretrainedConfig, quantization: str | Mapping[str, 
 
 
 def _nf4_bytes(shape: Sequence[int]) -> int:
-    """4 bits a weight, 8 for the scale of each block, 32 for each 256 scales, and what is fixed."""
-    weights = math.prod(shape)
-    blocks = math.ceil(weights / BLOCK)
-    state = {
-        "quant_type": "nf4",
-        "blocksize": BLOCK,
-        "dtype": str(torch.bfloat16).removeprefix("torch."),
-        "shape": list(shape),
-        "nested_blocksize": OUTER_BLOCK,
-        "nested_dtype": "float32",
-        "nested_offset": 0.0123456789012345678,
-    }
-    packed = math.ceil(weights / 2) + blocks + 4 * math.ceil(blocks / OUTER_BLOCK)
-    return packed + TABLES + len(json.dumps(state))
+    numbers = sum(count * width(dtype) for dtype, count in nf4_tensors(shape).values())
+    return numbers + len(json.dumps(nf4_state(shape)))

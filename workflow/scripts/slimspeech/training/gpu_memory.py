@@ -16,7 +16,6 @@ from transformers import PreTrainedModel
 from slimspeech.artifacts import Row
 from slimspeech.models.qwen2audio import read_config
 from slimspeech.models.shapes import skeleton
-from slimspeech.models.validation.directory import check_settings
 from slimspeech.training.settings import LoraSettings, TrainingSettings
 
 log = logging.getLogger(__name__)
@@ -73,7 +72,7 @@ class ModelShape:
     @classmethod
     def read(cls, directory: str | Path) -> "ModelShape":
         """Of a model directory, by its config.json; no weight is read."""
-        return cls.of(skeleton(read_config(directory, check_settings)))
+        return cls.of(skeleton(read_config(directory)))
 
 
 @dataclass(frozen=True)

@@ -1,73 +1,60 @@
-"""The gate that every model directory passes before a library opens anything of it.
+"""The check that a model directory passes before a library opens anything in it.
 
-Weights are safetensors, and no code comes from data: what could carry code, lead out of the
-directory, load a further model or ask for more memory than the weights is refused. Nothing but
-small JSON files and the headers of the weights is read, so the gate costs milliseconds.
+Damaged files are refused by the libraries. This refuses what the libraries would follow: code,
+pickles, links out of the directory, further models, and settings that name files or classes or ask
+for absurd sizes. It reads a few small JSON files, which takes milliseconds.
 """
 
+import json
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from slimspeech.errors import InputError
-from slimspeech.models.validation.safetensors import Stored, read_header
-from slimspeech.models.validation.settings import (
-    check_adapter_settings,
-    check_types,
-    check_values,
-    read_settings,
-)
 
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
 LOADER = "load_student.py"  # beside a 4-bit embedding; nothing here runs it
 CACHE = "SNAKEMAKE_OUTPUT_CACHE"
 ADAPTER_CONFIG = "adapter_config.json"
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
-# Formats whose reading can run what they hold, and code itself.
-PICKLES = (
+# Files whose reading can run what they hold, and code itself.
+CAN_CARRY_CODE = (
     *(".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib"),
-    *(".npy", ".npz", ".h5", ".keras"),
+    *(".npy", ".npz", ".h5", ".keras", ".py", ".pyc", ".so"),
 )
-CODE = (".py", ".pyc", ".so")
-LARGEST = {".json": 2**26, ".txt": 2**26, ".jinja": 2**20, ".model": 2**26}  # bytes
-
 # The files that transformers takes settings from.
 SETTINGS = (
     "config.json",
     "generation_config.json",
     "processor_config.json",
     "preprocessor_config.json",
-    "video_preprocessor_config.json",
     "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.json",
 )
-# What is a further model's, which would be loaded unasked.
-FURTHER = ("audio_tokenizer_config.json", ADAPTER_CONFIG)
+MODEL_TYPES = ("qwen2_audio",)
+# Further models, which transformers would load with this one.
+FURTHER_MODELS = ("audio_tokenizer_config.json", ADAPTER_CONFIG)
+# Settings that ask for code, for another file than the usual one, or for a further model.
+FORBIDDEN = (
+    *("auto_map", "auto_mapping", "trust_remote_code", "custom_generate"),
+    *("configuration_files", "fast_tokenizer_files", "transformers_weights", "audio_tokenizer"),
+)
+# Settings that cost time or memory before the weights are compared with the config.
+LARGEST = {
+    "num_hidden_layers": 2**10,
+    "encoder_layers": 2**10,
+    "feature_size": 2**10,
+    "n_fft": 2**14,
+    "chunk_length": 3600,
+}
+LARGEST_FILE = 2**22  # bytes of a file of settings; that of a large model's index has 10**5
 
 
-def check_directory(directory: str | Path, name: str | None = None) -> dict[str, Stored]:
-    """The weights of a model directory by name, if it may be opened.
+def check_directory(directory: str | Path, name: str | None = None) -> None:
+    """Raise InputError, naming the file, if there is no model or if it must not be opened.
 
-    name: what messages call the directory, if not by its path. Raises InputError, naming the file,
-    if there is no model or if it has to be refused.
+    name: what messages call the directory, if not by its path. The weights are not read and may be
+    absent; weights.read_weights() checks them.
     """
-    path, name = Path(directory), name or str(directory)
-    if (path / "config.json").is_file() and not any(path.glob("*.safetensors")):
-        raise InputError(
-            f"{name}: no *.safetensors there; other weight formats can carry code and are "
-            "not read, convert the model with save_pretrained"
-        )
-    check_settings(path, name)
-    return _read_weights(path, name)
-
-
-def check_settings(directory: str | Path, name: str | None = None) -> None:
-    """The same of all but the weights, which need not be there."""
     path, name = Path(directory), name or str(directory)
     if not (path / "config.json").is_file():
         raise InputError(
@@ -75,69 +62,68 @@ def check_settings(directory: str | Path, name: str | None = None) -> None:
             "give base.model as a directory made by save_pretrained"
         )
     _check_files(path, name)
-    for file in FURTHER:
+    for file in FURTHER_MODELS:
         if (path / file).exists():
             raise InputError(
-                f"{name}/{file}: a further model that would be loaded with this one unasked; move "
-                "it and what belongs to it to another directory"
+                f"{name}/{file}: a further model, which would be loaded with this one; move "
+                "it and its files to another directory"
             )
     for file in SETTINGS:
         if (path / file).exists():
             settings = read_settings(path / file, f"{name}/{file}")
-            check_values(settings, f"{name}/{file}")
+            _check_settings(settings, f"{name}/{file}")
             if file == "config.json":
-                check_types(settings, f"{name}/{file}")
+                _check_type(settings, f"{name}/{file}")
 
 
 def check_adapter(directory: str | Path) -> None:
-    """Raise InputError unless a LoRA adapter's directory may be opened."""
-    path, name = Path(directory), str(directory)
-    for file in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
-        if not (path / file).is_file():
-            raise InputError(f"{name}/{file}: no adapter there; make it again")
-    _check_files(path, name)
-    place = f"{name}/{ADAPTER_CONFIG}"
-    settings = read_settings(path / ADAPTER_CONFIG, place)
-    check_values(settings, place)
-    check_adapter_settings(settings, place)
-    read_header(path / ADAPTER_WEIGHTS)
+    """The same for the directory of a LoRA adapter."""
+    path = Path(directory, ADAPTER_CONFIG)
+    if not path.is_file():
+        raise InputError(f"{path}: no adapter there; make it again")
+    _check_files(path.parent, str(directory))
+    _check_settings(read_settings(path, str(path)), str(path))
+
+
+def read_settings(path: Path, name: str) -> dict[str, Any]:
+    """The JSON object in a file. name: what messages call it. Raises InputError for other files."""
+    size = path.stat().st_size
+    if size > LARGEST_FILE:
+        raise InputError(f"{name}: {size} bytes, too many for settings; download it again")
+    try:
+        settings = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        reason = str(error).split("\n")[0][:200]
+        raise InputError(f"{name}: not valid JSON ({reason}); download it again") from error
+    if not isinstance(settings, dict):
+        raise InputError(f"{name}: holds no settings; download it again")
+    return settings
 
 
 def _check_files(path: Path, name: str) -> None:
-    """Refuse what can carry code, leads elsewhere, is no plain file, or is far too large."""
+    """Refuse files that can carry code, links that lead out, pipes and devices."""
     inside = Path(os.path.realpath(path))
     roots = [inside]
     if inside.parent.name == "snapshots":  # of the Hub's cache, which links to its own blobs
         roots.append(inside.parent.parent / "blobs")
-    if cache := os.environ.get(CACHE):  # Snakemake's own, of which a fetched model is links
+    if cache := os.environ.get(CACHE):  # Snakemake's own, to which a cached model links
         roots.append(Path(os.path.realpath(cache)))
     for entry in _entries(path):
-        place = f"{name}/{entry.relative_to(path)}"
+        entry_name = f"{name}/{entry.relative_to(path)}"
         target = Path(os.path.realpath(entry))
         if not any(target.is_relative_to(root) for root in roots):
             raise InputError(
-                f"{place}: a link out of the directory; put a copy of the file there, or set "
+                f"{entry_name}: a link out of the directory; put a copy of the file there, or set "
                 f"{CACHE} if it leads into that"
             )
-        try:
-            status = os.stat(entry)
-        except OSError as error:
-            raise InputError(f"{place}: cannot be read ({error.strerror}); remove it") from error
-        suffix = entry.suffix.casefold()
-        if stat.S_ISDIR(status.st_mode) and suffix not in (*LARGEST, ".safetensors"):
+        if entry.is_dir():
             continue
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"{place}: not a plain file; remove it")
-        if suffix in PICKLES:
+        if not entry.is_file():  # a device, a pipe, a link to nothing
+            raise InputError(f"{entry_name}: not a plain file; remove it")
+        if entry.suffix.casefold() in CAN_CARRY_CODE and entry.name != LOADER:
             raise InputError(
-                f"{place}: a format that can carry code; it is never read, remove it (weights are "
-                "in *.safetensors)"
-            )
-        if suffix in CODE and entry.name != LOADER:
-            raise InputError(f"{place}: code; models bring none here, remove it")
-        if status.st_size > LARGEST.get(suffix, status.st_size):
-            raise InputError(
-                f"{place}: {status.st_size} bytes, far more than such a file has; download it again"
+                f"{entry_name}: a file that can carry code; models here have none, remove it "
+                "(weights are in *.safetensors)"
             )
 
 
@@ -147,36 +133,47 @@ def _entries(path: Path) -> Iterator[Path]:
             yield from sorted(folder.iterdir())
 
 
-def _read_weights(path: Path, name: str) -> dict[str, Stored]:
-    """The tensors of all files, each in one file, and in that which the index names."""
-    found: dict[str, Stored] = {}
-    for file in sorted(path.glob("*.safetensors")):
-        tensors = read_header(file, f"{name}/{file.name}")
-        if repeated := sorted(found.keys() & tensors.keys()):
+def _check_settings(settings: dict[str, Any], name: str) -> None:
+    """Refuse, at any depth, what asks for code, other files or absurd sizes."""
+    for key, value in _pairs(settings):
+        if value in (None, False, {}, []):
+            continue
+        kernels = key.endswith("attn_implementation") and "/" in str(value)
+        if key in FORBIDDEN or key.endswith("_file") or kernels:
             raise InputError(
-                f"{name}/{file.name}: {repeated[0][:100]} is in another file of the "
-                "directory too; remove what is left of an earlier model"
+                f"{name}: {key[:100]} asks for code, for other files or for a further model, which "
+                "are never used here; remove it, or take a model that does without"
             )
-        found |= tensors
-    if (path / INDEX).exists():
-        _check_index(path, name, found)
-    return found
+        if isinstance(value, int) and value > LARGEST.get(key, value):
+            raise InputError(
+                f"{name}: {key} is {str(value)[:40]} and at most {LARGEST[key]} here; "
+                "download the file again"
+            )
 
 
-def _check_index(path: Path, name: str, tensors: dict[str, Stored]) -> None:
-    place = f"{name}/{INDEX}"
-    if (path / SINGLE).exists():
-        raise InputError(f"{place}: {SINGLE} is there too, and only one is read; remove the other")
-    listed = read_settings(path / INDEX, place).get("weight_map")
-    if not isinstance(listed, dict):
-        raise InputError(f"{place}: has no weight_map; download it again")
-    for tensor, file in listed.items():
-        if not isinstance(file, str) or Path(file).name != file:
-            raise InputError(
-                f"{place}: {str(file)[:100]!r} is no file of this directory; download it again"
-            )
-        if not (path / file).is_file():
-            problem = "missing, though the index names it; download it again"
-            raise InputError(f"{name}/{file}: {problem}")
-        if tensor not in tensors or tensors[tensor].path.name != file:
-            raise InputError(f"{place}: {tensor[:100]} is not in {file}; download the model again")
+def _pairs(settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    waiting: list[Any] = [settings]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            yield from value.items()
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+
+
+def _check_type(config: dict[str, Any], name: str) -> None:
+    """Refuse models of other classes, and weights that another package would have to unpack."""
+    model_type = config.get("model_type")
+    if model_type not in MODEL_TYPES:
+        raise InputError(
+            f"{name}: the model is of the type {str(model_type)[:40]} and not "
+            f"{' or '.join(MODEL_TYPES)}; give a Qwen2-Audio model"
+        )
+    quantization = config.get("quantization_config")
+    method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization
+    if quantization is not None and method != "bitsandbytes":
+        raise InputError(
+            f"{name}: quantised by {str(method)[:40]} and not by bitsandbytes; give the model "
+            "that it was made from"
+        )
