@@ -35,6 +35,9 @@ EXPERIMENT = f"results/{config['experiment']}"
 # The training stages of each student in order, by the name of their folder: "1-full", "2-qlora", …
 STAGES = {name: systems.stages(student) for name, student in config["students"].items()}
 
+# How each student is made, its criterion filled in.
+RECIPES = {student: systems.recipe(config, student) for student in STAGES}
+
 # The searches that the experiment runs, the default first: how many layers each removes, by pair.
 SEARCHES = {
     criterion: {pair: systems.search_length(config, criterion, pair) for pair in config["pairs"]}

@@ -28,7 +28,7 @@ RELEASED = {
         "base": config["base"],
         "teacher": config["teacher"],
         "release": CARD,
-        "recipe": systems.recipe(config, student),
+        "recipe": RECIPES[student],
         "generation": {"max_new_tokens": config["generation"]["max_new_tokens"]},
         "data_split": config["data"]["split"]["method"],
         "search_split": config["pruning"]["split"],

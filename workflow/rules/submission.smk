@@ -13,7 +13,7 @@ rule write_submission:
     conda:
         "../../envs/scoring.yaml"
     params:
-        recipe=lookup("students/{system}", within=config, default=None),
+        recipe=lookup("{system}", within=RECIPES, default=None),
     script:
         "../scripts/write_submission.py"
 

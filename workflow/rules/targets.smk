@@ -1,7 +1,6 @@
 # What the default target makes: tables, students, pruned models, evaluations, and the report of all.
 
-ITERATIONS = range(1, config["pruning"]["iterations"] + 1)
-KEPT = {"all": ITERATIONS, "last": ITERATIONS[-1:], "none": ITERATIONS[:0]}
+ITERATIONS = config["pruning"]["iterations"]
 
 TABLES = [
     f"{EXPERIMENT}/{name}"
@@ -21,12 +20,14 @@ STUDENTS = collect(
     student=STAGES,
 )
 # Any other pruned model is made when a student or a system needs it, or when asked for by name.
-CHECKPOINTS = collect(
-    f"{EXPERIMENT}/{{pair}}/pruning/{{criterion}}/iter_{{k:02d}}/model",
-    pair=config["pairs"],
-    criterion=SEARCHES,
-    k=KEPT[config["pruning"]["keep_checkpoints"]],
-)
+KEPT = config["pruning"]["keep_checkpoints"]
+CHECKPOINTS = [
+    f"{EXPERIMENT}/{pair}/pruning/{criterion}/iter_{k:02d}/model"
+    for pair in config["pairs"]
+    for criterion, lengths in SEARCHES.items()
+    for k in range(1, lengths[pair] + 1)
+    if KEPT == "all" or (KEPT == "last" and k == lengths[pair])
+]
 # Beside the tables: checks, the text in the form of IWSLT and its scores, and the cost.
 EVALUATIONS = collect(
     [
