@@ -157,7 +157,6 @@ def test_a_teacher_with_score_0_gives_no_percentage(teacher):
 @pytest.mark.parametrize(
     "first, second, references, metric, message",
     [
-        ([], [], [], "chrf", "no segments"),
         (["a"], ["a", "b"], ["a", "b"], "chrf", "1 hypotheses for 2 references"),
         (["a", "b"], ["a"], ["a", "b"], "chrf", "1 hypotheses for 2 references"),
         (["a"], ["a"], ["a"], "loss", "unknown metric 'loss'"),

@@ -29,8 +29,10 @@ def align(hypothesis_rows: Sequence[Row], segments: Sequence[Row]) -> tuple[list
     """Hypotheses and references (the targets), matched by id, both in the manifest's order.
 
     Raises InputError naming the first ids that are missing, duplicate or unknown, or the first row
-    whose hypothesis is not text.
+    whose hypothesis is not text; and if there are no segments.
     """
+    if not segments:
+        raise InputError("nothing to score: the manifest holds no segments; check data.split")
     for number, row in enumerate(hypothesis_rows, start=1):
         if not isinstance(row.get("id"), str) or not isinstance(row.get("hypothesis"), str):
             raise InputError(
@@ -97,9 +99,9 @@ def score_talks(
 ) -> dict[str, dict[str, Any]]:
     """Corpus scores of each talk: {talk: {segments, metrics: {metric: score}}}.
 
-    The mean of a metric over talks is not its score of the whole set. Raises as `score`.
+    The mean of a metric over talks is not its score of the whole set. Raises InputError if a
+    metric is unknown.
     """
-    check_counts(hypotheses, references)
     measures = {name: scorer(name, target_language) for name in metrics}
     return {
         talk: {
@@ -117,7 +119,6 @@ def score_talks(
 
 def segment_scores(hypotheses: list[str], references: list[str], metric: str) -> list[float]:
     """The score of each segment, 0 to 100. Raises InputError for BLEU, which fits no single one."""
-    check_counts(hypotheses, references)
     if metric not in SEGMENT_METRICS:
         raise InputError(f"no segment scores by {metric!r}; use {' or '.join(SEGMENT_METRICS)}")
     measure = scorer(metric)

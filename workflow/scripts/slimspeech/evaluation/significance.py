@@ -45,8 +45,6 @@ def draw(count: int, resamples: int = RESAMPLES, seed: int = SACREBLEU_SEED) -> 
 
     The draws are those of sacreBLEU's own test for that seed.
     """
-    if count == 0:
-        return np.ones((1 + resamples, 0), int)
     draws = np.random.default_rng(seed).choice(count, size=(resamples, count), replace=True)
     # Counts, so that a draw's statistics are one matrix product.
     return np.stack([np.ones(count, int), *(np.bincount(d, minlength=count) for d in draws)])
