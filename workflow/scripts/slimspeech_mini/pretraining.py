@@ -16,13 +16,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 from slimspeech.artifacts import Row
 from slimspeech.data.audio import read_audio
 from slimspeech.models.collation import IGNORED, extract_features
-from slimspeech.models.encoder import (
-    padding_bias,
-    pooled,
-    state_counts,
-    states,
-    token_counts,
-)
+from slimspeech.models.encoder import padding_bias, pooled, state_counts, states, token_counts
 from slimspeech.models.prompts import END_OF_TURN, Prompt
 from slimspeech_mini.grammar import Sentence
 

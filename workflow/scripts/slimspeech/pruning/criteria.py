@@ -35,7 +35,7 @@ class GoldCorpus:
 
     model: PreTrainedModel
     processor: ProcessorMixin
-    rows: Sequence[Row]
+    segments: Sequence[Row]
     prompt: Prompt
     batch_size: int
 
@@ -43,19 +43,19 @@ class GoldCorpus:
     def means(
         self, measure: Callable[["_Batch"], tuple[Tensor, int]], progress: str
     ) -> list[float]:
-        """Means over all rows. measure: sums in fp64 for a batch, and the number of addends.
+        """Means over all segments. measure: sums in fp64 for a batch, and the number of addends.
 
         Batches have clips of similar length, the longest first.
         """
-        if not self.rows:
+        if not self.segments:
             raise InputError("there are no segments to measure layers on; check pruning.split")
-        longest_first = sorted(self.rows, key=lambda row: -row["duration"])
+        longest_first = sorted(self.segments, key=lambda segment: -segment["duration"])
         totals, count, start, batch_size = 0.0, 0, 0, self.batch_size
-        with tqdm(total=len(self.rows), desc=progress, unit="clip") as bar:
-            while start < len(self.rows):
-                rows = longest_first[start : start + batch_size]
+        with tqdm(total=len(self.segments), desc=progress, unit="clip") as bar:
+            while start < len(self.segments):
+                part = longest_first[start : start + batch_size]
                 try:
-                    batch_totals, batch_count = measure(_Batch(self, rows))
+                    batch_totals, batch_count = measure(_Batch(self, part))
                 except torch.OutOfMemoryError:
                     if batch_size == 1:
                         raise
@@ -64,8 +64,8 @@ class GoldCorpus:
                     logger.warning("out of memory: going on with %d clips at once", batch_size)
                     continue
                 totals, count = totals + batch_totals, count + batch_count
-                start += len(rows)
-                bar.update(len(rows))
+                start += len(part)
+                bar.update(len(part))
         means = totals / count
         if not torch.isfinite(means).all():
             raise RuntimeError("the model gives states that are not numbers; use precision: fp32")
@@ -79,7 +79,7 @@ def removal_losses(
 
     Mean cross entropy, in nats, of all tokens of the answers including the end of the turn, from
     logits in fp32. kept: indices in the model of the layers that run; candidates: some of them.
-    Raises InputError if there are no rows or a clip is longer than the model's window, and
+    Raises InputError if there are no segments or a clip is longer than the model's window, and
     RuntimeError if a logit is not a number.
     """
     layers = sorted(candidates)
@@ -173,9 +173,9 @@ def angular_distances(
 class _Batch:
     """Prompts with their answers, padded on the right, in the decoder."""
 
-    def __init__(self, corpus: GoldCorpus, rows: Sequence[Row]):
+    def __init__(self, corpus: GoldCorpus, segments: Sequence[Row]):
         model, collate = corpus.model, Collator(corpus.processor, corpus.prompt)
-        inputs = {key: value.to(model.device) for key, value in collate(rows).items()}
+        inputs = {key: value.to(model.device) for key, value in collate(segments).items()}
         clips = encode(model, inputs["input_features"], inputs["feature_attention_mask"])
         self.mask = inputs["attention_mask"]
         self.labels = inputs["labels"]
