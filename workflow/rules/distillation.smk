@@ -7,6 +7,7 @@ rule translate_train:
     output:
         hypotheses="results/{experiment}/{pair}/distillation/translations.jsonl",
         translation="results/{experiment}/{pair}/distillation/translation.json",
+    priority: 2
     log:
         "logs/{experiment}/{pair}/translate_train.log",
     benchmark:
@@ -33,6 +34,7 @@ rule filter_pseudo_labels:
     output:
         distilled="results/{experiment}/{pair}/distillation/distilled.jsonl",
         summary="results/{experiment}/{pair}/distillation/summary.json",
+    priority: 2
     log:
         "logs/{experiment}/{pair}/filter_pseudo_labels.log",
     localrule: True

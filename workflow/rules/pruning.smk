@@ -20,6 +20,7 @@ rule materialize_pruned:
         layers="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/layers.json",
     output:
         model=directory("results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/model"),
+    priority: 2
     log:
         "logs/{experiment}/{pair}/materialize_pruned/{criterion}_{k}.log",
     benchmark:

@@ -10,6 +10,7 @@ rule encode_clips:
         audio="results/{experiment}/data/audio",
     output:
         embeddings="results/{experiment}/{pair}/pruning/embeddings.safetensors",
+    priority: 2
     log:
         "logs/{experiment}/{pair}/encode_clips.log",
     benchmark:
@@ -79,6 +80,7 @@ rule propose_layers:
         audio="results/{experiment}/data/audio",
     output:
         proposal="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/proposal.csv",
+    priority: 2
     log:
         "logs/{experiment}/{pair}/propose_layers/{criterion}_{k}.log",
     benchmark:
@@ -124,6 +126,7 @@ rule score_layers:
         proposal=PROPOSAL,
     output:
         shard="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/shards/{scatteritem}.json",
+    priority: 2
     log:
         "logs/{experiment}/{pair}/score_layers/{criterion}_{k}_{scatteritem}.log",
     benchmark:
@@ -160,6 +163,7 @@ rule gather_scores:
     output:
         scores="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/scores.csv",
         hypotheses="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/hypotheses.jsonl",
+    priority: 2
     log:
         "logs/{experiment}/{pair}/gather_scores/{criterion}_{k}.log",
     localrule: True
@@ -183,6 +187,7 @@ rule select_layer:
         proposal=PROPOSAL,
     output:
         layers="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/layers.json",
+    priority: 2
     log:
         "logs/{experiment}/{pair}/select_layer/{criterion}_{k}.log",
     wildcard_constraints:

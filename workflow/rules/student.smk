@@ -25,6 +25,7 @@ rule train_student:
     output:
         model=directory("results/{experiment}/{pair}/students/{student}/{stage}/model"),
         curve="results/{experiment}/{pair}/students/{student}/{stage}/curve.jsonl",
+    priority: 2
     log:
         "logs/{experiment}/{pair}/train_student/{student}-{stage}.log",
     benchmark:
@@ -60,6 +61,7 @@ rule train_adapter:
     output:
         adapter=directory("results/{experiment}/{pair}/students/{student}/{stage}/adapter"),
         curve="results/{experiment}/{pair}/students/{student}/{stage}/curve.jsonl",
+    priority: 1
     log:
         "logs/{experiment}/{pair}/train_adapter/{student}-{stage}.log",
     benchmark:

@@ -27,6 +27,7 @@ rule train_teacher:
     output:
         model=directory("results/{experiment}/{pair}/teacher"),
         curve="results/{experiment}/{pair}/curves/teacher.jsonl",
+    priority: 2
     log:
         "logs/{experiment}/{pair}/train_teacher.log",
     benchmark:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bitsandbytes.nn import Linear4bit
 from transformers import (
     AutoConfig,
     AutoProcessor,
@@ -20,6 +19,7 @@ from transformers import (
 from slimspeech.artifacts import write_directory
 from slimspeech.errors import InputError
 from slimspeech.models.encoder import allow_short
+from slimspeech.models.four_bit import Linear4bit
 from slimspeech.models.nf4_embedding import NF4Embedding, allow_any_width, model_class
 from slimspeech.models.precision import resolve_precision
 from slimspeech.models.shapes import shapes

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from bitsandbytes.functional import dequantize_4bit
-from bitsandbytes.nn import Linear4bit
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from peft.tuners.lora import LoraLayer
@@ -23,6 +22,7 @@ from slimspeech.artifacts import Row, read_json, write_json
 from slimspeech.errors import InputError
 from slimspeech.models.collation import Collator, window_seconds
 from slimspeech.models.encoder import allow_short
+from slimspeech.models.four_bit import Linear4bit
 from slimspeech.models.prompts import Prompt
 from slimspeech.training.settings import LoraSettings, TrainingSettings
 from slimspeech.training.trainer import Parts, UpdateTrainer, without_compiler
