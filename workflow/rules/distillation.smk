@@ -7,11 +7,11 @@ rule translate_train:
     output:
         hypotheses="results/{experiment}/{pair}/distillation/translations.jsonl",
         translation="results/{experiment}/{pair}/distillation/translation.json",
-    priority: 2
     log:
         "logs/{experiment}/{pair}/translate_train.log",
     benchmark:
         "results/{experiment}/{pair}/benchmarks/translate_train.jsonl"
+    priority: 2
     conda:
         "../../envs/qwen2audio.yaml"
     resources:
@@ -34,9 +34,9 @@ rule filter_pseudo_labels:
     output:
         distilled="results/{experiment}/{pair}/distillation/distilled.jsonl",
         summary="results/{experiment}/{pair}/distillation/summary.json",
-    priority: 2
     log:
         "logs/{experiment}/{pair}/filter_pseudo_labels.log",
+    priority: 2
     localrule: True
     conda:
         "../../envs/scoring.yaml"

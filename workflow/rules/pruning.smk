@@ -20,11 +20,11 @@ rule materialize_pruned:
         layers="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/layers.json",
     output:
         model=directory("results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/model"),
-    priority: 2
     log:
         "logs/{experiment}/{pair}/materialize_pruned/{criterion}_{k}.log",
     benchmark:
         "results/{experiment}/{pair}/benchmarks/materialize_pruned/{criterion}_{k}.jsonl"
+    priority: 2
     conda:
         "../../envs/qwen2audio.yaml"
     resources:

@@ -10,11 +10,11 @@ rule encode_clips:
         audio="results/{experiment}/data/audio",
     output:
         embeddings="results/{experiment}/{pair}/pruning/embeddings.safetensors",
-    priority: 2
     log:
         "logs/{experiment}/{pair}/encode_clips.log",
     benchmark:
         "results/{experiment}/{pair}/benchmarks/encode_clips.jsonl"
+    priority: 2
     conda:
         "../../envs/qwen2audio.yaml"
     resources:
@@ -80,11 +80,11 @@ rule propose_layers:
         audio="results/{experiment}/data/audio",
     output:
         proposal="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/proposal.csv",
-    priority: 2
     log:
         "logs/{experiment}/{pair}/propose_layers/{criterion}_{k}.log",
     benchmark:
         "results/{experiment}/{pair}/benchmarks/propose_layers/{criterion}_{k}.jsonl"
+    priority: 2
     conda:
         "../../envs/qwen2audio.yaml"
     resources:
@@ -126,11 +126,11 @@ rule score_layers:
         proposal=PROPOSAL,
     output:
         shard="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/shards/{scatteritem}.json",
-    priority: 2
     log:
         "logs/{experiment}/{pair}/score_layers/{criterion}_{k}_{scatteritem}.log",
     benchmark:
         "results/{experiment}/{pair}/benchmarks/score_layers/{criterion}_{k}_{scatteritem}.jsonl"
+    priority: 2
     conda:
         "../../envs/qwen2audio.yaml"
     resources:
@@ -163,9 +163,9 @@ rule gather_scores:
     output:
         scores="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/scores.csv",
         hypotheses="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/hypotheses.jsonl",
-    priority: 2
     log:
         "logs/{experiment}/{pair}/gather_scores/{criterion}_{k}.log",
+    priority: 2
     localrule: True
     conda:
         "../../envs/scoring.yaml"
@@ -187,11 +187,11 @@ rule select_layer:
         proposal=PROPOSAL,
     output:
         layers="results/{experiment}/{pair}/pruning/{criterion}/iter_{k}/layers.json",
-    priority: 2
     log:
         "logs/{experiment}/{pair}/select_layer/{criterion}_{k}.log",
     wildcard_constraints:
         criterion="|".join(systems.MEASURED),
+    priority: 2
     localrule: True
     conda:
         "../../envs/scoring.yaml"

@@ -25,13 +25,13 @@ rule train_student:
     output:
         model=directory("results/{experiment}/{pair}/students/{student}/{stage}/model"),
         curve="results/{experiment}/{pair}/students/{student}/{stage}/curve.jsonl",
-    priority: 2
     log:
         "logs/{experiment}/{pair}/train_student/{student}-{stage}.log",
     benchmark:
         "results/{experiment}/{pair}/benchmarks/train_student/{student}-{stage}.jsonl"
     wildcard_constraints:
         stage=r"\d+-full",
+    priority: 2
     conda:
         "../../envs/qwen2audio.yaml"
     resources:
@@ -61,13 +61,13 @@ rule train_adapter:
     output:
         adapter=directory("results/{experiment}/{pair}/students/{student}/{stage}/adapter"),
         curve="results/{experiment}/{pair}/students/{student}/{stage}/curve.jsonl",
-    priority: 1
     log:
         "logs/{experiment}/{pair}/train_adapter/{student}-{stage}.log",
     benchmark:
         "results/{experiment}/{pair}/benchmarks/train_adapter/{student}-{stage}.jsonl"
     wildcard_constraints:
         stage=r"\d+-qlora",
+    priority: 1
     conda:
         "../../envs/qwen2audio.yaml"
     resources:

@@ -27,11 +27,11 @@ rule train_teacher:
     output:
         model=directory("results/{experiment}/{pair}/teacher"),
         curve="results/{experiment}/{pair}/curves/teacher.jsonl",
-    priority: 2
     log:
         "logs/{experiment}/{pair}/train_teacher.log",
     benchmark:
         "results/{experiment}/{pair}/benchmarks/train_teacher.jsonl"
+    priority: 2
     conda:
         "../../envs/qwen2audio.yaml"
     resources:
