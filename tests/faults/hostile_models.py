@@ -418,7 +418,6 @@ ADAPTERS: dict[str, Spoil] = {
     "rank of 10^9": setting(ADAPTER_JSON, "r", 10**9),
     "rank of 2^14": setting(ADAPTER_JSON, "r", 2**14),
     "negative rank": setting(ADAPTER_JSON, "r", -4),
-    "scale that is none": setting(ADAPTER_JSON, "lora_alpha", float("nan")),
     "of another kind": setting(ADAPTER_JSON, "peft_type", "PROMPT_TUNING"),
     "of no kind": setting(ADAPTER_JSON, "peft_type", None),
     "first matrices from elsewhere": setting(ADAPTER_JSON, "init_lora_weights", "eva"),

@@ -76,7 +76,8 @@ def _read_adapter(
             f"{directory}: {strange[0]} is not as in plain LoRA, and no other adapter can be "
             "merged; train plain LoRA on modules that are named"
         )
-    model = get_peft_model(skeleton(config), settings)
+    with readable(directory, "the adapter's config"):
+        model = get_peft_model(skeleton(config), settings)
     expected = get_peft_model_state_dict(model, save_embedding_layers=False)
     stored = load_file(Path(directory, ADAPTER_WEIGHTS))
     strangers = sorted(stored.keys() ^ expected.keys()) or sorted(

@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 
-SECONDS, MEMORY, LONGEST = 3, 2**29, 2**20  # of processor time; bytes; characters of a prompt
+SECONDS, MEMORY, LONGEST = 2, 2**29, 2**20  # of processor time; bytes; characters of a prompt
 
 
 @functools.cache

@@ -45,6 +45,7 @@ LARGEST = {
     "feature_size": 2**10,
     "n_fft": 2**14,
     "chunk_length": 3600,
+    "r": 2**14,
 }
 LARGEST_FILE = 2**22  # bytes of a file of settings; that of a large model's index has 10**5
 
