@@ -6,8 +6,6 @@ What can be wrong is tested without Snakemake, in tests/unit/test_config_checks.
 import pytest
 from configs import change, read_config
 
-pytestmark = pytest.mark.workflow
-
 
 @pytest.mark.parametrize(
     ("path", "value", "message"),

@@ -12,8 +12,6 @@ from project import REPOSITORY, finish, make_project
 
 from slimspeech import systems
 
-pytestmark = pytest.mark.workflow
-
 PER_PAIR = {
     "split_manifest": 1,
     "prepare_out_of_domain": 1,
