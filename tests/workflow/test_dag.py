@@ -24,7 +24,7 @@ PER_PAIR = {
     "score_layers": 3,
     "gather_scores": 3,
     "select_layer": 3,
-    "materialize_pruned": 3,
+    "materialize_pruned": 1,
     "train_student": 1,  # B
     "train_adapter": 2,  # A and B
     "merge_adapter": 2,
@@ -312,7 +312,7 @@ def test_a_student_may_have_a_criterion_of_its_own(planned, config):
     jobs = graph.count(*graph.job("all").input)
     # Two pairs, two searches, three iterations: that of the config is made for the systems.
     assert {jobs[rule] for rule in ("score_layers", "gather_scores", "select_layer")} == {12}
-    assert jobs["materialize_pruned"] == 12
+    assert jobs["materialize_pruned"] == 4
     assert jobs["encode_clips"] == 2
     behind = graph.upstream("results/mini/en-de/students/B/1-full/model")
     paths = [path for job in behind for path in job.output]

@@ -76,6 +76,10 @@ wildcard_constraints:
     metric="|".join(map(re.escape, config["evaluation"]["comet"])) or "none",
 
 
+scattergather:
+    layers=config["pruning"]["shards"],
+
+
 def get_system_model(wildcards):
     """The directory that a system is scored from: for a student, the one that a user downloads."""
     return systems.system_model(config, wildcards.system)

@@ -1,7 +1,3 @@
-scattergather:
-    layers=config["pruning"]["shards"],
-
-
 # What the decoder hears, once for every search: the audio encoder is never pruned.
 rule encode_clips:
     input:
