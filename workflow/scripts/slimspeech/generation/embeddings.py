@@ -58,8 +58,8 @@ def encode_clips(
         for start in range(0, len(clips), batch_size):
             batch = longest_first[start : start + batch_size]
             features = extract_features(processor, [clips[i].audio for i in batch])
-            found = encode(model, **features)
-            embeddings |= zip(batch, (clip.cpu() for clip in found), strict=True)
+            encoded = encode(model, **features)
+            embeddings |= zip(batch, (clip.cpu() for clip in encoded), strict=True)
             bar.update(len(batch))
     return [Clip(clip.row, clip.pair, embeddings[i]) for i, clip in enumerate(clips)]
 
@@ -94,15 +94,15 @@ def read_embeddings(path: str | Path, made_from: dict[str, str]) -> list[Clip]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            found = json.loads((file.metadata() or {}).get("made_from", "{}"))
+            stored = json.loads((file.metadata() or {}).get("made_from", "{}"))
             names = sorted(file.keys())
             tensors = {name: file.get_tensor(name) for name in names}
     except Exception as error:  # safetensors raises its own type, which it does not export whole
         raise InputError(f"{path}: cannot be read ({error}); remove it and run again") from error
     for key, value in made_from.items():
-        if found.get(key) != value:
+        if stored.get(key) != value:
             raise InputError(
-                f"{path}: made from another {key} ({str(found.get(key))[:12]}, not {value[:12]}); "
+                f"{path}: made from another {key} ({str(stored.get(key))[:12]}, not {value[:12]}); "
                 "remove it and run again"
             )
     clips = []
@@ -115,11 +115,11 @@ def read_embeddings(path: str | Path, made_from: dict[str, str]) -> list[Clip]:
 def lengths(clips: Sequence[Clip], processor: ProcessorMixin) -> list[int]:
     """Audio tokens of each clip: 25 a second for Qwen2-Audio."""
     hop = processor.feature_extractor.hop_length
-    found = []
+    counts = []
     for clip in clips:
         if isinstance(clip.audio, Tensor):
-            found.append(len(clip.audio))
+            counts.append(len(clip.audio))
         else:
             frames = -(-len(clip.audio) // hop)
-            found.append(int(token_counts(torch.ones(1, frames))))
-    return found
+            counts.append(int(token_counts(torch.ones(1, frames))))
+    return counts

@@ -174,10 +174,10 @@ def translate_timed(
     start = time.perf_counter()
     hypotheses = translate(model, processor, rows, prompt, settings)
     seconds = time.perf_counter() - start
-    found = [
+    hypothesis_rows = [
         {"id": row["id"], "hypothesis": text} for row, text in zip(rows, hypotheses, strict=True)
     ]
-    return found, {
+    return hypothesis_rows, {
         "seconds": seconds,
         "audio_seconds": sum(row["duration"] for row in rows),
         "clips": len(rows),

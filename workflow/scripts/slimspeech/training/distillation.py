@@ -112,13 +112,13 @@ def read_mix(manifests: Mapping[str, str], data: Mapping[str, int]) -> list[Row]
     sources = {origin: read_jsonl(manifests[origin]) for origin in ORIGINS if factors.get(origin)}
     clips = data.get("out_of_domain_clips")
     if clips is not None and "out_of_domain" in sources:
-        found = sources["out_of_domain"]
-        if len(found) < clips:
+        rows = sources["out_of_domain"]
+        if len(rows) < clips:
             raise InputError(
-                f"the stage takes {clips} out-of-domain clips and there are {len(found)}; raise "
+                f"the stage takes {clips} out-of-domain clips and there are {len(rows)}; raise "
                 "data.out_of_domain.size or lower out_of_domain_clips"
             )
-        sources["out_of_domain"] = found[:clips]
+        sources["out_of_domain"] = rows[:clips]
     return mix(sources, factors)
 
 

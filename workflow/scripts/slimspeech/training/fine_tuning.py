@@ -234,9 +234,9 @@ def _checkpoint(workspace: str, key: Row) -> str | None:
     for checkpoint in Path(workspace).glob("checkpoint-*"):
         if not (checkpoint / "trainer_state.json").is_file():  # written last
             shutil.rmtree(checkpoint)
-    if found := get_last_checkpoint(workspace):
-        log.info("going on from %s", found)
-    return found
+    if checkpoint := get_last_checkpoint(workspace):
+        log.info("going on from %s", checkpoint)
+    return checkpoint
 
 
 def _dataset(rows: list[Row]) -> Dataset:
