@@ -18,8 +18,7 @@ def _leave(function: Callable | None = None, **_: Any) -> Callable:
 
 _compile, torch.compile = torch.compile, _leave
 try:
-    from bitsandbytes.nn import Linear4bit
+    # The alias exports the name, without a page of bitsandbytes' own documentation.
+    from bitsandbytes.nn import Linear4bit as Linear4bit
 finally:
     torch.compile = _compile
-
-__all__ = ["Linear4bit"]
