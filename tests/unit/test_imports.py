@@ -19,7 +19,7 @@ FLOORS = [
     {"data"},
     {"assets"},
 ]
-FLOOR = {package: number for number, packages in enumerate(FLOORS) for package in packages}
+FLOOR = {package: number for number, packages in enumerate(FLOORS) for package in sorted(packages)}
 
 
 @cache
