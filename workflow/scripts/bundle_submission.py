@@ -10,18 +10,18 @@ from slimspeech.artifacts import read_json
 from slimspeech.release.iwslt import description, storage_bytes, write_bundle
 from slimspeech.release.metadata import base_model
 
-files, given = snakemake.input, snakemake.params
-base, _ = base_model(given.base, given.release)
-told = description(
+files, params = snakemake.input, snakemake.params
+base, _ = base_model(params.base, params.release)
+text = description(
     read_json(files.declaration),
     read_json(files.system_size),
-    given.teacher,
+    params.teacher,
     read_json(files.corpora),
     base,
     storage_bytes(files.model),
 )
 content = {
-    "description.md": told.encode(),
+    "description.md": text.encode(),
     "declaration.json": Path(files.declaration).read_bytes(),
     "hypotheses.txt": Path(files.text).read_bytes(),
     **{f"talks/{path.name}": path.read_bytes() for path in Path(files.talks).glob("*.txt")},

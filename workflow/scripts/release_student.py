@@ -1,4 +1,4 @@
-"""Put a student into the form it is given away in: its files, its story, a model card, hashes."""
+"""Assemble the release of a student: its files, facts, model card and hashes."""
 
 from slimspeech.job import start
 
@@ -18,7 +18,7 @@ measured = Measurements(
     costs=dict(zip(facts.systems, map(read_json, files.costs), strict=bool(files.costs))),
     comparison=read_json(files.comparison[0]) if files.comparison else None,
 )
-told = describe(
+facts = describe(
     snakemake.wildcards.student,
     snakemake.wildcards.pair,
     facts.config,
@@ -28,4 +28,4 @@ told = describe(
     files.packed,
 )
 hashes = Path(files.hashes).read_text(encoding="utf-8")
-write_release(files.packed, snakemake.output.release, told, model_card(told), hashes)
+write_release(files.packed, snakemake.output.release, facts, model_card(facts), hashes)

@@ -1,5 +1,5 @@
-"""The one error a user can mend."""
+"""The error that a user can fix."""
 
 
 class InputError(ValueError):
-    """Something the user gave is wrong. The message names the file and the fix, in a sentence."""
+    """An input of the user is wrong. The message names the file and the fix, in one sentence."""
