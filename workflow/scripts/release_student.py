@@ -11,18 +11,18 @@ from slimspeech.release.card.card import model_card
 from slimspeech.release.metadata import Measurements, compose_layers, describe
 from slimspeech.release.package import write_release
 
-files, facts = snakemake.input, snakemake.params
+files, params = snakemake.input, snakemake.params
 layers = [read_json(path) for path in files.layers]
 measured = Measurements(
-    sizes=dict(zip(facts.systems, map(read_json, files.sizes), strict=True)),
-    costs=dict(zip(facts.systems, map(read_json, files.costs), strict=bool(files.costs))),
+    sizes=dict(zip(params.systems, map(read_json, files.sizes), strict=True)),
+    costs=dict(zip(params.systems, map(read_json, files.costs), strict=bool(files.costs))),
     comparison=read_json(files.comparison[0]) if files.comparison else None,
 )
 facts = describe(
     snakemake.wildcards.student,
     snakemake.wildcards.pair,
-    facts.config,
-    compose_layers(layers[0], list(zip(facts.pruned, layers[1:], strict=True))),
+    params.config,
+    compose_layers(layers[0], list(zip(params.pruned, layers[1:], strict=True))),
     measured,
     read_json(files.corpora),
     files.packed,
