@@ -1,7 +1,7 @@
 # make run    the main job of config/config.yaml, then its score table
 # make report the report of what CONFIG has so far, after a run that failed
-# make test   lint, and the tests that take ten minutes together
-# make test-all  the slow tests, which `make test` leaves out: half an hour; SLOW names some of them
+# make test   lint, and all tests but the slow ones
+# make test-all  the slow tests, which `make test` leaves out; SLOW names some of them
 # make faults the tests of faults with thirty kills, and their table (docs/reliability.md)
 # make docs   the documentation as a site, site/index.html
 # make pictures  docs/rulegraph.svg anew, by Graphviz (apt-get install graphviz)
