@@ -9,10 +9,10 @@ from slimspeech.artifacts import Row, read_jsonl
 from slimspeech.errors import InputError
 from slimspeech.evaluation.metrics import align, search_metric, segment_scores
 from slimspeech.evaluation.repetition import most_copies
+from slimspeech.systems import DATA_PARTS
 
 logger = logging.getLogger(__name__)
 
-ORIGINS = ("gold", "distilled", "out_of_domain")
 REASONS = ("empty", "duplicates", "length_ratio", "max_repetition", "min_chrf")
 
 
@@ -81,8 +81,8 @@ def mix(sources: Mapping[str, Sequence[Row]], factors: Mapping[str, int]) -> lis
     manifest, a factor that is no whole number, and a mix without rows.
     """
     for origin, factor in factors.items():
-        if origin not in ORIGINS:
-            raise InputError(f"unknown origin {origin!r} in the mix; use {', '.join(ORIGINS)}")
+        if origin not in DATA_PARTS:
+            raise InputError(f"unknown origin {origin!r} in the mix; use {', '.join(DATA_PARTS)}")
         if not isinstance(factor, int) or factor < 0:
             raise InputError(f"the mix takes {origin} {factor} times; use a whole number from 0")
         if factor and origin not in sources:
@@ -92,7 +92,7 @@ def mix(sources: Mapping[str, Sequence[Row]], factors: Mapping[str, int]) -> lis
             )
     rows = [
         {**row, "id": row["id"] if copy == 1 else f"{row['id']}#{copy}"}
-        for origin in ORIGINS
+        for origin in DATA_PARTS
         for copy in range(1, factors.get(origin, 0) + 1)
         for row in sources[origin]
     ]
@@ -109,7 +109,9 @@ def read_mix(manifests: Mapping[str, str], data: Mapping[str, int]) -> list[Row]
     Raises InputError if there are less, and as mix().
     """
     factors = {key: value for key, value in data.items() if key != "out_of_domain_clips"}
-    sources = {origin: read_jsonl(manifests[origin]) for origin in ORIGINS if factors.get(origin)}
+    sources = {
+        origin: read_jsonl(manifests[origin]) for origin in DATA_PARTS if factors.get(origin)
+    }
     clips = data.get("out_of_domain_clips")
     if clips is not None and "out_of_domain" in sources:
         rows = sources["out_of_domain"]
