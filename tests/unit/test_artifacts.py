@@ -6,6 +6,7 @@ from slimspeech.artifacts import (
     read_csv,
     read_json,
     read_jsonl,
+    read_text,
     write_csv,
     write_directory,
     write_json,
@@ -64,6 +65,38 @@ def test_broken_json_is_named(tmp_path):
     path.write_text("")
     with pytest.raises(InputError, match=r"layers\.json: not valid JSON"):
         read_json(path)
+
+
+@pytest.mark.parametrize("text", ["Grüße\n你好", "", "a\r\nb"])
+def test_a_text_is_the_same_with_and_without_a_byte_order_mark(tmp_path, text):
+    for start in ("", "\ufeff"):
+        (tmp_path / "a.txt").write_bytes((start + text).encode())
+        assert read_text(tmp_path / "a.txt") == text
+
+
+def test_json_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert read_json(tmp_path / "a.json") == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a\nb\nGr\xfc\xdfe\n", r"a\.txt, line 3: not UTF-8; save"),
+        ("\ufeffGrüße".encode("utf-16"), r"a\.txt, line 1: not UTF-8; save"),
+        (None, r"a\.txt: cannot be read \(No such file"),
+    ],
+)
+def test_texts_that_cannot_be_read_are_named(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "a.txt").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_text(tmp_path / "a.txt")
+
+
+def test_a_folder_is_no_text(tmp_path):
+    with pytest.raises(InputError, match="cannot be read .*directory"):
+        read_text(tmp_path)
 
 
 def test_file_stays_whole_when_writing_fails(tmp_path, monkeypatch):

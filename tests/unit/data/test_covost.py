@@ -105,8 +105,14 @@ def test_only_as_many_clips_are_opened_as_needed(folder: Path, monkeypatch):
     ("head", "line", "message"),
     [
         ("path\tsentence\tclient_id", "c0.mp3\tS\ts", "no column translation"),
-        (HEAD, "../../c0.mp3\tS\tT\ts", "row 2: '../../c0.mp3' is not a file name"),
-        (HEAD, "/etc/passwd\tS\tT\ts", "is not a file name"),
+        (HEAD, "../../c0.mp3\tS\tT\ts", "1 whose path is not the name of a file"),
+        (HEAD, "/etc/passwd\tS\tT\ts", "1 whose path is not the name of a file"),
+        (HEAD, "..\tS\tT\ts", "1 without their clip"),
+        (HEAD, "c0.mp3\tOne \\\tEins\ts", "1 with a field missing"),  # not s for a translation
+        (HEAD, "c0.mp3\tS\tT", "1 with a field missing"),
+        (HEAD, "c0.mp3\tS\tT\ts\tmore", "1 with a field missing or too many"),
+        (HEAD, "version https://git-lfs.github.com/spec/v1", "1 with a field missing"),
+        ("version https://git-lfs.github.com/spec/v1", "oid sha256:12", "git lfs pull"),
     ],
 )
 def test_bad_tables_are_named(folder: Path, head: str, line: str, message: str):

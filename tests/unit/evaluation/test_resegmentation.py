@@ -50,7 +50,7 @@ def test_nothing_to_align_with(reference, text):
     [
         (None, "b.txt: does not exist"),
         (b"", "b.txt: the file is empty"),
-        (b"\xff", "b.txt: not UTF-8"),
+        (b"\xff", "b.txt, line 1: not UTF-8"),
     ],
 )
 def test_talks_that_cannot_be_read(tmp_path, content, message):
@@ -59,3 +59,10 @@ def test_talks_that_cannot_be_read(tmp_path, content, message):
         (tmp_path / "b.txt").write_bytes(content)
     with pytest.raises(InputError, match=message):
         read_talks(tmp_path, SEGMENTS)
+
+
+def test_byte_order_marks_are_no_part_of_a_talk(tmp_path):
+    """Two files with one each, joined, and with the line ends of Windows."""
+    (tmp_path / "a.txt").write_bytes(2 * "\ufeffGuten Tag.\r\n".encode())
+    (tmp_path / "b.txt").write_text("Danke.")
+    assert read_talks(tmp_path, SEGMENTS) == {"a": "Guten Tag. Guten Tag.", "b": "Danke."}

@@ -219,10 +219,39 @@ def test_an_edited_card_may_be_sent(release):
     assert plan(release, REPOSITORY)
 
 
-@pytest.mark.parametrize("name", ["student", "a/b/c", "some one/x", ""])
+@pytest.mark.parametrize("name", ["student", "a/b/c", ""])
 def test_a_repository_has_an_owner_and_a_name(release, name):
     with pytest.raises(InputError, match="name it as owner/name"):
         plan(release, name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["some one/x", "me/x.git", "me/x--y", "me/x..y", "me/-x", "me/x.", "mé/x", f"me/{'x' * 97}"],
+)
+def test_a_repository_that_the_hub_refuses_is_refused_before(release, name):
+    with pytest.raises(InputError, match="is no name for a repository on the Hub"):
+        plan(release, name)
+
+
+@pytest.mark.parametrize(
+    ("branch", "allowed"),
+    [("main", True), ("v2/try", True), ("v1.0", True), ("a@b", True), ("größe", True)]
+    + [(name, False) for name in ("", "a b", "a..b", "-x", "x.lock", "x/", "a//b", "x.", "a~1")]
+    + [(name, False) for name in ("a/.b", "HEAD", "refs/pr/1", "a@{1}", "a\\b", "x[", "a\tb")],
+)
+def test_a_branch_that_git_refuses_is_refused_before(release, branch, allowed):
+    if allowed:
+        assert plan(release, REPOSITORY, branch).revision == branch
+    else:
+        with pytest.raises(InputError, match="is no name for a branch"):
+            plan(release, REPOSITORY, branch)
+
+
+def test_a_card_with_a_byte_order_mark_keeps_its_metadata(release):
+    card = release / "README.md"
+    card.write_bytes(b"\xef\xbb\xbf" + card.read_bytes())
+    assert plan(release, REPOSITORY).notes == []
 
 
 def test_another_directory(release):

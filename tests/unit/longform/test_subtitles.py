@@ -3,8 +3,11 @@
 import io
 import json
 import re
+import unicodedata
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from slimspeech.errors import InputError
 from slimspeech.longform.subtitles import FORMATS, Layout, Utterance, Writer, cues, timestamp
@@ -70,9 +73,64 @@ def test_no_chinese_line_begins_with_closing_punctuation_or_breaks_a_latin_word(
     assert sum("Qwen2-Audio" in line for line in lines) == 1
 
 
+def test_a_latin_word_with_accents_stays_whole_in_chinese():
+    word = "Cafe\u0301-Müller"
+    lines = [
+        line for cue in cues(0, 9, 5 * f"我们在{word}见面", Layout.of("zh")) for line in cue.lines
+    ]
+    assert sum(line.count(word) for line in lines) == 5
+
+
 def test_a_word_longer_than_a_line_is_broken():
     [cue] = cues(0, 1, "Rindfleischetikettierung", Layout(width=12, lines=2))
     assert cue.lines == ("Rindfleische", "tikettierung")
+
+
+# Of each: (language, what must stay whole).
+WHOLE = [
+    ("th", "ที่"),  # a vowel sign and a tone mark above the letter
+    ("th", "ใจ"),  # a vowel written before its consonant
+    ("lo", "ກ່"),
+    ("lo", "ເຈົ້"),
+    ("km", "ស្ត្រី"),  # consonants under the first
+    ("my", "တော့်"),
+    ("my", "ဒ္ဓ"),
+    ("my", "များ"),  # a sign that Unicode's clusters leave out
+    ("bo", "བརྩམས་"),
+    ("ja", "か\u3099"),  # が in two code points
+    ("ja", "葛\U000e0100"),  # a variation selector
+    ("zh", "👨\u200d👩\u200d👧"),
+    ("zh", "👍🏽"),
+    ("zh", "🇨🇳"),
+    ("de", "o\u0308"),
+]
+
+
+@pytest.mark.parametrize("language, character", WHOLE)
+@pytest.mark.parametrize("before", range(4))
+def test_no_line_begins_inside_a_character(language, character, before):
+    """Whatever the place of the character in a text without a space."""
+    text = "x" * before + character * 9
+    width = max(4, len(character) + 1)
+    lines = [line for cue in cues(0, 9, text, Layout(width, 2, False)) for line in cue.lines]
+    lines += [line for cue in cues(0, 9, text, Layout.of(language, width)) for line in cue.lines]
+    assert len(lines) > 4
+    for line in lines:
+        assert line.lstrip("x").replace(character, "") == ""
+
+
+letters = st.sampled_from("aé9漢กเิ่ກເົះកសា្ုးကမ္༌བྲ་🇨🇳👍🏽👩\u200d\ufe0f\u0308-.,。 ")
+
+
+@given(st.text(letters, max_size=60), st.booleans(), st.integers(4, 12), st.integers(1, 3))
+def test_of_any_text_every_sign_is_kept_and_every_mark_follows_its_letter(
+    text, spaces, width, count
+):
+    text = "".join(text.split())  # a mark after a space has no letter
+    lines = [line for cue in cues(0, 9, text, Layout(width, count, spaces)) for line in cue.lines]
+    assert "".join(lines) == text
+    for line in lines[1:]:
+        assert unicodedata.category(line[0]) not in ("Mn", "Mc", "Me") and line[0] != "\u200d"
 
 
 def test_an_empty_text_has_no_cue():

@@ -1,4 +1,5 @@
-"""What carries the chain, written whole or not at all: JSON, JSONL and CSV, and directories."""
+"""What carries the chain, written whole or not at all: JSON, JSONL and CSV, and directories; and
+texts of users."""
 
 import csv
 import io
@@ -23,11 +24,27 @@ def write_text(path: str | Path, text: str) -> None:
     os.replace(partial, path)
 
 
+def read_text(path: str | Path, name: str | None = None) -> str:
+    """UTF-8 text of a user, without byte order marks, which are also inside joined files.
+
+    name: what messages call the file, if not by its path. Raises InputError if the file cannot be
+    read, or naming the first line that is not UTF-8.
+    """
+    name = name or str(path)
+    try:
+        return Path(path).read_bytes().decode("utf-8").replace("\ufeff", "")
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read ({error.strerror}); check the path") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise InputError(f"{name}, line {line}: not UTF-8; save the file as UTF-8") from error
+
+
 def read_json(path: str | Path) -> Any:
     """Raises InputError when the file is no JSON."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+        return json.loads(Path(path).read_bytes())
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON ({error}); remove it and run again") from error
 
 

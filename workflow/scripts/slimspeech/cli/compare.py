@@ -9,9 +9,9 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slimspeech.artifacts import read_text
 from slimspeech.cli.console import quiet_libraries
 from slimspeech.cli.inputs import Talk, opened
 from slimspeech.cli.options import (
@@ -184,13 +184,7 @@ def _with_distinct_names(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 
 def _read_references(path: str) -> list[str]:
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 ({error}); convert it") from error
-    references = [line.strip() for line in lines if line.strip()]
+    references = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     if not references:
         raise InputError(f"{path}: contains no text; give one sentence or segment per line")
     return references

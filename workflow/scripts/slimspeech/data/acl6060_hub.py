@@ -15,6 +15,7 @@ from tqdm import tqdm
 from slimspeech.data.acl6060 import CORPUS, SPLITS, TALKS
 from slimspeech.data.raw_segments import RawSegment, find_paths, raise_all, text_problem
 from slimspeech.errors import InputError
+from slimspeech.git_lfs import require_content
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ def _read_split(
 
 
 def _rows(file: Path, languages: Sequence[str]) -> Iterator[dict]:
+    require_content(file)
     columns = ["index", "audio", *(f"text_{language}" for language in languages)]
     try:
         with pyarrow.parquet.ParquetFile(file) as table:

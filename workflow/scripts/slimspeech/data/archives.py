@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from slimspeech.artifacts import require_space
 from slimspeech.errors import InputError
+from slimspeech.git_lfs import require_content
 
 LARGEST_MEMBER = 2 * 2**30
 LARGEST_TOTAL = 20 * 2**30
@@ -59,6 +60,7 @@ def unpacked(
         raise InputError(f"{archive}: no such archive; correct data/archive or download it there")
     if archive.stat().st_size == 0:
         raise InputError(f"{archive}: the archive has 0 bytes; download it again")
+    require_content(archive)
     scratch.mkdir(parents=True, exist_ok=True)
     try:
         if zipfile.is_zipfile(archive):

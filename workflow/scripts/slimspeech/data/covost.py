@@ -9,6 +9,7 @@ import csv
 import logging
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -16,6 +17,7 @@ from tqdm import tqdm
 from slimspeech.artifacts import Row
 from slimspeech.data.audio import duration
 from slimspeech.errors import InputError
+from slimspeech.git_lfs import require_content
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +32,9 @@ def sample_covost(
 ) -> list[Row]:
     """Draw `size` manifest rows (origin "out_of_domain") from the train table of a pair.
 
-    Rows are shuffled by `seed` and checked in turn until there are enough. Rows with an empty text,
-    without their clip, unreadable, or outside the seconds are left out; the log counts them.
+    Rows are shuffled by `seed` and checked in turn until there are enough. Rows with a field
+    missing, with an empty text, without their clip, unreadable, or outside the seconds are left
+    out; the log counts them.
     Raises InputError if the table is missing or malformed, or has too few usable rows.
     """
     folder = Path(folder)
@@ -47,7 +50,7 @@ def sample_covost(
             if len(rows) == size:
                 break
             entry = entries[i]
-            clip = folder / source / "clips" / entry["path"]
+            clip = folder / source / "clips" / (entry["path"] or "")
             reason, seconds = _check(entry, clip, seen, min_seconds, max_seconds)
             seen.add(entry["path"])
             if reason:
@@ -88,12 +91,12 @@ def _find_table(folder: Path, source: str, target: str) -> Path:
     )
 
 
-def _read_table(table: Path) -> list[dict[str, str]]:
+def _read_table(table: Path) -> list[dict[str, Any]]:
+    """The rows by column: None for missing fields at the end, and under None what is too much."""
+    require_content(table)
     try:
         with open(table, encoding="utf-8-sig", newline="\n") as file:
-            reader = csv.DictReader(
-                file, delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\", restval=""
-            )
+            reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\")
             entries = list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(
@@ -103,20 +106,20 @@ def _read_table(table: Path) -> list[dict[str, str]]:
         raise InputError(
             f"{table}: no column {', '.join(missing)}; the columns must be {', '.join(COLUMNS)}"
         )
-    for number, entry in enumerate(entries, start=2):
-        if Path(entry["path"]).name != entry["path"]:
-            raise InputError(
-                f"{table}, row {number}: {entry['path']!r} is not a file name; give one of clips/"
-            )
     return entries
 
 
 def _check(
-    entry: dict[str, str], clip: Path, seen: set[str], min_seconds: float, max_seconds: float
+    entry: dict[str, Any], clip: Path, seen: set[str], min_seconds: float, max_seconds: float
 ) -> tuple[str | None, float]:
     """The reason why the row cannot be used, if any, and the seconds of its clip."""
+    if None in entry or None in entry.values():
+        # A backslash before a tab joins two fields, so that the next would be taken for them.
+        return "with a field missing or too many", 0.0
     if not (entry["sentence"].strip() and entry["translation"].strip() and entry["path"]):
         return "with an empty text", 0.0
+    if clip.name != entry["path"]:
+        return "whose path is not the name of a file in clips/", 0.0
     if entry["path"] in seen:
         return "of a clip of an earlier row", 0.0
     if not clip.is_file():

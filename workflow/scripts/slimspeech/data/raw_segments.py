@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from slimspeech.artifacts import read_text
 from slimspeech.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -104,13 +105,10 @@ def read_lines(path: Path, name: str) -> list[str]:
     `name` is the path's name in messages. Raises InputError naming the problems if the file is
     empty or not UTF-8, or lines are empty or have control characters.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise InputError(f"{name}, line {line}: not UTF-8; save the file as UTF-8") from error
     # splitlines() would also split at rarer characters.
-    lines = [line.removesuffix("\r").strip(" \t\u00a0") for line in text.split("\n")]
+    lines = [
+        line.removesuffix("\r").strip(" \t\u00a0") for line in read_text(path, name).split("\n")
+    ]
     if lines[-1] == "":
         lines.pop()
     problems = [

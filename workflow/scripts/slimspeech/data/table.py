@@ -12,6 +12,7 @@ from pathlib import Path
 
 from slimspeech.data.raw_segments import LONGEST_SECONDS, RawSegment, raise_all, text_problem
 from slimspeech.errors import InputError
+from slimspeech.git_lfs import require_content
 
 ONLY_SPLIT = "all"
 
@@ -50,6 +51,7 @@ def read_segments(table: Path, languages: Sequence[str]) -> Iterator[RawSegment]
 
 def _read_rows(table: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
     """(line number, row by column name) of each line, and the columns."""
+    require_content(table)
     try:
         with open(table, encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from slimspeech.artifacts import Row
+from slimspeech.artifacts import Row, read_text
 from slimspeech.errors import InputError
 from slimspeech.evaluation.metrics import score, talks_of
 from slimspeech.languages import WRITTEN_WITHOUT_SPACES
@@ -27,14 +27,11 @@ def read_talks(folder: str | Path, segments: Sequence[Row]) -> dict[str, str]:
     texts = {}
     for talk in talks_of(segments):
         path = Path(folder, file_name(talk))
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError as error:
+        if not path.exists():
             raise InputError(
                 f"{path}: does not exist; give a plain text file for each talk of the test set"
-            ) from error
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}: not UTF-8 ({error}); convert it") from error
+            )
+        text = read_text(path)
         if not text:
             raise InputError(f"{path}: the file is empty; translate this talk again")
         texts[talk] = " ".join(text.split())

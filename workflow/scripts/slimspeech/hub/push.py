@@ -7,9 +7,9 @@ from pathlib import Path
 
 import httpx2
 from huggingface_hub import HfApi, ModelCard, errors
-from huggingface_hub.utils import filter_repo_objects
+from huggingface_hub.utils import HFValidationError, filter_repo_objects, validate_repo_id
 
-from slimspeech.artifacts import read_json
+from slimspeech.artifacts import read_json, read_text
 from slimspeech.checksums import file_sha256
 from slimspeech.errors import InputError
 from slimspeech.formatting import file_size
@@ -18,7 +18,10 @@ from slimspeech.release.package import CARD, HASHES
 
 TOKEN = "HF_TOKEN"
 MAIN = "main"
-NAME = re.compile(r"[\w.-]+/[\w.-]+")
+# What `git check-ref-format --branch` refuses, and names that the Hub keeps for itself.
+NO_BRANCH = re.compile(
+    r"(^|/)\.|\.\.|\.(lock)?(/|$)|//|^[-/]|/$|@\{|^@$|^HEAD$|^refs/|[\x00-\x20\x7f~^:?*\[\\]"
+)
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 HIDDEN = (".*", "*/.*")  # such as Snakemake's time stamps; neither checked nor sent
 LFS_BYTES = 10**7  # the Hub stores files of this size and all safetensors as large files
@@ -82,8 +85,7 @@ def plan(
     and the card can be read.
     """
     directory = Path(directory)
-    if not NAME.fullmatch(repository):
-        raise InputError(f"{repository!r} is no repository; name it as owner/name")
+    _check_names(repository, revision)
     names = _check_files(directory)
     return Plan(
         directory=directory,
@@ -164,6 +166,23 @@ def _problem(error: BaseException, repository: str) -> str:
     return f"{repository}: the Hub refused it ({reason}); fix that, or push again later"
 
 
+def _check_names(repository: str, revision: str) -> None:
+    """Raise InputError for names of a repository or a branch that the Hub refuses."""
+    if repository.count("/") != 1:
+        raise InputError(f"{repository!r} is no repository; name it as owner/name")
+    try:
+        validate_repo_id(repository)
+    except HFValidationError as error:
+        raise InputError(
+            f"{repository!r} is no name for a repository on the Hub; use ASCII letters, digits, -, "
+            "_ and ., without -- and .., without - or . at an end, without .git, 96 at most"
+        ) from error
+    if not revision or NO_BRANCH.search(revision):
+        raise InputError(
+            f"{revision!r} is no name for a branch; use letters, digits, - and _, such as v2"
+        )
+
+
 def _check_files(directory: Path) -> set[str]:
     """The names of all files of a release."""
     if not (directory / FACTS).is_file():
@@ -201,7 +220,7 @@ def _read_hashes(path: Path) -> dict[str, str]:
     """SHA-256 by the name of the file."""
     if not path.is_file():
         raise InputError(f"{path}: missing; make the release again")
-    lines = [line.partition("  ") for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [line.partition("  ") for line in read_text(path).splitlines()]
     for digest, separator, name in lines:
         if not re.fullmatch(r"[0-9a-f]{64}", digest) or not name:
             line = digest + separator + name
@@ -212,7 +231,7 @@ def _read_hashes(path: Path) -> dict[str, str]:
 def _check_card(path: Path) -> list[str]:
     """A sentence for each key that the card lacks. Raises InputError if it cannot be read."""
     try:
-        metadata = ModelCard(path.read_text(encoding="utf-8")).data.to_dict()
+        metadata = ModelCard(read_text(path)).data.to_dict()
     except Exception as error:  # the library passes on what YAML raises
         reason = " ".join(str(error).split())
         raise InputError(

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, TextIO
 
+import regex  # re knows no scripts and no grapheme clusters
+
 from slimspeech.errors import InputError
 from slimspeech.languages import WRITTEN_WITHOUT_SPACES
 
@@ -19,10 +21,22 @@ FORMATS = ("txt", "srt", "vtt", "tsv", "json", "jsonl")
 # The usual limits of broadcasters and streaming services, in characters per line.
 LINE_WIDTH, LINE_WIDTH_WITHOUT_SPACES = 42, 16
 LINE_COUNT = 2
-SENTENCE_END = re.compile(r"[.?!。？！…][\"'”’»)）」』]*$")
-CLAUSE_END = re.compile(r"[,;:，、；：–—][\"'”’»)）」』]*$")
+SENTENCE_END = re.compile(r"[.?!。？！…။។།][\"'”’»)）」』]*$")
+CLAUSE_END = re.compile(r"[,;:，、；：–—၊][\"'”’»)）」』]*$")
 # In languages without spaces: characters that must not begin a line, and that must not end one.
-CLOSING = "，。、；：？！”’）」』》】…%％‰・ー々,.;:?!)"
+CLOSING = "，。、；：？！”’）」』》】…%％‰・ー々,.;:?!)ะาๅๆฯະາໆຯ၊။។៕ៗ་།༎\u200b"
+# What a reader takes for one character: a grapheme cluster, with vowels of Thai and Lao before it,
+# and with signs of Burmese and consonants under it in Burmese and Khmer, which Unicode's default
+# clusters leave out.
+CHARACTER = r"(?:[\u0e40-\u0e44\u0ec0-\u0ec4]*\X(?:(?=\p{M})\X|(?<=[\u1039\u17d2])(?=\p{L})\X)*)"
+# What stays whole, with the space before it: Latin words and numbers, Tibetan syllables, and of any
+# other text a character.
+PIECE = regex.compile(
+    rf"\s?(?=[\p{{Latin}}\p{{Nd}}]){CHARACTER}(?:(?=[\p{{Latin}}\p{{Nd}}'’.+\-]){CHARACTER})*"
+    rf"(?<=[\p{{Latin}}\p{{Nd}}]\p{{M}}*)"
+    rf"|\s?(?:(?=\p{{Tibetan}})(?=\p{{L}}){CHARACTER})+"
+    rf"|\s?{CHARACTER}"
+)
 OPENING = "“‘（「『《【("
 # Costs of a break; another subtitle or line costs 1.
 WITHIN_SENTENCE, WITHIN_CLAUSE, UNEVEN = 0.3, 0.4, 0.5
@@ -153,14 +167,14 @@ def cues(start: float, end: float, text: str, layout: Layout) -> list[Cue]:
 
 def tokens(text: str, layout: Layout) -> list[str]:
     """Pieces that no break divides: words, each with the space before it, or characters with their
-    punctuation. A piece longer than a line is divided."""
+    punctuation. A piece longer than a line is divided between characters, such as a letter with
+    its vowel sign, or an emoji of several code points."""
     words = text.split()
     if layout.spaces:
         words = [part for word in words for part in _chop(word, layout.width)]
         return [words[0], *(f" {word}" for word in words[1:])] if words else []
     pieces: list[str] = []
-    # Latin words and numbers stay whole, with the space before them.
-    for piece in re.findall(r"\s?[A-Za-z0-9][A-Za-z0-9'’.+\-]*[A-Za-z0-9]|\s?\S", " ".join(words)):
+    for piece in PIECE.findall(" ".join(words)):
         joined = pieces and (piece[0] in CLOSING or pieces[-1][-1] in OPENING)
         if joined and len(pieces[-1] + piece) <= layout.width:
             pieces[-1] += piece
@@ -227,4 +241,10 @@ def _break_cost(piece: str) -> float:
 
 
 def _chop(word: str, width: int) -> list[str]:
-    return [word[i : i + width] for i in range(0, len(word), width)]
+    """Parts of at most `width` code points, more only where one character has more."""
+    parts = [""]
+    for character in regex.findall(CHARACTER, word):
+        if parts[-1] and len(parts[-1] + character) > width:
+            parts.append("")
+        parts[-1] += character
+    return parts

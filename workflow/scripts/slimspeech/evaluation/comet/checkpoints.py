@@ -16,6 +16,7 @@ import yaml
 
 from slimspeech.checksums import file_sha256
 from slimspeech.errors import InputError
+from slimspeech.git_lfs import require_content
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ def find_file(settings: Settings) -> Path:
     """The .ckpt file: a path, or the only one in `checkpoints/` of a folder or Hub repository."""
     path = Path(settings.model)
     if path.is_file():
+        require_content(path)
         return path.absolute()
     if path.is_dir():
         folder = path.absolute()
@@ -119,6 +121,7 @@ def find_file(settings: Settings) -> Path:
             f"{settings.key}.model: {settings.model}/checkpoints/*.ckpt must be one file, and it "
             f"is {names}; give the path of the .ckpt file or correct the id"
         )
+    require_content(checkpoints[0])
     return checkpoints[0]
 
 

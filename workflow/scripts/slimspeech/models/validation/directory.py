@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from slimspeech.errors import InputError
+from slimspeech.git_lfs import require_content
 
 LOADER = "load_student.py"  # beside a 4-bit embedding; nothing here runs it
 CACHE = "SNAKEMAKE_OUTPUT_CACHE"
@@ -102,7 +103,7 @@ def read_settings(path: Path, name: str) -> dict[str, Any]:
 
 
 def _check_files(path: Path, name: str) -> None:
-    """Refuse files that can carry code, links that lead out, pipes and devices."""
+    """Refuse files that can carry code, links that lead out, pipes, devices and pointers of LFS."""
     inside = Path(os.path.realpath(path))
     roots = [inside]
     if inside.parent.name == "snapshots":  # of the Hub's cache, which links to its own blobs
@@ -126,6 +127,7 @@ def _check_files(path: Path, name: str) -> None:
                 f"{entry_name}: a file that can carry code; models here have none, remove it "
                 "(weights are in *.safetensors)"
             )
+        require_content(entry, entry_name)
 
 
 def _entries(path: Path) -> Iterator[Path]:
