@@ -1,4 +1,4 @@
-"""What can be wrong with a config, in sentences that name the key and the fix.
+"""What can be wrong with a config that fits the schema, in sentences that name the key and the fix.
 
 The rules call these functions before they plan anything. No Snakemake is in here.
 """
@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from slimspeech import systems
@@ -19,41 +20,8 @@ SHARED = ("corpora", "models", "mini_base")
 # Where downloads from the Hugging Face Hub go: the copy of ACL 60/60, and base models.
 HUB_COPY = "results/corpora/acl6060-hub"
 HUB_MODELS = "results/models"
-# A password in an address, or a token of the Hub.
-SECRET = re.compile(r"://[^/@\s]+@|\bhf_[A-Za-z0-9]{20,}")
-
-
-def secret_problem(config: Config) -> str | None:
-    """Names the keys that hold a secret, without the secret. The config need not fit the schema."""
-    places = [place or "top level" for place in _secrets(config, "")]
-    if not places:
-        return None
-    return (
-        f"{', '.join(places)}: holds a password or a token, and the config is written beside the "
-        "results; remove it and give tokens in the environment (HF_TOKEN) or by `hf auth login`"
-    )
-
-
-def _secrets(value: Any, place: str) -> Iterator[str]:
-    items = dict(enumerate(value)) if isinstance(value, list) else value
-    for key, item in items.items() if isinstance(items, dict) else ():
-        if SECRET.search(str(key)):
-            yield place
-        else:
-            yield from _secrets(item, f"{place}.{key}".lstrip("."))
-    if isinstance(value, str) and SECRET.search(value):
-        yield place
-
-
-def schema_problem(error: Any) -> str:
-    """Where a config does not fit the schema, and what may be there. error: of jsonschema."""
-    place = ".".join(map(str, error.absolute_path)) or "top level"
-    if error.validator == "additionalProperties":
-        known = error.schema["properties"]
-        unknown = ", ".join(str(key) for key in error.instance if key not in known)
-        return f"{place}: unknown key {unknown}; the keys here are {', '.join(known)}"
-    hint = f" ({error.schema['description']})" if "description" in error.schema else ""
-    return f"{place}: {error.message}{hint}; see config/README.md"
+# What stands for the audio in the prompts of audio models.
+AUDIO_PLACEHOLDER = re.compile(r"<\|(?i:audio)\w*\|?>|<audio\|>|<sound>|\[(?:BEGIN_)?AUDIO\]")
 
 
 def problems(config: Config, root: Path = Path()) -> list[str]:
@@ -63,6 +31,7 @@ def problems(config: Config, root: Path = Path()) -> list[str]:
     """
     return [
         *_name_problems(config),
+        *_prompt_problems(config),
         *_search_problems(config),
         *_path_problems(config, root),
         *_split_problems(config),
@@ -95,6 +64,40 @@ def _name_problems(config: Config) -> Iterator[str]:
         )
     if taken := [name for name in config["evaluation"]["texts"] if name in names]:
         yield f"evaluation.texts: {', '.join(taken)} is a student's name; choose another"
+
+
+def _prompt_problems(config: Config) -> Iterator[str]:
+    """Braces that are no placeholder, and the placeholder of the audio, which the model adds."""
+    for key in ("system", "user"):
+        if placeholder := AUDIO_PLACEHOLDER.search(config["prompt"][key]):
+            yield (
+                f"prompt.{key}: {placeholder[0]} stands for the audio, which the workflow puts "
+                "before the request itself; remove it, and its beginning and end"
+            )
+    names, wrong = _placeholders(config["prompt"]["user"])
+    if wrong:
+        yield (
+            f"prompt.user: {wrong} is no placeholder, only {{source}} and {{target}} are; write a "
+            "brace that the model shall read twice, {{ or }}"
+        )
+    elif "target" not in names:
+        yield "prompt.user: {{target}} is text in braces; write {target} for the language"
+
+
+def _placeholders(request: str) -> tuple[set[str], str | None]:
+    """The names in braces, and the first that is no name of a language, as it is written."""
+    names = set()
+    try:
+        for _, name, form, conversion in Formatter().parse(request):
+            if name is None:
+                continue
+            if name not in ("source", "target") or form or conversion:
+                ending = (f"!{conversion}" if conversion else "") + (f":{form}" if form else "")
+                return names, f"{{{name}{ending}}}"
+            names.add(name)
+    except ValueError:
+        return names, "a single brace"
+    return names, None
 
 
 def _search_problems(config: Config) -> Iterator[str]:

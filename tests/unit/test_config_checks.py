@@ -1,15 +1,11 @@
 """What is wrong with a config is found before anything runs, and named by its key and its fix."""
 
 import pytest
-import yaml
-from configs import SCHEMA, change, fill, make_base, read_config
-from jsonschema import Draft202012Validator, ValidationError
+from configs import change, fill, make_base, read_config
 
 import config_checks
 
-CONFIG = read_config()
-FILLED = fill(CONFIG)
-VALIDATOR = Draft202012Validator(yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
+FILLED = fill(read_config())
 
 
 @pytest.fixture(scope="module")
@@ -18,45 +14,6 @@ def root(tmp_path_factory):
     make_base(folder)
     (folder / "texts").mkdir()
     return folder
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "key", "words"),
-    [
-        ("evalution", {}, "top level", "unknown key evalution; the keys here are experiment, "),
-        (
-            "teacher/training/lerning_rate",
-            1e-4,
-            "teacher.training",
-            "unknown key lerning_rate; the keys here are epochs, learning_rate",
-        ),
-        ("teacher/training/learning_rate", "5e-4", "teacher.training.learning_rate", "'5e-4'"),
-        ("teacher/training/precision", "fp16", "teacher.training.precision", "'fp16' is not one"),
-        ("students/A/stages/0/data/glod", 1, "students.A.stages.0.data", "unknown key glod"),
-        ("students/A/stages/0/method", "lora", "students.A.stages.0.method", "'lora' is not one"),
-        ("evaluation/metrics", ["meteor"], "evaluation.metrics.0", "'meteor' is not one of"),
-        ("evaluation/comet", {"comet": {}}, "evaluation.comet.comet", "'model' is a required"),
-        ("evaluation/comet", {"bytes": {"model": "a/b"}}, "evaluation.comet", "'bytes' does not"),
-        ("evaluation/cost", {"repeats": -1}, "evaluation.cost.repeats", "less than the minimum"),
-        ("evaluation/checks", {"length_ratio": 1}, "evaluation.checks.length_ratio", "1 is less"),
-        ("release/license", "Apache 2.0", "release.license", "'Apache 2.0' does not match"),
-        ("experiment", "../x", "experiment", "'../x' does not match"),
-        ("pairs", ["ende"], "pairs.0", "'ende' does not match"),
-        ("data/hub", {"revision": "main"}, "data.hub.revision", "'main' does not match"),
-        ("data/corpus", {"name": "Tales"}, "data.corpus", "'licence' is a required property"),
-        ("data", {"split": {}}, "data", "'archive' is a required property"),
-        ("pruning/shards", 0, "pruning.shards", "0 is less than the minimum of 1"),
-        ("pruning/shortlist", {"size": 0}, "pruning.shortlist.size", "less than the minimum"),
-        ("pruning/shortlist", {"by": "angular"}, "pruning.shortlist.by", "'angular' is not one"),
-    ],
-)
-def test_what_does_not_fit_the_schema_is_one_sentence(path, value, key, words):
-    with pytest.raises(ValidationError) as error:
-        VALIDATOR.validate(change(CONFIG, path, value))
-    problem = config_checks.schema_problem(error.value)
-    assert problem.startswith(f"{key}: ")
-    assert words in problem
-    assert "\n" not in problem
 
 
 @pytest.mark.parametrize(
@@ -74,6 +31,29 @@ def test_what_does_not_fit_the_schema_is_one_sentence(path, value, key, words):
             "evaluation.systems",
             "there is no pruned-taylor-01, pruned-loss-04; choose among base, teacher, pruned-01",
         ),
+        (
+            "prompt/user",
+            'As {"text": ...}, in {target}',
+            "prompt.user",
+            '{"text": ...} is no pla',
+        ),
+        ("prompt/user", "{sorce} into {target}", "prompt.user", "{sorce} is no placeholder, only"),
+        ("prompt/user", "{} into {target}", "prompt.user", "{} is no placeholder"),
+        ("prompt/user", "{target!r}", "prompt.user", "{target!r} is no placeholder"),
+        ("prompt/user", "{target:>9}", "prompt.user", "{target:>9} is no placeholder"),
+        ("prompt/user", "{target.real}", "prompt.user", "{target.real} is no placeholder"),
+        (
+            "prompt/user",
+            "into {target}}",
+            "prompt.user",
+            "write a brace that the model shall",
+        ),
+        ("prompt/user", "{ into {target}", "prompt.user", "is no placeholder"),
+        ("prompt/user", "into {{target}}", "prompt.user", "write {target} for the language"),
+        ("prompt/user", "<|AUDIO|>To {target}", "prompt.user", "<|AUDIO|> stands for the audio"),
+        ("prompt/user", "To {target}<|audio_bos|>", "prompt.user", "stands for the audio"),
+        ("prompt/user", "[AUDIO]To {target}", "prompt.user", "[AUDIO] stands for the audio"),
+        ("prompt/system", "<audio|>", "prompt.system", "<audio|> stands for the audio"),
         ("evaluation/texts", {"A": "texts"}, "evaluation.texts", "A is a student's name"),
         ("pruning/sets", {"loss": {}}, "pruning.sets.loss", "the name of a criterion"),
         ("pruning/criterion", "comet", "pruning.comet", "needs a metric of evaluation.comet"),
@@ -149,6 +129,7 @@ def test_every_problem_is_listed(root):
 @pytest.mark.parametrize(
     ("path", "value"),
     [
+        ("prompt/user", 'Answer as {{"text": "..."}} in {target}, <not audio> [audio].'),
         ("evaluation/texts", {"cascade": "texts"}),
         ("evaluation/systems", ["base", "pruned-01", "pruned-block_influence-03", "B"]),
         ("teacher/model", "results/mini/{pair}/teacher"),
@@ -158,29 +139,3 @@ def test_every_problem_is_listed(root):
 )
 def test_what_is_right_passes(root, path, value):
     assert config_checks.problems(change(FILLED, path, value), root) == []
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "place"),
-    [
-        ("data/archive", "https://me:canary@host/acl.zip", "data.archive"),
-        ("data/hub", {"repository": "https://canary@host/x"}, "data.hub.repository"),
-        ("base/hub", {"repository": "hf_canary" + "x" * 30}, "base.hub.repository"),
-        ("evaluation/comet", {"https://canary:x@h": {}}, "evaluation.comet"),
-        ("students/A/stages/0/method", "ftp://canary:@host", "students.A.stages.0.method"),
-    ],
-)
-def test_a_secret_is_named_by_its_key_alone(path, value, place):
-    """The config need not fit the schema, whose messages would repeat the value."""
-    problem = config_checks.secret_problem(change(CONFIG, path, value))
-    assert problem.startswith(f"{place}: holds a password or a token")
-    assert "canary" not in problem
-
-
-def test_a_secret_may_be_a_key_of_the_top_level():
-    problem = config_checks.secret_problem({"https://canary:x@h": {}})
-    assert problem.startswith("top level: ") and "canary" not in problem
-
-
-def test_a_config_without_secrets_has_no_problem():
-    assert config_checks.secret_problem(read_config("config/iwslt2025.yaml")) is None

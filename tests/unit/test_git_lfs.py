@@ -7,6 +7,7 @@ import pytest
 from slimspeech.data import acl6060_hub
 from slimspeech.data.archives import unpacked
 from slimspeech.data.covost import sample_covost
+from slimspeech.data.raw_segments import BadSegments
 from slimspeech.data.table import read_segments
 from slimspeech.errors import InputError
 from slimspeech.git_lfs import require_content
@@ -27,9 +28,11 @@ def open_archive(path: Path) -> None:
 OPENED = {
     "any.bin": require_content,
     "acl.zip": open_archive,
-    "corpus.tsv": lambda path: list(read_segments(path, ["en", "de"])),
+    "corpus.tsv": lambda path: list(read_segments(path, ["en", "de"], BadSegments(drop=True))),
     "dev-00000-of-00001.parquet": lambda path: list(
-        acl6060_hub.read_segments(path.parent, "copy", path.parent / "scratch", ["en", "de"])
+        acl6060_hub.read_segments(
+            path.parent, "copy", path.parent / "scratch", ["en", "de"], BadSegments(drop=True)
+        )
     ),
     "covost_v2.en_de.train.tsv": lambda path: sample_covost(path.parent, "en-de", 1, 0, 0.1, 30),
     "model.safetensors": lambda path: check_directory(path.parent),

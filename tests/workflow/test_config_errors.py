@@ -1,6 +1,7 @@
 """What is wrong with a config stops Snakemake before anything runs, with the key and the fix.
 
-What can be wrong is tested without Snakemake, in tests/unit/test_config_checks.py.
+What can be wrong is tested without Snakemake, in tests/unit/test_config_form.py and
+test_config_checks.py.
 """
 
 import pytest

@@ -2,20 +2,33 @@
 
 import os
 import re
+import shlex
+import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 import config_checks
+import config_form
 from slimspeech import systems
 
-if problem := config_checks.secret_problem(config):
+# Snakemake puts this path into shell commands without quotes, so a space in it would divide it.
+if os.path.exists(sys.executable):
+    sys.executable = shlex.quote(sys.executable)
+
+if problem := config_form.secret_problem(config) or config_form.key_problem(config):
     raise WorkflowError(f"config: {problem}")
+
+if problems := [
+    p for path in workflow.configfiles for p in config_form.repeated_keys(Path(path))
+]:
+    raise WorkflowError(*(f"config: {problem}" for problem in problems))
 
 try:
     validate(config, schema="../schemas/config.schema.yaml")
 except WorkflowError as error:
-    problem = config_checks.schema_problem(error.__context__)
+    problem = config_form.schema_problem(error.__context__)
     raise WorkflowError(f"config: {problem}") from None
 
 if problems := config_checks.problems(config):

@@ -58,6 +58,7 @@ rule prepare_segments:
         max_seconds=lookup("data/max_seconds", within=config),
         min_seconds=lookup("data/min_seconds", within=config),
         long_segments=lookup("data/long_segments", within=config),
+        bad_segments=lookup("data/bad_segments", within=config),
     script:
         "../scripts/prepare_segments.py"
 

@@ -14,6 +14,7 @@ rows = prepare_segments(
         max_seconds=snakemake.params.max_seconds,
         min_seconds=snakemake.params.min_seconds,
         long_segments=snakemake.params.long_segments,
+        bad_segments=snakemake.params.bad_segments,
     ),
     languages_of(snakemake.params.pairs, snakemake.params.languages),
 )

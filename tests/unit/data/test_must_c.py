@@ -6,6 +6,7 @@ import soundfile
 from settings import configured
 
 from slimspeech.data.must_c import is_wanted, read_segments
+from slimspeech.data.raw_segments import BadSegments
 from slimspeech.data.segments import DataSettings, prepare_segments
 from slimspeech.errors import InputError
 
@@ -38,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def read(folder: Path, languages=LANGUAGES):
-    return list(read_segments(folder, "my corpus", languages))
+    return list(read_segments(folder, "my corpus", languages, BadSegments(drop=False)))
 
 
 def test_segments_are_those_of_the_yaml(folder: Path):
@@ -122,7 +123,10 @@ def entry(line: int, old: str, new: str):
     [
         (lambda txt: (txt / "dev.cy").unlink(), "no text in cy, only in en"),
         (lambda txt: (txt / "dev.cy").write_text("Un.\nDau.\n"), "2 lines in dev.cy but 3 segm"),
-        (lambda txt: (txt / "dev.cy").write_text("Un.\n\nTri.\n"), "dev.cy: line 2 is empty"),
+        (
+            lambda txt: (txt / "dev.cy").write_text("Un.\n\nTri.\n"),
+            "line 2 is empty in dev.cy",
+        ),
         (lambda txt: (txt / "dev.yaml").write_text("- {duration: 1"), "dev.yaml: not valid YAML"),
         (lambda txt: (txt / "dev.yaml").write_text("duration: 1"), "not a list of segments"),
         (lambda txt: (txt / "dev.yaml").write_text(""), "not a list of segments"),
@@ -140,6 +144,25 @@ def test_the_problem_is_named(folder: Path, spoil, message: str):
     with pytest.raises(InputError, match="my corpus: ") as error:
         read(folder)
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda txt: (txt / "dev.cy").write_text("Un.\n\nTri.\n"),
+        entry(2, "offset", "start"),
+        entry(2, "1.0", ".nan"),
+        entry(2, "ted_1", "ted_7"),
+        entry(2, "offset: 1.0", "offset: 1.3"),  # after the end of the talk
+    ],
+)
+def test_one_odd_segment_can_be_left_out(tmp_path: Path, folder: Path, spoil, caplog):
+    spoil(folder / "data" / "dev" / "txt")
+    settings = configured(DataSettings, 6.0, bad_segments="drop")
+    rows = prepare_segments(folder, tmp_path / "audio", settings, LANGUAGES)
+    assert [row["id"] for row in rows][:3] == ["dev-1", "dev-3", "train-1"] and len(rows) == 8
+    assert rows[1]["texts"] == {"en": "Three.", "cy": "Tri."}
+    assert "1 segments that cannot be used are left out" in caplog.text
 
 
 def test_no_code_is_run_from_yaml(folder: Path):

@@ -123,6 +123,37 @@ def test_all_bad_clips_are_in_one_message(tmp_path: Path, corpus):
         prepare_segments(corpus.root, tmp_path / "audio", SETTINGS, LANGUAGES)
 
 
+DROP = configured(DataSettings, max_seconds=6.0, min_seconds=0.1, bad_segments="drop")
+
+
+def test_bad_segments_can_be_left_out(tmp_path: Path, corpus, caplog):
+    corpus.text("dev", "de").write_text("Hallo.\n\nEs\x0b.\nDanke.\n", encoding="utf-8")
+    corpus.text("dev", "zh").write_text("你好。\n\n它很小。\n谢谢。\n", encoding="utf-8")
+    corpus.clip("eval", 1).write_bytes(b"<html>")
+    soundfile.write(corpus.clip("eval", 2), noise(0.05), 16_000)
+    rows = prepare_segments(corpus.root, tmp_path / "audio", DROP, LANGUAGES)
+    assert [row["id"] for row in rows] == ["dev-1", "dev-4", "eval-3", "eval-4"]
+    assert [row["texts"]["en"] for row in rows[:2]] == ["Hello there.", "Thank you."]
+    [warning] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.startswith("4 segments that cannot be used are left out")
+    assert "line 2 is empty in" in warning and "line 3 has the control character U+000B" in warning
+    assert "eval/sent_1.wav" in warning and "and 1 more" in warning
+    assert "sent_2.wav" not in warning
+    assert sorted(path.name for path in (tmp_path / "audio" / "dev").iterdir()) == [
+        *("sent_1.wav", "sent_4.wav"),
+    ]
+
+
+def test_what_is_wrong_with_a_whole_corpus_is_an_error_all_the_same(tmp_path: Path, corpus):
+    corpus.text("dev", "de").write_text("Hallo.\nDas.\nEs.\n", encoding="utf-8")
+    with pytest.raises(InputError, match="3 lines in"):
+        prepare_segments(corpus.root, tmp_path / "audio", DROP, LANGUAGES)
+    for split in ("dev", "eval"):
+        corpus.text(split, "de").write_text("\n\n\n\n", encoding="utf-8")
+    with pytest.raises(InputError, match="no segment is left: 8 cannot be used"):
+        prepare_segments(corpus.root, tmp_path / "audio", DROP, LANGUAGES)
+
+
 def test_an_error_leaves_the_last_good_audio(tmp_path: Path, corpus):
     prepare_segments(corpus.root, tmp_path / "audio", SETTINGS, LANGUAGES)
     corpus.clip("dev", 1).write_bytes(b"")

@@ -5,6 +5,7 @@ import pytest
 import soundfile
 from settings import configured
 
+from slimspeech.data.raw_segments import BadSegments
 from slimspeech.data.segments import DataSettings, prepare_segments
 from slimspeech.data.table import read_segments
 from slimspeech.errors import InputError
@@ -28,7 +29,7 @@ def write(folder: Path, *lines: str, head: str = HEAD) -> Path:
 
 
 def read(table: Path, languages=LANGUAGES):
-    return list(read_segments(table, languages))
+    return list(read_segments(table, languages, BadSegments(drop=False)))
 
 
 def test_a_row_is_a_part_of_a_file_or_all_of_it(folder: Path):
@@ -97,6 +98,19 @@ def test_the_problem_is_named(folder: Path, line: str, message: str):
     assert str(error.value).startswith(str(table)) and message in str(error.value)
 
 
+def test_odd_lines_can_be_left_out(folder: Path, caplog):
+    good = "clips/a.flac\t0\t1\tHelo.\tHi."
+    odd = ["clips/a.flac\t0\t1\tHelo.", "clips/c.flac\t0\t1\tHelo.\tHi.", "\tx\ty\tz\t\tmore"]
+    late = "clips/a.flac\t1\t9\tHelo.\tHi."
+    settings = configured(DataSettings, 6.0, bad_segments="drop")
+    table = write(folder, odd[0], good, odd[1], odd[2], late, good)
+    rows = prepare_segments(table, folder / "audio", settings, LANGUAGES)
+    assert [(row["id"], row["duration"]) for row in rows] == [("all-1", 1.0), ("all-4", 1.0)]
+    assert "4 segments that cannot be used are left out" in caplog.text
+    for words in ("line 2 has 4 columns", "line 5 has 6 columns", "line 4 names 'clips/c.flac'"):
+        assert words in caplog.text
+
+
 def test_a_split_is_not_a_path(folder: Path):
     table = write(folder, "clips/a.flac\tA\tB\t../x", head="audio\tsource\ttarget\tsplit")
     with pytest.raises(InputError, match=r"line 2 has the split '\.\./x'"):
@@ -115,6 +129,7 @@ def test_a_part_after_the_end_of_its_file(folder: Path):
     [
         (b"", "no segment below the names"),
         (HEAD.encode() + b"\n", "no segment below the names of the columns"),
+        (b"audio\tsource\ttarget\ttarget\nx\ty\tz\tz\n", "two columns are called target"),
         (b"path\tsource\ttarget\nx\ty\tz\n", "no column audio"),
         (HEAD.encode() + "\nclips/a.flac\t\t\tFür\tFor\n".encode("latin-1"), "not a .* UTF-8"),
     ],

@@ -29,3 +29,15 @@ def test_names_from_config():
 def test_unknown_language():
     with pytest.raises(InputError, match="no English name for the language 'gsw'"):
         Prompt.of(CONFIG, {}).request("en-gsw")
+
+
+def test_braces_are_written_twice():
+    prompt = Prompt.of({**CONFIG, "user": 'As {{"text": "..."}} in {target}:'}, {})
+    assert prompt.request("en-de") == 'As {"text": "..."} in German:'
+
+
+@pytest.mark.parametrize("braces", ['{"text": "..."}', "{}", "{0}", "{", "}", "{target.real}"])
+def test_other_braces_are_told(braces):
+    """As in slimspeech.json of a release that was edited; the config's are checked before."""
+    with pytest.raises(InputError, match="has other braces than .*twice, {{ or }}"):
+        Prompt.of({**CONFIG, "user": f"{braces} {{target}}"}, {}).request("en-de")

@@ -9,7 +9,14 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from slimspeech.data.raw_segments import RawSegment, find_paths, raise_all, read_texts
+from slimspeech.data.raw_segments import (
+    BadSegments,
+    RawSegment,
+    find_paths,
+    line_problems,
+    raise_all,
+    read_texts,
+)
 from slimspeech.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -49,17 +56,19 @@ def is_wanted(member: str) -> bool:
     return bool(_WANTED.search(member))
 
 
-def read_segments(root: Path, archive: str, languages: Sequence[str]) -> Iterator[RawSegment]:
+def read_segments(
+    root: Path, archive: str, languages: Sequence[str], bad: BadSegments
+) -> Iterator[RawSegment]:
     """Every segment under `root` in the order of the archive: dev then eval, K ascending.
 
-    `archive` is the name of `root` in messages. languages: codes as in the file names.
-    Raises InputError if `root` has another layout, a language is missing, or lines, clips and xml
-    do not match.
+    `archive` is the name of `root` in messages. languages: codes as in the file names. bad: takes
+    the lines that cannot be used. Raises InputError if `root` has another layout, a language is
+    missing, or lines, clips and xml do not match.
     """
     base = _find_base(root, archive)
     for split in SPLITS:
         if (base / split).is_dir():
-            yield from _read_split(root, base / split, archive, languages)
+            yield from _read_split(root, base / split, archive, languages, bad)
 
 
 def _find_base(root: Path, archive: str) -> Path:
@@ -83,7 +92,7 @@ def _find_base(root: Path, archive: str) -> Path:
 
 
 def _read_split(
-    root: Path, folder: Path, archive: str, languages: Sequence[str]
+    root: Path, folder: Path, archive: str, languages: Sequence[str], bad: BadSegments
 ) -> Iterator[RawSegment]:
     split = folder.name
     name = f"{archive}: {folder.relative_to(root).as_posix()}"
@@ -109,11 +118,13 @@ def _read_split(
     if talks is not None:
         problems += _mismatch(lines, count, "xml segments", set(talks))
     raise_all(name, problems, "get a whole copy of the archive")
+    unusable = line_problems(texts, pattern)
+    bad.handle(f"{name}/text/txt", list(unusable.values()), "correct the text")
     if talks is None:
         logger.warning("%s: no xml file names talks, so all of %s is one talk", name, split)
         talks = dict.fromkeys(range(1, count + 1), split)
 
-    for index in range(1, count + 1):
+    for index in sorted(set(range(1, count + 1)) - unusable.keys()):
         yield RawSegment(
             talk=talks[index],
             split=split,

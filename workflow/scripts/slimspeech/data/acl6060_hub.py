@@ -13,7 +13,13 @@ import pyarrow.parquet
 from tqdm import tqdm
 
 from slimspeech.data.acl6060 import CORPUS, SPLITS, TALKS
-from slimspeech.data.raw_segments import RawSegment, find_paths, raise_all, text_problem
+from slimspeech.data.raw_segments import (
+    BadSegments,
+    RawSegment,
+    find_paths,
+    raise_all,
+    text_problem,
+)
 from slimspeech.errors import InputError
 from slimspeech.git_lfs import require_content
 
@@ -33,25 +39,27 @@ def is_copy(root: Path) -> bool:
 
 
 def read_segments(
-    root: Path, name: str, scratch: Path, languages: Sequence[str]
+    root: Path, name: str, scratch: Path, languages: Sequence[str], bad: BadSegments
 ) -> Iterator[RawSegment]:
     """Every segment: dev then eval, by index. The clips are written into `scratch`.
 
     `name` is the name of `root` in messages. The copy does not name talks: they are those of the
-    official archive if a split has the same number of segments.
-    Raises InputError if a file is damaged, or a column, a text or an index is missing.
+    official archive if a split has the same number of segments. bad: takes rows without a text or
+    audio. Raises InputError if a file is damaged, or a column or an index is missing.
     """
     for split in SPLITS:
         if files := find_files(root, split):
-            yield from _read_split(files, split, name, scratch / split, languages)
+            yield from _read_split(files, f"{name}: {split}", scratch / split, languages, bad)
 
 
 def _read_split(
-    files: list[Path], split: str, name: str, scratch: Path, languages: Sequence[str]
+    files: list[Path], name: str, scratch: Path, languages: Sequence[str], bad: BadSegments
 ) -> list[RawSegment]:
+    """scratch: its folder's name is that of the split."""
+    split = scratch.name
     scratch.mkdir(parents=True, exist_ok=True)
     texts: dict[int, dict[str, str]] = {}
-    problems = []
+    problems, unusable = [], {}
     for file in files:
         for row in tqdm(_rows(file, languages), desc=file.name, unit="clip"):
             number = row["index"] + 1
@@ -60,19 +68,19 @@ def _read_split(
             }
             for language, text in row_texts.items():
                 if problem := text_problem(text):
-                    problems.append(f"index {row['index']} {problem} in text_{language}")
+                    unusable[number] = f"index {row['index']} {problem} in text_{language}"
             if number in texts:
                 problems.append(f"index {row['index']} is in two rows")
-            if not row["audio"] or not row["audio"]["bytes"]:
-                problems.append(f"index {row['index']} has no audio")
-                continue
             texts[number] = row_texts
+            if not row["audio"] or not row["audio"]["bytes"]:
+                unusable[number] = f"index {row['index']} has no audio"
+                continue
             (scratch / f"sent_{number}.wav").write_bytes(row["audio"]["bytes"])
     if not problems and sorted(texts) != list(range(1, len(texts) + 1)):
         problems.append(f"{len(texts)} rows, but their indices are not 0 to {len(texts) - 1}")
-    split_name = f"{name}: {split}"
-    raise_all(split_name, problems, "download the copy again")
-    talks = _talks(split, len(texts), split_name)
+    raise_all(name, problems, "download the copy again")
+    bad.handle(name, list(unusable.values()), "download the copy again")
+    talks = _talks(split, len(texts), name)
     return [
         RawSegment(
             talk=talks[number - 1],
@@ -80,10 +88,10 @@ def _read_split(
             index=number,
             texts=texts[number],
             clip=scratch / f"sent_{number}.wav",
-            name=f"{split_name}, index {number - 1}",
+            name=f"{name}, index {number - 1}",
             corpus=CORPUS,
         )
-        for number in sorted(texts)
+        for number in sorted(texts.keys() - unusable.keys())
     ]
 
 

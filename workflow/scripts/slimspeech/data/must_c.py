@@ -13,8 +13,10 @@ import yaml
 
 from slimspeech.data.raw_segments import (
     LONGEST_SECONDS,
+    BadSegments,
     RawSegment,
     find_paths,
+    line_problems,
     raise_all,
     read_texts,
 )
@@ -37,17 +39,20 @@ def find_folders(root: Path) -> list[Path]:
     return sorted({path.parents[3] for path in files if _is_split(path.parents[1])})
 
 
-def read_segments(root: Path, name: str, languages: Sequence[str]) -> Iterator[RawSegment]:
+def read_segments(
+    root: Path, name: str, languages: Sequence[str], bad: BadSegments
+) -> Iterator[RawSegment]:
     """Every segment under `root`: splits by name, segments as in the yaml file.
 
     `name` is the name of `root` in messages. If `root` holds one folder per pair (en-de, en-fr),
     `languages` must have one target, since segments differ between pairs. A segment's talk is the
-    name of its wav without the ending. Raises InputError if a language is missing, yaml, texts and
-    wavs do not match, or an entry of the yaml is not a segment.
+    name of its wav without the ending. bad: takes the entries that are no segment, and those whose
+    text or wav cannot be used. Raises InputError if a language is missing, or if yaml and texts
+    have different lengths.
     """
     folder = _find_folder(root, name, languages)
     for split in sorted(path for path in folder.glob("data/*") if _is_split(path)):
-        yield from _read_split(root, split, name, languages)
+        yield from _read_split(root, split, name, languages, bad)
 
 
 def _is_split(folder: Path) -> bool:
@@ -75,7 +80,7 @@ def _find_folder(root: Path, name: str, languages: Sequence[str]) -> Path:
 
 
 def _read_split(
-    root: Path, folder: Path, name: str, languages: Sequence[str]
+    root: Path, folder: Path, name: str, languages: Sequence[str], bad: BadSegments
 ) -> Iterator[RawSegment]:
     split = folder.name
     txt, wav = folder / "txt", folder / "wav"
@@ -88,12 +93,17 @@ def _read_split(
         for language, lines in texts.items()
         if len(lines) != len(entries)
     ]
-    wavs = {path.name for path in wav.iterdir()} if wav.is_dir() else set()
-    for number, entry in enumerate(entries, start=1):
-        if problem := _entry_problem(entry, wavs):
-            problems.append(f"entry {number} {problem}")
     raise_all(table, problems, "correct the corpus")
+    wavs = {path.name for path in wav.iterdir()} if wav.is_dir() else set()
+    unusable = line_problems(texts, f"{split}.*") | {
+        number: f"entry {number} {problem}"
+        for number, entry in enumerate(entries, start=1)
+        if (problem := _entry_problem(entry, wavs))
+    }
+    bad.handle(table, [unusable[number] for number in sorted(unusable)], "correct the corpus")
     for index, entry in enumerate(entries, start=1):
+        if index in unusable:
+            continue
         yield RawSegment(
             talk=Path(entry["wav"]).stem,
             split=split,

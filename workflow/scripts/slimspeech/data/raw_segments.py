@@ -2,8 +2,8 @@
 
 import logging
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from slimspeech.artifacts import read_text
@@ -11,7 +11,8 @@ from slimspeech.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-NAMED_PROBLEMS = 5
+NAMED_PROBLEMS = 5  # of an error
+NAMED_SEGMENTS = 3  # of a warning
 # Longer than any recording; infinity and numbers that would overflow are above it.
 LONGEST_SECONDS = 10**7
 
@@ -74,6 +75,38 @@ def raise_all(name: str, problems: Sequence[str], fix: str) -> None:
     raise InputError(f"{name}: {first}{f'; and {others} more' if others > 0 else ''}; {fix}")
 
 
+@dataclass
+class BadSegments:
+    """Segments that cannot be used: an error, or with `drop` left out, counted and named.
+
+    What is wrong with a file as a whole, such as a line too few, is an error in both cases.
+    """
+
+    drop: bool
+    dropped: list[str] = field(default_factory=list)
+
+    def handle(self, name: str, problems: Sequence[str], fix: str) -> None:
+        """name: of the file. Raises InputError as raise_all(), unless they are dropped."""
+        if not self.drop:
+            raise_all(name, problems, f'{fix} or set data/bad_segments to "drop"')
+        self.dropped += [f"{name}: {problem}" for problem in problems]
+
+    def warn(self) -> None:
+        """Log how many were dropped and the first few, and as information each of them."""
+        if not self.dropped:
+            return
+        first = "; ".join(self.dropped[:NAMED_SEGMENTS])
+        others = len(self.dropped) - NAMED_SEGMENTS
+        logger.warning(
+            "%d segments that cannot be used are left out (data/bad_segments is drop): %s%s",
+            len(self.dropped),
+            first,
+            f"; and {others} more" if others > 0 else "",
+        )
+        for problem in self.dropped:
+            logger.info("left out: %s", problem)
+
+
 def read_texts(
     folder: Path, pattern: str, languages: Sequence[str], name: str
 ) -> dict[str, list[str]]:
@@ -102,24 +135,30 @@ def read_texts(
 def read_lines(path: Path, name: str) -> list[str]:
     """The lines of a text that is parallel to others, one sentence per line.
 
-    `name` is the path's name in messages. Raises InputError naming the problems if the file is
-    empty or not UTF-8, or lines are empty or have control characters.
+    `name` is the path's name in messages. Raises InputError if the file is empty or not UTF-8.
     """
-    # splitlines() would also split at rarer characters.
-    lines = [
-        line.removesuffix("\r").strip(" \t\u00a0") for line in read_text(path, name).split("\n")
-    ]
+    text = read_text(path, name)
+    # splitlines() would also split at rarer characters. A file of the old Mac OS has \r alone.
+    lines = text.split("\n" if "\n" in text else "\r")
+    lines = [line.removesuffix("\r").strip(" \t\u00a0") for line in lines]
     if lines[-1] == "":
         lines.pop()
-    problems = [
-        f"line {number} {problem}"
+    if not lines:
+        raise InputError(f"{name}: the file is empty; correct the text")
+    return lines
+
+
+def line_problems(texts: Mapping[str, Sequence[str]], pattern: str) -> dict[int, str]:
+    """The problems of parallel texts by the number of the line, from 1.
+
+    texts: lines by language. pattern: of the file names, with * for the language.
+    """
+    return {
+        number: f"line {number} {problem} in {pattern.replace('*', language)}"
+        for language, lines in texts.items()
         for number, line in enumerate(lines, start=1)
         if (problem := text_problem(line))
-    ]
-    if not lines:
-        problems.append("the file is empty")
-    raise_all(name, problems, "correct the text")
-    return lines
+    }
 
 
 def text_problem(text: str) -> str | None:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from tqdm import tqdm
 
 from slimspeech.artifacts import Row, require_space
 from slimspeech.data.audio import SAMPLING_RATE, read_audio, read_header, write_wav
-from slimspeech.data.raw_segments import RawSegment, raise_all
+from slimspeech.data.raw_segments import BadSegments, RawSegment, raise_all
 from slimspeech.data.readers import raw_segments
 from slimspeech.errors import InputError
 from slimspeech.languages import name as english_name
@@ -23,11 +24,12 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class DataSettings:
     """Limits of clips in seconds. Longer ones are an error ("fail"), left out ("drop"), or kept
-    for the model's reader to cut ("split")."""
+    for the model's reader to cut ("split"). bad_segments: the same for what cannot be used."""
 
     max_seconds: float
     min_seconds: float
     long_segments: Literal["fail", "split", "drop"]
+    bad_segments: Literal["fail", "drop"]
 
 
 def languages_of(pairs: Sequence[str], names: dict[str, str] | None = None) -> list[str]:
@@ -55,9 +57,12 @@ def prepare_segments(
     audio_folder = Path(audio_folder)
     partial = audio_folder.with_name(f".{audio_folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
+    bad = BadSegments(drop=settings.bad_segments == "drop")
     try:
-        with raw_segments(archive, partial / "unpacked", languages) as segments:
-            rows = write_segments(segments, partial / "audio", audio_folder, str(archive), settings)
+        with raw_segments(archive, partial / "unpacked", languages, bad) as segments:
+            rows = write_segments(
+                segments, partial / "audio", audio_folder, str(archive), settings, bad
+            )
         if audio_folder.exists():
             shutil.rmtree(audio_folder)
         os.replace(partial / "audio", audio_folder)
@@ -72,38 +77,31 @@ def write_segments(
     audio_folder: Path,
     corpus_name: str,
     settings: DataSettings,
+    bad: BadSegments,
 ) -> list[Row]:
     """Write every clip under `written`; the rows name `audio_folder`, to which it is moved later.
 
-    Raises InputError naming the clips that are unreadable, too short or too long.
+    bad: takes the clips that are unreadable or too short. Raises InputError naming those, or those
+    that are too long, by the settings.
     """
     segments = list(segments)
     require_space(written.parent, sum(map(_written_bytes, segments)), "16 kHz audio")
     rows = []
-    problems = []
-    fixes = set()
+    unusable, too_long = [], []
     converted = dropped = 0
     for segment in tqdm(segments, desc="segments", unit="clip"):
         try:
-            audio = read_audio(
-                segment.clip, name=segment.clip_name, start=segment.start, seconds=segment.seconds
-            )
+            audio = _read_clip(segment, settings.min_seconds)
         except InputError as error:
-            problems.append(f"{segment.split}/{error}")
-            fixes.add("give whole clips")
+            unusable.append(f"{segment.split}/{error}")
             continue
         seconds = len(audio) / SAMPLING_RATE
-        problem = f"{segment.split}/{segment.clip_name}: {seconds:.3f} s is"
-        if seconds < settings.min_seconds:
-            problems.append(f"{problem} under {settings.min_seconds} s")
-            fixes.add("lower data/min_seconds")
-            continue
-        if seconds > settings.max_seconds and settings.long_segments == "fail":
-            problems.append(f"{problem} over {settings.max_seconds} s")
-            fixes.add('raise data/max_seconds or set data/long_segments to "split" or "drop"')
-            continue
         if seconds > settings.max_seconds and settings.long_segments == "drop":
             dropped += 1
+            continue
+        if seconds > settings.max_seconds and settings.long_segments == "fail":
+            name = f"{segment.split}/{segment.clip_name}"
+            too_long.append(f"{name}: {seconds:.3f} s is over {settings.max_seconds} s")
             continue
         file = Path(segment.split) / f"sent_{segment.index}.wav"
         (written / segment.split).mkdir(parents=True, exist_ok=True)
@@ -127,14 +125,33 @@ def write_segments(
                 "corpus": segment.corpus,
             }
         )
-    raise_all(corpus_name, problems, "; ".join(sorted(fixes)))
+    bad.handle(corpus_name, unusable, "give whole clips")
+    fix = 'raise data/max_seconds or set data/long_segments to "split" or "drop"'
+    raise_all(corpus_name, too_long, fix)
+    bad.warn()
     if dropped:
         logger.warning("%d segments over %s s left out", dropped, settings.max_seconds)
     if not rows:
-        raise InputError(f"{corpus_name}: no segment is left; raise data/max_seconds")
+        raise InputError(
+            f"{corpus_name}: no segment is left: {len(bad.dropped)} cannot be used and {dropped} "
+            f"are over {settings.max_seconds} s; correct the corpus or raise data/max_seconds"
+        )
     hours = sum(row["duration"] for row in rows) / 3600
     logger.info("%d segments, %.2f hours, %d clips converted", len(rows), hours, converted)
     return rows
+
+
+def _read_clip(segment: RawSegment, min_seconds: float) -> np.ndarray:
+    """Samples as of read_audio(). Raises InputError for a clip that is shorter than min_seconds."""
+    audio = read_audio(
+        segment.clip, name=segment.clip_name, start=segment.start, seconds=segment.seconds
+    )
+    seconds = len(audio) / SAMPLING_RATE
+    if seconds < min_seconds:
+        raise InputError(
+            f"{segment.clip_name}: {seconds:.3f} s is under {min_seconds} s (data/min_seconds)"
+        )
+    return audio
 
 
 def _written_bytes(segment: RawSegment) -> int:

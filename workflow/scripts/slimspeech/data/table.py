@@ -10,31 +10,40 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from slimspeech.data.raw_segments import LONGEST_SECONDS, RawSegment, raise_all, text_problem
+from slimspeech.data.raw_segments import (
+    LONGEST_SECONDS,
+    BadSegments,
+    RawSegment,
+    text_problem,
+)
 from slimspeech.errors import InputError
 from slimspeech.git_lfs import require_content
 
 ONLY_SPLIT = "all"
 
 
-def read_segments(table: Path, languages: Sequence[str]) -> Iterator[RawSegment]:
+def read_segments(table: Path, languages: Sequence[str], bad: BadSegments) -> Iterator[RawSegment]:
     """Every segment of a table in its order; `languages` starts with the source.
 
     The columns `source` and `target` are for one pair; for several pairs the columns are named by
     language. Without `talk` each audio file is a talk; without `split` there is one split. The
-    corpus is named after the file. Raises InputError naming the lines that cannot be used.
+    corpus is named after the file. bad: takes the lines that cannot be used. Raises InputError if
+    the file is no such table.
     """
-    rows, columns = _read_rows(table)
+    rows, columns = _read_rows(table, bad)
     texts = _text_columns(table, columns, languages)
-    problems = []
-    for number, row in rows:
-        if problem := _row_problem(table.parent, row, texts):
-            problems.append(f"line {number} {problem}")
-    raise_all(str(table), problems, "correct the table")
+    problems = {
+        number: f"line {number} {problem}"
+        for number, row in rows
+        if (problem := _row_problem(table.parent, row, texts))
+    }
+    bad.handle(str(table), list(problems.values()), "correct the table")
     indices: Counter[str] = Counter()
     for number, row in rows:
         split = row.get("split") or ONLY_SPLIT
         indices[split] += 1
+        if number in problems:
+            continue
         start, end = _seconds(row)
         yield RawSegment(
             talk=row.get("talk") or str(Path(row["audio"]).with_suffix("")),
@@ -49,7 +58,7 @@ def read_segments(table: Path, languages: Sequence[str]) -> Iterator[RawSegment]
         )
 
 
-def _read_rows(table: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
+def _read_rows(table: Path, bad: BadSegments) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
     """(line number, row by column name) of each line, and the columns."""
     require_content(table)
     try:
@@ -66,12 +75,17 @@ def _read_rows(table: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]
         for number, cells in lines
         if len(cells) != len(columns)
     ]
-    raise_all(str(table), problems, "put one tab between the columns")
+    if repeated := [name for name, count in Counter(columns).items() if name and count > 1]:
+        raise InputError(
+            f"{table}: two columns are called {repeated[0]}; rename one of them in the first line"
+        )
+    bad.handle(str(table), problems, "put one tab between the columns")
     if not lines:
         raise InputError(f"{table}: no segment below the names of the columns; add lines")
     rows = [
         (number, dict(zip(columns, (cell.strip() for cell in cells), strict=True)))
         for number, cells in lines
+        if len(cells) == len(columns)
     ]
     return rows, columns
 

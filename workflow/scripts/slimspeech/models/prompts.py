@@ -41,13 +41,16 @@ class Prompt:
     def request(self, pair: str) -> str:
         """The request for a pair such as "en-de".
 
-        Raises InputError for a language without an English name.
+        Raises InputError for a language without an English name, and for other names in braces.
         """
-        source, target = pair.split("-", 1)
-        return self.user.format(
-            source=languages.name(source, self.languages),
-            target=languages.name(target, self.languages),
-        )
+        source, target = (languages.name(code, self.languages) for code in pair.split("-", 1))
+        try:
+            return self.user.format(source=source, target=target)
+        except (LookupError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"prompt.user: {self.user!r} has other braces than {{source}} and {{target}}; "
+                "write a brace that the model shall read twice, {{ or }}"
+            ) from error
 
     def render(self, processor: ProcessorMixin, pair: str) -> str:
         """The prompt up to the translation, with one audio placeholder.

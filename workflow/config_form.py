@@ -1,0 +1,107 @@
+"""Whether a config has the form that the schema describes: its keys, its types, and no secrets.
+
+What the schema cannot say of its content is in config_checks. No Snakemake is in here.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Config = Mapping[str, Any]
+
+# A password in an address, or a token of the Hub.
+SECRET = re.compile(r"://[^/@\s]+@|\bhf_[A-Za-z0-9]{20,}")
+
+
+def secret_problem(config: Config) -> str | None:
+    """Names the keys that hold a secret, without the secret. The config need not fit the schema."""
+    places = [place or "top level" for place in _secrets(config, "")]
+    if not places:
+        return None
+    return (
+        f"{', '.join(places)}: holds a password or a token, and the config is written beside the "
+        "results; remove it and give tokens in the environment (HF_TOKEN) or by `hf auth login`"
+    )
+
+
+def _secrets(value: Any, place: str) -> Iterator[str]:
+    items = dict(enumerate(value)) if isinstance(value, list) else value
+    for key, item in items.items() if isinstance(items, dict) else ():
+        if SECRET.search(str(key)):
+            yield place
+        else:
+            yield from _secrets(item, f"{place}.{key}".lstrip("."))
+    if isinstance(value, str) and SECRET.search(value):
+        yield place
+
+
+def key_problem(config: Config) -> str | None:
+    """Names the first key that is no text, which the patterns of the schema would let pass."""
+    for place, key in _keys(config, ""):
+        if not isinstance(key, str):
+            value = json.dumps(key, default=str)
+            return (
+                f"{place or 'top level'}: YAML reads a key here as {value} and not as text (yes, "
+                "no, on and off are truth values to it); write it in quotes, such as "
+                '"no", or choose another name'
+            )
+    return None
+
+
+def _keys(value: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Every key with the place of its map, such as "students.A"."""
+    items = dict(enumerate(value)) if isinstance(value, list) else value
+    for key, item in items.items() if isinstance(items, dict) else ():
+        if isinstance(value, dict):
+            yield place, key
+        yield from _keys(item, f"{place}.{key}".lstrip("."))
+
+
+def repeated_keys(path: Path) -> list[str]:
+    """A sentence for each key that stands twice in one map of a config file.
+
+    YAML and JSON keep the last without a word. A file that cannot be read has none here.
+    """
+    try:
+        root = yaml.compose(path.read_text(encoding="utf-8-sig"), yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return []
+    problems, nodes, seen = [], [("", root)], set()
+    while nodes:
+        place, node = nodes.pop()
+        if id(node) in seen:  # an alias of another node
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            nodes += [(f"{place}.{number}", item) for number, item in enumerate(node.value)]
+        if not isinstance(node, yaml.MappingNode):
+            continue
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            if name in lines and name != "<<":
+                problems.append(
+                    f"{path}: {f'{place}.{name}'.lstrip('.')} stands in line {lines[name]} and "
+                    f"again in line {line}, and only the last would count; rename or remove one"
+                )
+            lines[name] = line
+            nodes.append((f"{place}.{name}", value))
+    return problems
+
+
+def schema_problem(error: Any) -> str:
+    """Where a config does not fit the schema, and what may be there. error: of jsonschema."""
+    place = ".".join(map(str, error.absolute_path)) or "top level"
+    if error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        unknown = ", ".join(str(key) for key in error.instance if key not in known)
+        return f"{place}: unknown key {unknown}; the keys here are {', '.join(known)}"
+    hint = f" ({error.schema['description']})" if "description" in error.schema else ""
+    is_other_scalar = not isinstance(error.instance, str | list | dict | None)
+    if error.validator == "type" and "string" in error.validator_value and is_other_scalar:
+        hint += "; write it in quotes"
+    return f"{place}: {error.message}{hint}; see config/README.md"
