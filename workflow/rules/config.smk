@@ -20,9 +20,7 @@ if os.path.exists(sys.executable):
 if problem := config_form.secret_problem(config) or config_form.key_problem(config):
     raise WorkflowError(f"config: {problem}")
 
-if problems := [
-    p for path in workflow.configfiles for p in config_form.repeated_keys(Path(path))
-]:
+if problems := [p for path in workflow.configfiles for p in config_form.repeated_keys(Path(path))]:
     raise WorkflowError(*(f"config: {problem}" for problem in problems))
 
 try:
