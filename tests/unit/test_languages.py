@@ -1,7 +1,7 @@
 import pytest
 
 from slimspeech.errors import InputError
-from slimspeech.languages import NAMES, WRITTEN_WITHOUT_SPACES, name, target_code
+from slimspeech.languages import NAMES, WRITTEN_WITHOUT_SPACES, name, target_code, title
 
 # As the ACL 60/60 archive names its languages (English and ten targets).
 ACL_6060 = ["en", "ar", "de", "fa", "fr", "ja", "nl", "pt", "ru", "tr", "zh"]
@@ -19,13 +19,19 @@ def test_names_of_the_user_come_first():
 
 
 def test_unknown_language_says_what_to_add():
-    with pytest.raises(InputError, match=r"'gsw'; add `languages: \{gsw: "):
+    with pytest.raises(InputError, match=r"'gsw'; add `languages: \{\"gsw\": "):
         name("gsw", {"xx": "Other"})
 
 
 @pytest.mark.parametrize("pair, code", [("en-de", "de"), ("en-zh", "zh"), ("en-pt-BR", "pt-BR")])
 def test_target_of_a_pair(pair, code):
     assert target_code(pair) == code
+
+
+def test_titles_of_pairs():
+    assert title("en-zh") == "English to Chinese"
+    assert title("en-gsw", {"gsw": "Swiss German"}) == "English to Swiss German"
+    assert title("tlh-de") == "tlh to German"
 
 
 def test_scripts_without_spaces():

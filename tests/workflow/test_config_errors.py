@@ -52,7 +52,7 @@ def test_a_language_without_an_english_name_stops_the_first_job(project, corpus)
     chosen = ("--configfile", project.write_config(config), "--cores", "1")
     done = project.snakemake(segments, *chosen)
     assert done.returncode != 0
-    assert "no English name for the language 'tlh'; add `languages: {tlh: " in done.stdout
+    assert "no English name for the language 'tlh'; add `languages: {\"tlh\": " in done.stdout
     assert "Traceback" not in done.stdout
     assert not (project.root / segments).exists()
 

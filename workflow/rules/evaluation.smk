@@ -151,6 +151,8 @@ rule tabulate_scores:
     localrule: True
     conda:
         "../../envs/scoring.yaml"
+    params:
+        languages=lookup("languages", within=config),
     script:
         "../scripts/tabulate_scores.py"
 

@@ -243,5 +243,6 @@ rule tabulate_layers:
         "../../envs/scoring.yaml"
     params:
         removals=REMOVALS,
+        languages=lookup("languages", within=config),
     script:
         "../scripts/tabulate_layers.py"

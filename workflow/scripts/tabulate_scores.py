@@ -15,4 +15,4 @@ rows = tabulate(
     comparisons=[read_json(path) for path in snakemake.input.comparisons],
 )
 write_csv(snakemake.output.csv, rows)
-write_text(snakemake.output.markdown, markdown(rows))
+write_text(snakemake.output.markdown, markdown(rows, snakemake.params.languages))

@@ -68,8 +68,8 @@ def test_without_base_and_teacher_nothing_is_compared():
     [row] = tabulate([scores("B")], [size()], [translation()])
     assert row["percent_of_base"] is None
     assert row["percent_of_teacher"] is None
-    assert "| B      |" in markdown([row])
-    assert " - |" in markdown([row])
+    assert "| B      |" in markdown([row], {})
+    assert " - |" in markdown([row], {})
 
 
 def test_a_teacher_with_score_0_gives_no_percentage():
@@ -97,8 +97,14 @@ def test_counts_are_written_in_thousands(number, expected):
     assert decimal_units(number, ["", "K", "M", "B"]) == expected
 
 
+def test_a_language_of_the_config_has_its_name():
+    rows = [row | {"pair": "en-eo"} for row in german()]
+    assert "## English to Esperanto (en-eo), 184 segments" in markdown(rows, {"eo": "Esperanto"})
+    assert "## English to eo (en-eo), 184 segments" in markdown(rows, {})
+
+
 def test_the_table_is_aligned():
-    lines = markdown(german()).splitlines()
+    lines = markdown(german(), {}).splitlines()
     assert "## English to German (en-de), 184 segments" in lines
     table = [line for line in lines if line.startswith("|")]
     assert [line.split("|")[1].strip() for line in table[2:]] == ["base", "teacher", "B"]
@@ -119,7 +125,7 @@ def test_the_table_is_aligned():
 
 
 def test_footnotes_say_how_it_was_measured():
-    text = markdown(german())
+    text = markdown(german(), {})
     assert "on cpu, batch size 4, bfloat16." in text
     assert "% of teacher: by chrF++, with" in text
     assert text.count("- chrF++: `nrefs:1|nw:2`") == 1
@@ -144,7 +150,7 @@ def test_the_percentage_of_the_teacher_has_its_interval():
     student = rows[1]
     assert (student["percent_of_teacher_low"], student["percent_of_teacher_high"]) == (93.04, 97)
     assert student["p_value"] == 0.0042
-    text = markdown(rows)
+    text = markdown(rows, {})
     teacher, student = ([c.strip() for c in x.split("|")] for x in text.splitlines()[6:8])
     assert teacher[6:11] == ["12.3", "40.0", "40.0", "100.0", "-"]
     assert student[6:11] == ["12.3", "40.0", "38.0", "95.0 [93.0, 97.0]", "0.004"]
@@ -161,7 +167,7 @@ def test_footnotes_tell_devices_apart():
         [size()] * 2,
         [translation(device="NVIDIA H200"), translation()],
     )
-    text = markdown(rows)
+    text = markdown(rows, {})
     assert "NVIDIA H200, batch size 4, bfloat16 (teacher); cpu, batch size 4, bfloat16 (B)" in text
 
 
@@ -181,7 +187,7 @@ def test_comet_has_its_own_column():
     )
     assert [row["comet22"] for row in rows] == [0.81234, -0.5]
     assert [row["percent_of_teacher"] for row in rows] == [100, 100]
-    text = markdown(rows)
+    text = markdown(rows, {})
     assert "| chrF++ | comet22 |" in text
     assert "| 0.8123 |" in text.replace("  ", " ") and "-0.5000 |" in text
     assert text.count("- comet22: `nrefs:1|model:Unbabel/wmt22-comet-da`") == 1

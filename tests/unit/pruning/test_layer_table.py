@@ -96,7 +96,7 @@ def test_overlap_disregards_the_order(first, second, shared):
 
 def test_three_searches_of_a_pair():
     assert (
-        layers_markdown(tabulated("chrf", "loss", "middle"))
+        layers_markdown(tabulated("chrf", "loss", "middle"), {})
         == """\
 # Layers removed
 
@@ -129,8 +129,13 @@ Layers are numbered from 0, as in the teacher.
     )
 
 
+def test_a_language_of_the_config_has_its_name():
+    text = layers_markdown(tabulated("middle", pairs=("en-eo",)), {"eo": "Esperanto"})
+    assert "## English to Esperanto (en-eo)\n" in text
+
+
 def test_pairs_stand_apart_and_each_names_its_first_search():
-    text = layers_markdown(tabulated("middle", "loss", pairs=("en-de", "en-zh")))
+    text = layers_markdown(tabulated("middle", "loss", pairs=("en-de", "en-zh")), {})
     sections = text.split("\n## ")[1:]
     assert [section.splitlines()[0] for section in sections] == [
         "English to German (en-de)",
@@ -146,12 +151,12 @@ def test_pairs_stand_apart_and_each_names_its_first_search():
 def test_the_only_candidate_has_no_runner_up():
     last = {"removed": [5, 3], "metric": "chrf++", "score": 39.5}
     removals = [{"pair": "en-de", "criterion": "chrf", "iteration": k} for k in (1, 2)]
-    text = layers_markdown(tabulate_layers(removals, [CHRF[0], last]))
+    text = layers_markdown(tabulate_layers(removals, [CHRF[0], last]), {})
     cells = [cell.strip() for cell in text.split("| 2 ")[1].splitlines()[0].split("|")]
     assert cells == ["", "3", "39.5", "-", "-", "-", ""]
 
 
 def test_no_word_of_noise_where_every_choice_is_clear():
     removal = {"pair": "en-de", "criterion": "chrf", "iteration": 1}
-    text = layers_markdown(tabulate_layers([removal], CHRF[1:]))
+    text = layers_markdown(tabulate_layers([removal], CHRF[1:]), {})
     assert "choices are within noise" not in text

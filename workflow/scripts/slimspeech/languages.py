@@ -37,10 +37,16 @@ def name(code: str, more: dict[str, str] | None = None) -> str:
     names = NAMES | (more or {})
     if code not in names:
         raise InputError(
-            f"no English name for the language {code!r}; add `languages: {{{code}: …}}` to the "
+            f'no English name for the language {code!r}; add `languages: {{"{code}": …}}` to the '
             f"config (known: {', '.join(sorted(names))})"
         )
     return names[code]
+
+
+def title(pair: str, more: dict[str, str] | None = None) -> str:
+    """ "English to German" for "en-de"; a language without a name stands there by its code."""
+    names = NAMES | (more or {})
+    return " to ".join(names.get(code, code) for code in pair.split("-", maxsplit=1))
 
 
 def code(text: str, more: dict[str, str] | None = None) -> str:

@@ -57,11 +57,14 @@ def tabulate(
     return rows
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """The rows of `tabulate` as one table a pair, in their order, columns padded for a terminal."""
+def markdown(rows: Sequence[Row], names: dict[str, str]) -> str:
+    """The rows of `tabulate` as one table a pair, in their order, columns padded for a terminal.
+
+    names: of languages by code, beside those that slimspeech.languages has.
+    """
     sections = ["# Scores"]
     for pair, group in groupby(rows, key=lambda row: row["pair"]):
-        sections += _section(pair, list(group))
+        sections += _section(pair, list(group), names)
     return "\n\n".join(sections) + "\n"
 
 
@@ -116,8 +119,7 @@ def _percent(row: Row, whole: Row | None, column: str) -> float | None:
     return 100 * (row[column] / whole[column])  # exactly 100 if row is whole
 
 
-def _section(pair: str, rows: Sequence[Row]) -> list[str]:
-    source, target = (languages.NAMES.get(code, code) for code in pair.split("-", maxsplit=1))
+def _section(pair: str, rows: Sequence[Row], names: dict[str, str]) -> list[str]:
     metrics = [key.removesuffix(SIGNATURE) for key in rows[0] if key.endswith(SIGNATURE)]
     ranking = TITLES[search_metric(target_code(pair))]
     header = ["System", "Layers", "Weights", "Size", "% of base"]
@@ -147,7 +149,7 @@ def _section(pair: str, rows: Sequence[Row]) -> list[str]:
         for signature in dict.fromkeys(row[name + SIGNATURE] for row in rows)
     )
     return [
-        f"## {source} to {target} ({pair}), {rows[0]['segments']} segments",
+        f"## {languages.title(pair, names)} ({pair}), {rows[0]['segments']} segments",
         aligned(header, cells),
         "Layers: of the decoder. Size: safetensors files, in units of a thousand.\n"
         f"% of teacher: by {ranking}, with its 95 % interval; p: how often chance in the "

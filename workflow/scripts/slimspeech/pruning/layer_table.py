@@ -44,21 +44,23 @@ def overlap(first: Sequence[int], second: Sequence[int]) -> int:
     return len(set(first) & set(second))
 
 
-def layers_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows of tabulate_layers() for people: one section a pair."""
+def layers_markdown(rows: Sequence[Mapping[str, Any]], names: dict[str, str]) -> str:
+    """The rows of tabulate_layers() for people: one section a pair.
+
+    names: of languages by code, beside those that slimspeech.languages has.
+    """
     sections = ["# Layers removed", "Layers are numbered from 0, as in the teacher."]
     for pair, group in groupby(rows, key=lambda row: row["pair"]):
-        sections += _section(pair, list(group))
+        sections += _section(f"{languages.title(pair, names)} ({pair})", list(group))
     return "\n\n".join(sections) + "\n"
 
 
-def _section(pair: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    source, target = (languages.NAMES.get(code, code) for code in pair.split("-"))
+def _section(title: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     removed = {
         criterion: [row["layer"] for row in group]
         for criterion, group in groupby(rows, key=lambda row: row["criterion"])
     }
-    parts = [f"## {source} to {target} ({pair})"]
+    parts = [f"## {title}"]
     first = next(iter(removed))
     summary = [
         [criterion, ", ".join(map(str, layers)), f"{overlap(layers, removed[first])}/{len(layers)}"]

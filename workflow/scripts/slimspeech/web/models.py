@@ -63,14 +63,13 @@ def describe(
 
 
 def _describe(deployment: Deployment, pair: str, name: str, identity: str) -> ServedModel:
-    names = deployment.prompt.languages
     source, target = pair.split("-", 1)
     size = measure_size(deployment.directory)
     return ServedModel(
         directory=deployment.directory,
         id=identity,
         name=name,
-        title=f"{languages.name(source, names)} to {languages.name(target, names)}",
+        title=languages.title(pair, deployment.prompt.languages),
         source=source,
         target=target,
         words=target not in languages.WRITTEN_WITHOUT_SPACES,

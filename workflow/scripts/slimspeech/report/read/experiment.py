@@ -34,17 +34,13 @@ def read_experiment(config: Mapping[str, Any], root: str | Path = ".") -> Experi
 
 def _read_pair(reader: Reader, config: Mapping[str, Any], experiment: str, code: str) -> Pair:
     folder = f"{experiment}/{code}"
-    source, target = (
-        (languages.NAMES | dict(config.get("languages", {}))).get(part, part)
-        for part in code.split("-", maxsplit=1)
-    )
     manifests = {part: reader.jsonl(f"{folder}/data/{part}.jsonl") for part in PARTS}
     segments = manifests["test"] or []
     texts = config["evaluation"].get("texts", {})
     comparison = reader.json(f"{folder}/evaluation/comparison.json")
     return Pair(
         code=code,
-        title=f"{source} to {target}",
+        title=languages.title(code, config.get("languages")),
         metric=search_metric(languages.target_code(code)),
         segments=segments,
         manifests={
