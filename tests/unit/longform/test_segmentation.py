@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from slimspeech.errors import InputError
 from slimspeech.longform.segmentation import FRAME, SegmentationSettings, segment
@@ -45,6 +47,28 @@ def test_segments_are_the_speech_with_some_silence():
         np.testing.assert_array_equal(
             part.audio, audio[round(part.start * SECOND) : round(part.end * SECOND)]
         )
+
+
+@pytest.mark.parametrize("option", ["max_pause", "max_seconds"])
+def test_infinity_is_a_length_that_is_never_reached(option):
+    audio = talk((1, 2), (9, 2), (1, 0))
+    assert cut(audio, replace(SETTINGS, **{option: float("inf")}))
+
+
+lengths = st.one_of(st.floats(), st.floats(0, 10))
+
+
+@given(lengths, lengths, lengths, lengths, lengths, st.booleans())
+def test_any_lengths_are_refused_or_give_segments_in_order(a, b, c, d, e, detect):
+    try:
+        settings = SegmentationSettings(a, 0.5, b, c, d, e, detect)
+    except InputError:
+        return
+    segments = cut(talk((0.5, 2), (0.2, 3), (3, 1)), settings)
+    ends = [0.0, *(end for part in segments for end in (part.start, part.end)), 9.7]
+    assert ends == sorted(ends)
+    for part in segments:
+        assert len(part.audio) == round((part.end - part.start) * SECOND) > 0
 
 
 @pytest.mark.parametrize("block", [FRAME // 2, 1000, SECOND, 100 * SECOND])

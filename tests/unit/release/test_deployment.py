@@ -166,8 +166,18 @@ def test_a_students_folder_stands_for_its_release_or_else_its_packed_model(resul
     ("content", "message"),
     [
         (facts(format=2), "its format is 2, and this version reads 1"),
-        (facts(pair=None), "has no pair"),
-        (facts(prompt={"system": "S"}), "has no .*whole prompt"),
+        (facts(pair=None), "its pair is None"),
+        (facts(pair="german"), "its pair is 'german' and not such as en-de"),
+        (facts(pair=["en", "de"]), "its pair is"),
+        (facts(prompt={"system": "S"}), "its prompt is not whole"),
+        (facts(prompt="Translate"), "its prompt is not whole"),
+        (facts(prompt={"system": "S", "user": "U", "file": "x"}), ".*or has other keys than"),
+        (facts(prompt={"system": "S", "user": ["U"]}), "its prompt is not text"),
+        (facts(languages=["Klingon"]), "its languages are not names"),
+        (facts(languages={"tlh": 3}), "its languages are not names"),
+        (facts(generation=9), "its generation has no max_new_tokens"),
+        (facts(generation={"max_new_tokens": "9"}), "its max_new_tokens is '9'"),
+        (facts(generation={"max_new_tokens": 0}), "its max_new_tokens is 0"),
         ([], "its format is None"),
     ],
 )
@@ -176,6 +186,24 @@ def test_facts_of_another_format(content, message, tmp_path):
     write(model / "slimspeech.json", content)
     with pytest.raises(InputError, match=f"slimspeech.json: {message}"):
         read_deployment(model)
+
+
+@pytest.mark.parametrize("missing", ["languages", "generation", "base", "students", "prompt"])
+def test_an_experiment_of_another_version(missing, tmp_path):
+    config = {key: value for key, value in CONFIG.items() if key != missing}
+    write(tmp_path / "mine" / "config.json", config)
+    model = make_model(tmp_path / "mine" / "en-de" / "students" / "A" / "packed")
+    if missing == "prompt":  # that is no experiment
+        assert read_deployment(model).pair is None
+        return
+    with pytest.raises(InputError, match="mine: .* of another version"):
+        read_deployment(model)
+
+
+@pytest.mark.parametrize("content", [3, [{"experiment": 1}], {"pairs": 3}, "experiment", None])
+def test_a_config_of_something_else_above_the_model(content, tmp_path):
+    write(tmp_path / "config.json", content)
+    assert read_deployment(make_model(tmp_path / "en-de" / "model")).facts == {}
 
 
 def test_no_model(tmp_path):

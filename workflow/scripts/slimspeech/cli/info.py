@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from slimspeech import languages
+from slimspeech.errors import InputError
 from slimspeech.formatting import aligned, file_size, weight_count
 from slimspeech.release.deployment import FACTS, Deployment, read_deployment
 
@@ -49,7 +50,22 @@ def describe(deployment: Deployment) -> dict[str, Any]:
 
 
 def text(model: Mapping[str, Any]) -> str:
-    """The description for a terminal, without unknown values. model: as of describe()."""
+    """The description for a terminal, without unknown values. model: as of describe().
+
+    Raises InputError for values that no release has.
+    """
+    try:
+        return _text(model)
+    except (LookupError, TypeError, ValueError, AttributeError, StopIteration) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{model['directory']}: its {FACTS} has values that no release has "
+            f"({type(error).__name__}: {error}); make the release again, or see them by --json"
+        ) from error
+
+
+def _text(model: Mapping[str, Any]) -> str:
     sections = [_overview(model), _parts(model["size"])]
     if model.get("scores"):
         sections.append(_scores(model))
@@ -75,8 +91,7 @@ def _overview(model: Mapping[str, Any]) -> str:
 def _languages(pair: str | None, names: Mapping[str, str]) -> str:
     if pair is None:
         return "unknown; give --to"
-    source, target = (languages.name(code, dict(names)) for code in pair.split("-", 1))
-    return f"{source} to {target} ({pair})"
+    return f"{languages.title(pair, dict(names))} ({pair})"
 
 
 def _layers(count: int, layers: Mapping[str, Any] | None) -> str:

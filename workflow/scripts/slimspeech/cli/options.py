@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from slimspeech.longform.subtitles import Layout
     from slimspeech.longform.translator import Translator
 
+LARGEST = 2**31 - 1  # what libraries take for a number of threads or segments
 # Option, field of SegmentationSettings, and help.
 SEGMENTATION = (
     ("max-segment-seconds", "max_seconds", "longest segment (default: 18)"),
     ("min-silence", "min_silence", "shortest pause to cut at (default: 0.1)"),
-    ("max-pause", "max_pause", "a longer pause always cuts (default: 2)"),
+    ("max-pause", "max_pause", "a longer pause always cuts; inf: none does (default: 2)"),
     ("speech-pad", "pad", "silence kept before and after a segment (default: 0.03)"),
 )
 
@@ -161,12 +162,14 @@ def _batch_size(text: str) -> int | str:
 
 
 def positive(kind: type):
-    """A parser of positive numbers of a type, for argparse."""
+    """A parser of positive numbers of a type, for argparse; of at most LARGEST."""
 
     def read(text: str):
         value = kind(text)
         if not value > 0:
             raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        if value > LARGEST:
+            raise argparse.ArgumentTypeError(f"{text} is above {LARGEST}")
         return value
 
     read.__name__ = kind.__name__  # argparse writes "invalid int value"

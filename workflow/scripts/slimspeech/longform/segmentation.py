@@ -7,7 +7,6 @@ joined to segments up to a maximum length, as is usual in speech translation (SH
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from math import inf
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from slimspeech.longform.vad_regions import Groups, Region, Regions
 
 FRAME = 512  # samples per call of the detector, 32 ms
 FRAME_SECONDS = FRAME / SAMPLING_RATE
+LONGEST_TALK = 10**7  # seconds; a length above it, such as infinity, is never reached
 
 Detector = Callable[[np.ndarray], np.ndarray]
 
@@ -26,9 +26,10 @@ class SegmentationSettings:
     """Lengths in seconds. threshold, min_silence, min_speech and pad are Silero's own defaults.
 
     max_seconds: the longest segment. threshold: the required probability of speech, 0 to 1.
-    min_silence: the shortest pause to cut at. max_pause: a longer pause always cuts. min_speech: a
-    segment with less speech is noise. pad: silence kept before and after a segment, at most half
-    the pause. detect: False for no detection: all audio counts as speech, cut where it is quietest.
+    min_silence: the shortest pause to cut at. max_pause: a longer pause always cuts; with infinity
+    none does. min_speech: a segment with less speech is noise. pad: silence kept before and after a
+    segment, at most half the pause. detect: False for no detection: all audio counts as speech, cut
+    where it is quietest.
     """
 
     max_seconds: float = 18.0
@@ -43,10 +44,15 @@ class SegmentationSettings:
         if not 0 < self.threshold < 1:
             raise InputError(f"VAD threshold {self.threshold:g}: give a value between 0 and 1")
         for name in ("min_silence", "max_pause", "min_speech", "pad"):
-            if not 0 <= getattr(self, name) < inf:
+            if not getattr(self, name) >= 0:
                 raise InputError(f"{name} {getattr(self, name):g}: give 0 seconds or more")
         if not self.max_seconds >= 1:
             raise InputError(f"max_seconds {self.max_seconds:g}: give segments of 1 s or more")
+        if not 2 * self.pad < self.max_seconds:
+            raise InputError(
+                f"pad {self.pad:g}: a segment of {self.max_seconds:g} s has no room for speech "
+                "between two such pads; give less than half of that"
+            )
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,9 @@ class _Segmenter:
         self.detector = detector if settings.detect else None
         self.pad = round(settings.pad * SAMPLING_RATE) if settings.detect else 0
         # A segment can be padded at both ends.
-        longest = (int(settings.max_seconds * SAMPLING_RATE) - 2 * self.pad) // FRAME
+        longest = (
+            int(min(settings.max_seconds, LONGEST_TALK) * SAMPLING_RATE) - 2 * self.pad
+        ) // FRAME
         self.regions = Regions(
             threshold=settings.threshold,
             min_silence=_frames(settings.min_silence),
@@ -190,4 +198,4 @@ class _Segmenter:
 
 
 def _frames(seconds: float) -> int:
-    return round(seconds / FRAME_SECONDS)
+    return round(min(seconds, LONGEST_TALK) / FRAME_SECONDS)

@@ -5,7 +5,7 @@ experiment. For any other directory the prompt is the paper's, and the user give
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,10 @@ def read_deployment(directory: str | Path) -> Deployment:
     if facts is None:
         place = results_tree.locate(path)
         facts = {} if place is None else results_tree.facts(place)
+        if problem := facts and _problem(facts):
+            raise InputError(
+                f"{place.experiment / 'config.json'}: {problem}; move the model to another folder"
+            )
     generation = facts.get("generation") or {}
     return Deployment(
         directory=path,
@@ -120,6 +124,27 @@ def _read_facts(path: Path) -> dict[str, Any] | None:
             f"{file}: its format is {version}, and this version reads {FORMAT}; update slimspeech, "
             "or make the release again"
         )
-    if not facts.get("pair") or not {"system", "user"} <= set(facts.get("prompt") or ()):
-        raise InputError(f"{file}: has no pair or no whole prompt; make the release again")
+    if problem := _problem(facts):
+        raise InputError(f"{file}: {problem}; make the release again")
     return facts
+
+
+def _problem(facts: Mapping[str, Any]) -> str | None:
+    """What translating needs and these facts do not have, or have otherwise."""
+    pair, prompt = facts.get("pair"), facts.get("prompt")
+    names, generation = facts.get("languages") or {}, facts.get("generation") or {}
+    if not isinstance(pair, str) or not all(pair.partition("-")):
+        return f"its pair is {pair!r} and not such as en-de"
+    known = {part.name for part in fields(Prompt)} - {"languages"}
+    if not isinstance(prompt, dict) or not {"system", "user"} <= prompt.keys() <= known:
+        return f"its prompt is not whole, or has other keys than {', '.join(sorted(known))}"
+    if not all(isinstance(text, str) for text in prompt.values()):
+        return "its prompt is not text"
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        return "its languages are not names by code"
+    if not isinstance(generation, dict):
+        return "its generation has no max_new_tokens"
+    limit = generation.get("max_new_tokens", DEFAULT_MAX_NEW_TOKENS)
+    if type(limit) is not int or limit < 1:
+        return f"its max_new_tokens is {limit!r} and not a number of tokens"
+    return None

@@ -11,6 +11,7 @@ from typing import Any
 
 from slimspeech import systems
 from slimspeech.artifacts import read_json
+from slimspeech.errors import InputError
 from slimspeech.release import metadata
 from slimspeech.systems import BASE, TEACHER
 
@@ -43,16 +44,32 @@ def locate(directory: str | Path) -> Place | None:
     for path in dict.fromkeys([named, real]):  # a link may lead into the results, or out of them
         for folder in path.parents:
             config = _read(folder / "config.json")
-            if config is None or not {"experiment", "pairs", "prompt"} <= set(config):
+            if not isinstance(config, dict) or not isinstance(config.get("pairs"), list):
                 continue
             pair, *rest = path.relative_to(folder).parts
-            if pair in config["pairs"]:
+            if {"experiment", "prompt"} <= config.keys() and pair in config["pairs"]:
                 return Place(folder, config, pair, systems.system_at(config, "/".join(rest)))
     return None
 
 
 def facts(place: Place) -> dict[str, Any]:
-    """The keys of slimspeech.json, from the files that are there."""
+    """The keys of slimspeech.json, from the files that are there.
+
+    Raises InputError if the experiment's config.json or a measurement is that of another version.
+    """
+    try:
+        return _facts(place)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{place.experiment}: its config.json or its results are of another version "
+            f"({type(error).__name__}: {error}); run the experiment again, or move the model to "
+            "another folder"
+        ) from error
+
+
+def _facts(place: Place) -> dict[str, Any]:
     config, system = place.config, place.system
     comparison = _read(place.folder / "evaluation" / "comparison.json") or {}
     measured = comparison.get("systems", {})
