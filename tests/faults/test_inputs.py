@@ -80,11 +80,11 @@ def sound(samples: np.ndarray, rate: int, subtype: str, form: str = "WAV") -> Sp
     return with_clip(data)
 
 
-def instead_of_clip(make: Callable[[Path], object]) -> Spoil:
+def instead_of(name: str, make: Callable[[Path], object]) -> Spoil:
     def spoil(folder: Path) -> Path:
-        clip = folder / "corpus" / CLIP
-        clip.unlink()
-        make(clip)
+        path = folder / "corpus" / name
+        path.unlink()
+        make(path)
         return folder / "corpus"
 
     return spoil
@@ -328,11 +328,11 @@ CASES: dict[str, Spoil] = {
     "wav: random bytes": with_clip(lambda _: random.Random(3).randbytes(10**5)),
     "wav: text": with_clip(lambda _: b"not audio\n" * 100),
     "wav: a page": with_clip(lambda _: b"<!DOCTYPE html><title>404</title>"),
-    "wav: is a folder": instead_of_clip(lambda clip: clip.mkdir()),
-    "wav: is a pipe": instead_of_clip(os.mkfifo),
-    "wav: links to a secret": instead_of_clip(lambda clip: clip.symlink_to("/etc/passwd")),
-    "wav: links to itself": instead_of_clip(lambda clip: clip.symlink_to(clip)),
-    "wav: is missing": instead_of_clip(lambda clip: None),
+    "wav: is a folder": instead_of(CLIP, Path.mkdir),
+    "wav: is a pipe": instead_of(CLIP, os.mkfifo),
+    "wav: links to a secret": instead_of(CLIP, lambda clip: clip.symlink_to("/etc/passwd")),
+    "wav: links to itself": instead_of(CLIP, lambda clip: clip.symlink_to(clip)),
+    "wav: is missing": instead_of(CLIP, lambda clip: None),
     **{f"zip: {name}": packed("zip", add) for name, add in ZIPS.items()},
     **{f"tar: {name}": packed("tar", add) for name, add in TARS.items()},
     "zip: a size that lies": lying_size,
@@ -342,6 +342,10 @@ CASES: dict[str, Spoil] = {
         for share in (0, 0.1, 0.5, 0.9, 0.999)
     },
     **{f"text: {name}": with_file(TEXT, data) for name, data in TEXTS.items()},
+    "text: is a folder": instead_of(TEXT, Path.mkdir),
+    "text: is a pipe": instead_of(TEXT, os.mkfifo),
+    "xml: is a folder": instead_of(XML, Path.mkdir),
+    "xml: is a pipe": instead_of(XML, os.mkfifo),
     **{f"xml: {name}": with_file(XML, data) for name, data in XMLS.items()},
     **{f"yaml: {name}": must_c(text) for name, text in YAMLS.items()},
     **{f"table: {name}": table(data) for name, data in TABLES.items()},
@@ -363,14 +367,24 @@ def test_a_spoiled_corpus_is_refused_or_read_correctly(corpus, tmp_path, case):
         refused_or_read(CASES[case](tmp_path), tmp_path, case)
 
 
-def refused_or_read(archive: Path, tmp_path: Path, case: str) -> None:
+KINDS_WITH_LINES = ("text", "yaml", "table")
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.startswith(KINDS_WITH_LINES)])
+def test_with_bad_segments_left_out_the_rest_is_read_correctly(corpus, tmp_path, case):
+    with counted(f"input, {case.partition(':')[0]}, bad segments left out"):
+        refused_or_read(CASES[case](tmp_path), tmp_path, case, bad_segments="drop")
+
+
+def refused_or_read(archive: Path, tmp_path: Path, case: str, **settings: str) -> None:
     before, outside = listing(tmp_path), listing_of_neighbours(tmp_path)
     output, message = tmp_path / "out" / "audio", tmp_path / "out" / "message"
     output.parent.mkdir()
     rows: list[dict] = []
 
     def work() -> None:
-        rows.extend(prepare_segments(archive, output, configured(DataSettings, 6.0), ["en", "de"]))
+        chosen = configured(DataSettings, 6.0, **settings)
+        rows.extend(prepare_segments(archive, output, chosen, ["en", "de"]))
         check(rows)
 
     ended = run_alone(work, message)

@@ -1,8 +1,12 @@
+import tempfile
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from settings import configured
 
 from slimspeech.data.raw_segments import BadSegments
@@ -109,6 +113,28 @@ def test_odd_lines_can_be_left_out(folder: Path, caplog):
     assert "4 segments that cannot be used are left out" in caplog.text
     for words in ("line 2 has 4 columns", "line 5 has 6 columns", "line 4 names 'clips/c.flac'"):
         assert words in caplog.text
+
+
+cells = st.text(st.characters(codec="utf-8", exclude_characters="\t\r\n"), max_size=4)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.tuples(cells, cells), min_size=1, max_size=6))
+def test_every_line_is_read_as_it_is_or_counted(pairs):
+    with tempfile.TemporaryDirectory() as name:
+        Path(name, "a.wav").touch()
+        lines = [f"a.wav\t{source}\t{target}" for source, target in pairs]
+        table = write(Path(name), *lines, head="audio\tsource\ttarget")
+        bad = BadSegments(drop=True)
+        texts = [tuple(part.texts.values()) for part in read_segments(table, LANGUAGES, bad)]
+    stripped = [(source.strip(), target.strip()) for source, target in pairs]
+    sound = [
+        pair
+        for pair in stripped
+        if all(pair) and "Cc" not in map(unicodedata.category, "".join(pair))
+    ]
+    assert texts == sound
+    assert len(bad.dropped) == len(pairs) - len(sound)
 
 
 def test_a_split_is_not_a_path(folder: Path):

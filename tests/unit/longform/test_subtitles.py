@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slimspeech.errors import InputError
@@ -122,6 +122,7 @@ def test_no_line_begins_inside_a_character(language, character, before):
 letters = st.sampled_from("aé9漢กเิ่ກເົះកសា្ုးကမ္༌བྲ་🇨🇳👍🏽👩\u200d\ufe0f\u0308-.,。 ")
 
 
+@settings(deadline=None)
 @given(st.text(letters, max_size=60), st.booleans(), st.integers(4, 12), st.integers(1, 3))
 def test_of_any_text_every_sign_is_kept_and_every_mark_follows_its_letter(
     text, spaces, width, count

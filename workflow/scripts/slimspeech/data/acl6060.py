@@ -155,7 +155,7 @@ def _read_talks(folder: Path, languages: Sequence[str]) -> dict[int, str] | None
     A K before any talk gets the name of the split.
     """
     files = sorted(
-        find_paths(folder / "text" / "xml", "*.xml", depth=0),
+        filter(Path.is_file, find_paths(folder / "text" / "xml", "*.xml", depth=0)),
         key=lambda path: path.name.split(".")[-2] != languages[0],
     )
     if not files:

@@ -119,7 +119,7 @@ def read_texts(
     paths = {
         path.name.removeprefix(prefix).removesuffix(suffix): path
         for path in sorted(folder.glob(pattern))
-        if path.suffix != ".yaml"
+        if path.suffix != ".yaml" and path.is_file()
     }
     if missing := [language for language in languages if language not in paths]:
         raise InputError(

@@ -27,7 +27,7 @@ def read_talks(folder: str | Path, segments: Sequence[Row]) -> dict[str, str]:
     texts = {}
     for talk in talks_of(segments):
         path = Path(folder, file_name(talk))
-        if not path.exists():
+        if not path.is_file():
             raise InputError(
                 f"{path}: does not exist; give a plain text file for each talk of the test set"
             )
