@@ -95,6 +95,7 @@ ASKED = {
     "results/mini/en-zh/submission/A/bundle.tar.gz": "bundle_submission",
     "results/mini/en-de/students/B/release": "release_student",
     "results/mini/en-de/students/B/export/bf16": "export_student",
+    "results/mini/en-de/students/B/export/int8": "round_export",
     "results/mini/scores.md": "tabulate_scores",
     "results/mini/config.json": "write_config",
     "results/mini_base/model": "train_mini_base",

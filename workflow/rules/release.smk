@@ -90,3 +90,22 @@ rule export_student:
         runtime="1h",
     script:
         "../scripts/export_student.py"
+
+
+# Round the matrices of its decoder's layers to 8 bits, for vLLM.
+rule round_export:
+    input:
+        model="results/{experiment}/{pair}/students/{student}/export/bf16",
+    output:
+        model=directory("results/{experiment}/{pair}/students/{student}/export/int8"),
+    log:
+        "logs/{experiment}/{pair}/round_export/{student}.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/round_export/{student}.jsonl"
+    conda:
+        "../../envs/qwen2audio.yaml"
+    resources:
+        mem_mb=4000,
+        runtime="1h",
+    script:
+        "../scripts/round_export.py"

@@ -12,6 +12,7 @@ import torch
 from project import REPOSITORY
 from safetensors import safe_open
 from transformers import AutoProcessor, GenerationConfig, Qwen2AudioForConditionalGeneration
+from transformers.models.whisper.modeling_whisper import sinusoids
 
 from slimspeech.data.audio import read_audio
 from slimspeech.errors import InputError
@@ -20,7 +21,7 @@ from slimspeech.models.qwen2audio import load_model, load_processor, read_config
 from slimspeech.models.shapes import shapes
 from slimspeech.pruning.layers import prune_checkpoint
 from slimspeech.quantization.pack import pack
-from slimspeech.release.export import export
+from slimspeech.release.export import export, padded_extractor, padded_positions
 
 ROOT = REPOSITORY
 KEPT = [0, 1, 3]
@@ -91,13 +92,14 @@ def test_the_processor_is_in_the_files_of_the_original(exported, processor):
     """As in Qwen/Qwen2-Audio-7B-Instruct, which transformers 4 wrote."""
     extractor = read(exported / "preprocessor_config.json")
     assert extractor["feature_extractor_type"] == "WhisperFeatureExtractor"
-    assert extractor["n_samples"] == processor.feature_extractor.n_samples
+    assert extractor["n_samples"] == 480_000
     tokenizer = read(exported / "tokenizer_config.json")
     assert "<|AUDIO|>" in tokenizer["additional_special_tokens"]
     again = load_processor(exported)
     assert again.tokenizer.get_vocab() == processor.tokenizer.get_vocab()
     assert again.chat_template == processor.chat_template
-    assert again.feature_extractor.to_dict() == processor.feature_extractor.to_dict()
+    window = {"chunk_length": 30, "n_samples": 480_000, "nb_max_frames": 3000}
+    assert again.feature_extractor.to_dict() == processor.feature_extractor.to_dict() | window
     ends = GenerationConfig.from_pretrained(exported).eos_token_id
     assert processor.tokenizer.convert_tokens_to_ids("<|im_end|>") in ends
 
@@ -107,7 +109,41 @@ def test_the_weights_are_those_of_the_student(pruned, exported):
     ours = load_model(pruned, torch.bfloat16).state_dict()
     weights = plain.state_dict()
     assert weights.keys() == ours.keys()
+    positions = weights.pop("model.audio_tower.embed_positions.weight")
+    assert torch.equal(positions[:300], ours.pop("model.audio_tower.embed_positions.weight"))
     assert all(torch.equal(weights[name], ours[name]) for name in ours)
+
+
+def test_a_window_of_30_s_leaves_the_words_as_they_are(pruned, exported, rows, prompt):
+    """Of the library; the model itself has a window of 6 s."""
+    settings = GenerationSettings(batch_size=6, max_new_tokens=40, precision="fp32")
+    texts = [
+        translate(load_model(model, torch.float32), load_processor(model), rows, prompt, settings)
+        for model in (pruned, exported)
+    ]
+    assert texts[0] == texts[1]
+    assert len(set(texts[0])) > 1
+
+
+def test_positions_go_on_as_whispers():
+    """The first half of a row is sines of its number, by angles of 1 to 1/10000; then cosines."""
+    table = sinusoids(300, 8).bfloat16()
+    padded = padded_positions(table, 1500, "model")
+    assert padded.shape == (1500, 8)
+    assert torch.equal(padded[:300], table)
+    row = padded[1499].float()
+    assert row[[0, 4]].tolist() == pytest.approx([np.sin(1499), np.cos(1499)], abs=0.01)
+    assert row[[3, 7]].tolist() == pytest.approx([np.sin(0.1499), np.cos(0.1499)], abs=0.01)
+
+
+def test_learned_positions_are_not_continued():
+    with pytest.raises(InputError, match="window of 30 s"):
+        padded_positions(torch.zeros(300, 8), 1500, "model")
+
+
+def test_a_window_of_30_s_is_left_alone():
+    settings = {"chunk_length": 30, "n_samples": 480_000, "sampling_rate": 16_000}
+    assert padded_extractor(settings) == settings
 
 
 @pytest.mark.parametrize("version", ["5", pytest.param("4", marks=pytest.mark.slow)])

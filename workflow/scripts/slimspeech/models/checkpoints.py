@@ -126,7 +126,7 @@ def rewrite(
         writer = ShardWriter(partial, limit)
         for name, source_name in tqdm(names.items(), desc=f"Write {Path(target).name}"):
             path = tensors[source_name].path
-            for target_name, tensor in change(name, _read_tensor(path, source_name)).items():
+            for target_name, tensor in change(name, read_tensor(path, source_name)).items():
                 writer.add(target_name, tensor)
         writer.finish()
         write_rest(source, original, partial, config)
@@ -135,7 +135,7 @@ def rewrite(
     write_directory(target, write)
 
 
-def _read_tensor(path: Path, name: str) -> Tensor:
+def read_tensor(path: Path, name: str) -> Tensor:
     """In bfloat16. Raises InputError if a value is not finite."""
     # The file is opened for this tensor alone: tensors read from an open file stay in memory.
     with safe_open(path, framework="pt") as file:
