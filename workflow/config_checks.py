@@ -140,7 +140,7 @@ def _path_problems(config: Config, root: Path) -> Iterator[str]:
         for pair in config["pairs"]
     }
     for key, path in models:
-        if path and not _is_made_here(config, path) and not (root / path).is_dir():
+        if path and not _is_made_here(config, path) and not os.path.isdir(root / path):
             yield (
                 f"{key}.model: there is no directory {path!r}; give one that holds config.json, "
                 "*.safetensors and the processor's files"
@@ -151,11 +151,11 @@ def _path_problems(config: Config, root: Path) -> Iterator[str]:
         "data.out_of_domain.folder": data.get("out_of_domain", {}).get("folder"),
     }
     for key, path in corpora.items():
-        if path and not _is_made_here(config, path) and not (root / path).exists():
+        if path and not _is_made_here(config, path) and not os.path.exists(root / path):
             yield f"{key}: there is no {path!r}; give the path of the corpus you downloaded"
     for name, folder in config["evaluation"]["texts"].items():
         for path in [folder.replace("{pair}", pair) for pair in config["pairs"]]:
-            if not (root / path).is_dir():
+            if not os.path.isdir(root / path):
                 yield (
                     f"evaluation.texts.{name}: there is no folder {path!r}; give one that holds a "
                     "text file for every talk"
@@ -218,10 +218,10 @@ def _decoder_layers(model: Path) -> int | None:
     The first job that opens the model reports what is wrong with its config.json.
     """
     path = model / "config.json"
-    if not path.is_file():
+    if not os.path.isfile(path):
         return None
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             count = json.loads(file.read(2**22))["text_config"]["num_hidden_layers"]
     except (ValueError, RecursionError, LookupError, TypeError):
         return None
@@ -253,7 +253,7 @@ def _comet_problems(config: Config, root: Path) -> Iterator[str]:
     for name, metric in config["evaluation"]["comet"].items():
         model = metric["model"]
         on_hub = re.fullmatch(r"\w[\w.-]*/[\w.-]+", model) and not model.endswith(".ckpt")
-        if not on_hub and not (root / model).exists():
+        if not on_hub and not os.path.exists(root / model):
             yield (
                 f"evaluation.comet.{name}.model: there is no {model!r}; give the path of a .ckpt "
                 "file, the path of the folder that holds its checkpoints/, or an id on the Hugging "

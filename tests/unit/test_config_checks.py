@@ -64,6 +64,8 @@ def root(tmp_path_factory):
         ("base/model", "results/models/mine", "base.hub", "results/models is for models of the"),
         ("teacher/model", "none", "teacher.model", "there is no directory 'none'"),
         ("data/archive", "acl.zip", "data.archive", "there is no 'acl.zip'"),
+        ("data/archive", "a" * 300, "data.archive", "there is no 'aaa"),
+        ("base/model", "a" * 300, "base.model", "there is no directory 'aaa"),
         ("data/archive", "results/corpora/acl6060-hub", "data.hub", "name the revision"),
         ("data/out_of_domain/folder", "cv", "data.out_of_domain.folder", "there is no 'cv'"),
         ("evaluation/texts", {"x": "none/{pair}"}, "evaluation.texts.x", "folder 'none/en-de'"),

@@ -1,5 +1,6 @@
 """The command line before it needs a model: options, inputs, errors, logging."""
 
+import errno
 import logging
 import os
 import subprocess
@@ -98,6 +99,8 @@ def fails(capsys, *arguments: str) -> tuple[int, str]:
         (["translate", "a.wav", "-m", "m", "-o", "talk.srt"], "must be a folder"),
         (["translate", "-", "-", "-m", "m"], "only once"),
         (["info", "nowhere"], "nowhere: no such directory"),
+        (["info", "n" * 300], "nnn: no such directory"),
+        (["info", __file__], "test_command_line.py: no model there"),
         (["compare", "model", "a.wav"], "model: no such directory"),
     ],
 )
@@ -133,6 +136,15 @@ def test_all_unreadable_files_are_named_before_a_model_is_loaded(tmp_path, model
     first, second = err.splitlines()
     assert first.startswith(f"slimspeech: error: {tmp_path / 'text.wav'}: not audio that soundfile")
     assert second.startswith(f"slimspeech: error: {tmp_path / 'no.wav'}: no such audio file")
+
+
+def test_an_error_of_the_system_is_one_line(wav, model, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "out/talk.srt")
+
+    monkeypatch.setattr("slimspeech.cli.translate.load_translator", full)
+    code, err = fails(capsys, "translate", wav, "--model", model)
+    assert (code, err) == (1, "slimspeech: error: out/talk.srt: No space left on device\n")
 
 
 def test_logging_is_restored(wav, model, capsys, tmp_path):

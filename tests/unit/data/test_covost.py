@@ -110,6 +110,7 @@ def test_only_as_many_clips_are_opened_as_needed(folder: Path, monkeypatch):
         (HEAD, "..\tS\tT\ts", "1 without their clip"),
         (HEAD, "c0.mp3\tOne \\\tEins\ts", "1 with a field missing"),  # not s for a translation
         (HEAD, "c0.mp3\tS\tT", "1 with a field missing"),
+        (HEAD, "c" * 300 + "\tS\tT\ts", "1 without their clip"),
         (HEAD, "c0.mp3\tS\tT\ts\tmore", "1 with a field missing or too many"),
         (HEAD, "version https://git-lfs.github.com/spec/v1", "1 with a field missing"),
         ("version https://git-lfs.github.com/spec/v1", "oid sha256:12", "git lfs pull"),

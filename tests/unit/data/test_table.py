@@ -87,6 +87,8 @@ def test_several_pairs_have_one_column_per_language(folder: Path):
         ("clips/a.flac\t0\t1\tHelo.", "line 2 has 4 columns instead of 5; put one tab"),
         ("clips/c.flac\t0\t1\tHelo.\tHi.", "line 2 names 'clips/c.flac', which does not exist"),
         ("\t0\t1\tHelo.\tHi.", "line 2 names no audio"),
+        ("a" * 300 + "\t0\t1\tHelo.\tHi.", "which does not exist"),
+        ("clips\t0\t1\tHelo.\tHi.", "line 2 names 'clips', which does not exist"),
         ("clips/a.flac\t0\t1\tHelo.\t ", "line 2 is empty in target"),
         ("clips/a.flac\t0\t1\tHe\x00lo.\tHi.", "line 2 has the control character U+0000 in source"),
         ("clips/a.flac\t0:01\t1\tHelo.\tHi.", "line 2 has start '0:01' and end '1', not seconds"),

@@ -53,6 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # for example `| head`; Python would report it again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except OSError as error:  # a full disk, a folder that may not be written
+        if error.errno is None:
+            raise
+        name = f"{error.filename}: " if error.filename else ""
+        print(f"slimspeech: error: {name}{error.strerror}", file=sys.stderr)
+        return FAILED
 
 
 def _hyphenated(argument: str) -> str:

@@ -6,6 +6,7 @@ the sizes they declare; this module limits these sizes and refuses links.
 
 import errno
 import lzma
+import os
 import tarfile
 import zipfile
 import zlib
@@ -53,10 +54,10 @@ def unpacked(
     a member declares more than 2 GiB, or all together more than 20 GiB or than the disk has free.
     """
     archive, scratch = Path(archive), Path(scratch)
-    if archive.is_dir():
+    if os.path.isdir(archive):
         yield archive
         return
-    if not archive.exists():
+    if not os.path.exists(archive):
         raise InputError(f"{archive}: no such archive; correct data/archive or download it there")
     if archive.stat().st_size == 0:
         raise InputError(f"{archive}: the archive has 0 bytes; download it again")

@@ -7,6 +7,7 @@ sentence, translation, client_id, no quotes, backslash escapes.
 
 import csv
 import logging
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,7 @@ def _check(
         return "whose path is not the name of a file in clips/", 0.0
     if entry["path"] in seen:
         return "of a clip of an earlier row", 0.0
-    if not clip.is_file():
+    if not os.path.isfile(clip):
         return "without their clip", 0.0
     try:
         seconds = duration(clip)

@@ -1,6 +1,7 @@
 """Detect the layout of a gold corpus, and read it with the reader of that layout."""
 
 import logging
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,7 @@ def raw_segments(
     Raises InputError as `archives.unpacked` and as the reader.
     """
     archive, scratch = Path(archive), Path(scratch)
-    if archive.suffix.lower() == ".tsv" and archive.is_file():
+    if archive.suffix.lower() == ".tsv" and os.path.isfile(archive):
         yield table.read_segments(archive, languages, bad)
         return
     with unpacked(archive, is_wanted, scratch) as root:

@@ -6,6 +6,7 @@ translation (`source` and `target`, or one column per language, named by its cod
 """
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -111,7 +112,7 @@ def _text_columns(table: Path, columns: list[str], languages: Sequence[str]) -> 
 def _row_problem(folder: Path, row: dict[str, str], texts: dict[str, str]) -> str | None:
     if not row["audio"]:
         return "names no audio"
-    if not (folder / row["audio"]).is_file():
+    if not os.path.isfile(folder / row["audio"]):
         return f"names {row['audio']!r}, which does not exist"
     for column in texts.values():
         if problem := text_problem(row[column]):

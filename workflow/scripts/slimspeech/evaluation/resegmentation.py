@@ -3,6 +3,7 @@
 Talks come unsegmented in the compression track (https://iwslt.org/2025/model-compression).
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,7 +28,7 @@ def read_talks(folder: str | Path, segments: Sequence[Row]) -> dict[str, str]:
     texts = {}
     for talk in talks_of(segments):
         path = Path(folder, file_name(talk))
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise InputError(
                 f"{path}: does not exist; give a plain text file for each talk of the test set"
             )

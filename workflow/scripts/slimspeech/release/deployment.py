@@ -4,6 +4,7 @@ A release has them in slimspeech.json. For another directory in a results folder
 experiment. For any other directory the prompt is the paper's, and the user gives the languages.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -103,9 +104,9 @@ def find_model(directory: str | Path) -> Path:
     """
     directory = Path(directory)
     for path in (directory, directory / "release", directory / "packed"):
-        if (path / "config.json").is_file() and any(path.glob("*.safetensors")):
+        if os.path.isfile(path / "config.json") and any(path.glob("*.safetensors")):
             return path
-    if not directory.exists():
+    if not os.path.exists(directory):
         raise InputError(f"{directory}: no such directory; give that of a model")
     raise InputError(
         f"{directory}: no model there (config.json and *.safetensors); give the directory of a "
