@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import pytest
+import soundfile
 from filelock import FileLock
 from project import BASE, REPOSITORY, Project, make_project
 
@@ -35,7 +37,21 @@ def smoke_project(root: Path) -> Project:
     shutil.copytree(BASE, project.root / "smoke" / "base")
     write_archive(project.root / "smoke" / "acl6060.zip", 0, {"dev": (10, 8), "eval": (5,)})
     write_covost(project.root / "smoke" / "covost2", 0, size=12)
+    write_test_set(project.root / "smoke" / "TV")
     return project
+
+
+def write_test_set(folder: Path) -> None:
+    """A test set as the IWSLT track gives it: two wavs, three segments, two references."""
+    folder.mkdir()
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 16_000)
+    for name in ("a", "b"):
+        soundfile.write(folder / f"{name}.wav", noise, 16_000)
+    (folder / "FILE_ORDER").write_text("b\na\n")
+    segments = [("a.wav", 0, 0.5), ("b.wav", 0, 1), ("a.wav", 0.5, 0.5)]
+    entry = "- {{wav: {}, offset: {}, duration: {}}}\n"
+    (folder / "list.yaml").write_text("".join(entry.format(*segment) for segment in segments))
+    (folder / "TV.de.txt").write_text("Guten Morgen.\nVielen Dank.\n")
 
 
 def hashes(project: Project) -> dict[str, str]:

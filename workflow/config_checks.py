@@ -39,6 +39,7 @@ def problems(config: Config, root: Path = Path()) -> list[str]:
         *_recipe_problems(config),
         *_comet_problems(config, root),
         *_release_problems(config),
+        *_submission_problems(config, root),
     ]
 
 
@@ -275,3 +276,22 @@ def _release_problems(config: Config) -> Iterator[str]:
             "release.license_name, release.license_link: these belong to release.license: other; "
             "remove them, or change release.license to other"
         )
+
+
+def _submission_problems(config: Config, root: Path) -> Iterator[str]:
+    """A primary system that is no student, pairs that are not translated, and missing files."""
+    submission = config["submission"]
+    if submission["primary"] not in (None, *config["students"]):
+        yield (
+            f"submission.primary: there is no student {submission['primary']}; name one of "
+            f"{', '.join(config['students'])}"
+        )
+    for name, test in submission["tests"].items():
+        key = f"submission.tests.{name}"
+        pairs = test.get("pairs", config["pairs"])
+        if unknown := [pair for pair in pairs if pair not in config["pairs"]]:
+            yield f"{key}.pairs: {', '.join(unknown)} is not in pairs; add it there or remove it"
+        for part in ("folder", "segments", "references", "transcript"):
+            for path in dict.fromkeys(test.get(part, "").replace("{pair}", pair) for pair in pairs):
+                if path and not _is_made_here(config, path) and not (root / path).exists():
+                    yield f"{key}.{part}: there is no {path!r}; give the path of your download"

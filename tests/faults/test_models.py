@@ -230,7 +230,7 @@ OF_THE_HUB = {
     "weights that are none": {"model.safetensors": b"<!DOCTYPE html>"},
     "of another kind": {"config.json": b'{"model_type": "llama"}'},
 }
-PATTERNS = ["*.safetensors", "*.json", "*.txt", "*.jinja"]  # as rule download_base has them
+PATTERNS = ["model*.safetensors", "*.json", "*.txt", "*.jinja"]  # as rule download_base has them
 
 
 def fetch(folder: Path, more: dict[str, bytes]) -> None:

@@ -30,6 +30,13 @@ VALIDATOR = Draft202012Validator(yaml.safe_load(SCHEMA.read_text(encoding="utf-8
         ("evaluation/comet", {"bytes": {"model": "a/b"}}, "evaluation.comet", "'bytes' does not"),
         ("evaluation/cost", {"repeats": -1}, "evaluation.cost.repeats", "less than the minimum"),
         ("evaluation/checks", {"length_ratio": 1}, "evaluation.checks.length_ratio", "1 is less"),
+        (
+            "submission",
+            {"tests": {"TV": {"folder": "a", "transcript": "b"}}},
+            "submission.tests.TV",
+            "'references' is a dependency of 'transcript'",
+        ),
+        ("submission", {"team": "my team"}, "submission.team", "'my team' does not match"),
         ("release/license", "Apache 2.0", "release.license", "'Apache 2.0' does not match"),
         ("experiment", 2025, "experiment", "write it in quotes"),
         ("students/1", {"stages": []}, "students", "'1' does not match"),

@@ -171,17 +171,22 @@ def test_a_release_is_complete_and_states_what_was_measured(smoke, student):
 
 def test_a_submission_and_an_export_are_made_by_name(smoke):
     """The archive for IWSLT, and the student for serving engines."""
-    bundle = "results/smoke/en-de/submission/B/bundle.tar.gz"
+    folder = "results/smoke/en-de/submission/B"
+    bundle, scores = f"{folder}/bundle.tar.gz", f"{folder}/tests/TV/scores.json"
     export = "results/smoke/en-de/students/B/export/bf16"
-    smoke.succeed(bundle, export, *RUN)
+    smoke.succeed(bundle, scores, export, *RUN)
     size = read_json(smoke.root / "results" / "smoke" / "en-de" / "evaluation" / "B" / "size.json")
     with tarfile.open(smoke.root / bundle) as archive:
         files = {name: archive.extractfile(name).read().decode() for name in archive.getnames()}
-    texts = smoke.root / "results" / "smoke" / "en-de" / "submission" / "B"
-    whole = (texts / "hypotheses.txt").read_text(encoding="utf-8")
-    assert files["smoke_en-de_B/hypotheses.txt"] == whole
-    assert "".join(text for name, text in sorted(files.items()) if "/talks/" in name) == whole
-    assert f"{size['weights']:,}" in files["smoke_en-de_B/description.md"]
+    name = "KIT_IWSLT27_ModelCompression_en-de_unconstrained_primary"
+    assert {file.split("/")[0] for file in files} == {name}
+    whole = (smoke.root / folder / "hypotheses.txt").read_text(encoding="utf-8")
+    assert files[f"{name}/hypotheses.txt"] == whole
+    assert "".join(text for file, text in sorted(files.items()) if "/talks/" in file) == whole
+    description = files[f"{name}/description.md"]
+    assert f"{size['weights']:,}" in description and f"`{name}`" in description
+    assert files[f"{name}/tests/TV.txt"].count("\n") == 3  # the segments of the list
+    assert read_json(smoke.root / scores)["segments"] == 2  # those of the references
     config = read_json(smoke.root / export / "config.json")
     assert config["text_config"]["num_hidden_layers"] == size["decoder_layers"]
 

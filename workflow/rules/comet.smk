@@ -115,6 +115,22 @@ use rule score_comet as score_talks_by_comet with:
         batch_size=lookup("evaluation/comet/{metric}/batch_size", within=config),
 
 
+# The same of what the translation of a test set of the track was cut to.
+use rule score_talks_by_comet as score_test_set_by_comet with:
+    input:
+        environment=ancient(COMET_ENVIRONMENT),
+        checkpoint="results/{experiment}/comet/{metric}.json",
+        hypotheses="results/{experiment}/{pair}/submission/{entry}/tests/{test}/resegmented.jsonl",
+        test="results/{experiment}/{pair}/tests/{test}/references.jsonl",
+    output:
+        segments="results/{experiment}/{pair}/submission/{entry}/tests/{test}/comet/{metric}.jsonl",
+        score="results/{experiment}/{pair}/submission/{entry}/tests/{test}/comet/{metric}.json",
+    log:
+        "logs/{experiment}/{pair}/score_test_set_by_comet/{entry}/{test}/{metric}.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/score_test_set_by_comet/{entry}/{test}/{metric}.jsonl"
+
+
 # Score by COMET what an iteration of the search translated without each layer.
 rule score_layers_by_comet:
     input:

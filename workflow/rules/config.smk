@@ -84,6 +84,7 @@ wildcard_constraints:
     stage=r"\d+-(full|qlora|prune)",
     system=systems.system_pattern(config),
     entry="|".join([systems.system_pattern(config), *config["evaluation"]["texts"]]),
+    test="|".join(map(re.escape, config["submission"]["tests"])) or "none",
     metric="|".join(map(re.escape, config["evaluation"]["comet"])) or "none",
 
 

@@ -11,8 +11,9 @@ rule download_base:
         repository=lookup("base/hub/repository", within=config, default=""),
         revision=lookup("base/hub/revision", within=config, default=""),
         kind="model",
-        # Weights as safetensors alone: other formats may hold code.
-        patterns=["*.safetensors", "*.json", "*.txt", "*.jinja"],
+        # Weights as safetensors alone: other formats may hold code. Voxtral has a second copy of its own in a
+        # layout of Mistral, consolidated.safetensors.
+        patterns=["model*.safetensors", "*.json", "*.txt", "*.jinja"],
     script:
         "../scripts/download_snapshot.py"
 

@@ -16,7 +16,7 @@ from slimspeech.errors import InputError
 from slimspeech.report import numbers
 from slimspeech.report.clips import clip_urls
 from slimspeech.report.figures.searches import costs, decline
-from slimspeech.report.figures.tradeoffs import Point, front
+from slimspeech.report.figures.tradeoffs import Point, front, size_figure
 from slimspeech.report.latex import escape, latex_table
 from slimspeech.report.read.experiment import read_experiment
 from slimspeech.report.read.files import Reader
@@ -243,8 +243,33 @@ def test_the_config_adds_published_points_to_the_chart(config, tmp_path):
     assert "Diet-KIT" not in page(config, tmp_path)
     config["report"]["published"] = True
     text = page(config, tmp_path)
-    assert "Diet-KIT 2026 (published): 3.98 GB, 98.4 %" in text
+    assert "Diet-KIT 2026 (published): 3.98 GB, 98.4 % of its teacher by COMET" in text
+    assert "Moslem 2025, B (published): 8.65 GB, 100 %" in text
     assert "2026.iwslt-1.21" in text
+
+
+@pytest.mark.parametrize(
+    ("model", "shown"), [("Unbabel/wmt22-comet-da", True), ("Unbabel/wmt20-comet-da", False)]
+)
+def test_comet_against_size_has_published_points_of_its_scale(config, tmp_path, model, shown):
+    config["report"]["published"] = True
+    config["evaluation"]["comet"] = {"comet": {"model": model}}
+    for system, score in {"teacher": 0.8, "S1": 0.79}.items():
+        path = tmp_path / f"results/made/en-de/evaluation/{system}/comet/comet.json"
+        write_json(path, {"score": score, "signature": "s"})
+    text = page(config, tmp_path)
+    assert "COMET against size, English to German. On the Pareto front: S1, teacher." in text
+    assert "79.0 COMET × 100" in text
+    assert ("Diet-KIT 2026 (published): 3.98 GB, COMET 74.4" in text) is shown
+
+
+def test_published_points_are_not_on_the_front(config, tmp_path):
+    best = {"name": "theirs", "gigabytes": 1e-9, "percent": 200, "metric": "COMET"}
+    figure = size_figure(read(config, tmp_path), [best])
+    assert "theirs" not in figure.alt
+    chart = figure.wide.to_dict(validate=False)
+    [line] = [layer for layer in chart["layer"] if layer["mark"]["type"] == "line"]
+    assert line["data"]["values"] and all(row["y"] < 200 for row in line["data"]["values"])
 
 
 def test_charts_are_files_and_follow_the_theme_on_the_page(config, tmp_path):

@@ -7,12 +7,8 @@ FOLDER/data/SPLIT/wav/*.wav, and in FOLDER/data/SPLIT/txt: SPLIT.yaml, a list of
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from slimspeech.data.raw_segments import (
-    LONGEST_SECONDS,
     BadSegments,
     RawSegment,
     find_paths,
@@ -20,12 +16,11 @@ from slimspeech.data.raw_segments import (
     raise_all,
     read_texts,
 )
+from slimspeech.data.segment_list import entry_problem, read_entries
 from slimspeech.errors import InputError
 
 CORPUS = "must-c"
 _WANTED = re.compile(r"(^|/)data/([^/]+)/(wav/[^/]+|txt/\2\.[^/]+)$")
-# libyaml's loader is ten times as fast, which matters for 200,000 segments.
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def is_wanted(member: str) -> bool:
@@ -87,7 +82,7 @@ def _read_split(
     txt_name = f"{name}: {txt.relative_to(root).as_posix()}"
     texts = read_texts(txt, f"{split}.*", languages, txt_name)
     table = f"{txt_name}/{split}.yaml"
-    entries = _read_yaml(txt / f"{split}.yaml", table)
+    entries = read_entries(txt / f"{split}.yaml", table)
     problems = [
         f"{len(lines)} lines in {split}.{language} but {len(entries)} segments"
         for language, lines in texts.items()
@@ -98,7 +93,7 @@ def _read_split(
     unusable = line_problems(texts, f"{split}.*") | {
         number: f"entry {number} {problem}"
         for number, entry in enumerate(entries, start=1)
-        if (problem := _entry_problem(entry, wavs))
+        if (problem := entry_problem(entry, wavs))
     }
     bad.handle(table, [unusable[number] for number in sorted(unusable)], "correct the corpus")
     for index, entry in enumerate(entries, start=1):
@@ -115,29 +110,3 @@ def _read_split(
             start=float(entry["offset"]),
             seconds=float(entry["duration"]),
         )
-
-
-def _read_yaml(path: Path, name: str) -> list[Any]:
-    try:
-        entries = yaml.load(path.read_bytes(), _Loader)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{name}: not valid YAML ({' '.join(str(error).split())}); correct the file"
-        ) from error
-    if not isinstance(entries, list) or not entries:
-        raise InputError(f"{name}: not a list of segments {{duration, offset, wav}}; correct it")
-    return entries
-
-
-def _entry_problem(entry: Any, wavs: set[str]) -> str | None:
-    if not isinstance(entry, dict) or not {"duration", "offset", "wav"} <= entry.keys():
-        return "lacks one of duration, offset, wav"
-    for key, limit in (("duration", "above"), ("offset", "at least")):
-        value = entry[key]
-        if not isinstance(value, int | float) or not 0 <= value <= LONGEST_SECONDS:
-            return f"has {key} {value!r}, not a number of seconds {limit} 0"
-    if entry["duration"] == 0:
-        return "has duration 0, not a number of seconds above 0"
-    if str(entry["wav"]) not in wavs:
-        return f"names {entry['wav']!r}, which is not in wav/"
-    return None

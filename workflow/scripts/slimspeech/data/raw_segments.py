@@ -15,6 +15,8 @@ NAMED_PROBLEMS = 5  # of an error
 NAMED_SEGMENTS = 3  # of a warning
 # Longer than any recording; infinity and numbers that would overflow are above it.
 LONGEST_SECONDS = 10**7
+# The talk of rows of which it is not known where a talk begins.
+WHOLE_SET = "whole test set"
 
 
 @dataclass(frozen=True)
@@ -79,16 +81,18 @@ def raise_all(name: str, problems: Sequence[str], fix: str) -> None:
 class BadSegments:
     """Segments that cannot be used: an error, or with `drop` left out, counted and named.
 
-    What is wrong with a file as a whole, such as a line too few, is an error in both cases.
+    What is wrong with a file as a whole, such as a line too few, is an error in both cases. drop:
+    None where the config has no say.
     """
 
-    drop: bool
+    drop: bool | None
     dropped: list[str] = field(default_factory=list)
 
     def handle(self, name: str, problems: Sequence[str], fix: str) -> None:
         """name: of the file. Raises InputError as raise_all(), unless they are dropped."""
         if not self.drop:
-            raise_all(name, problems, f'{fix} or set data/bad_segments to "drop"')
+            choice = "" if self.drop is None else ' or set data/bad_segments to "drop"'
+            raise_all(name, problems, f"{fix}{choice}")
         self.dropped += [f"{name}: {problem}" for problem in problems]
 
     def warn(self) -> None:

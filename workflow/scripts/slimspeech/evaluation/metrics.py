@@ -26,7 +26,15 @@ def search_metric(target_language: str) -> str:
 
 
 def align(hypothesis_rows: Sequence[Row], segments: Sequence[Row]) -> tuple[list[str], list[str]]:
-    """Hypotheses and references (the targets), matched by id, both in the manifest's order.
+    """Hypotheses and references (the targets), both in the manifest's order.
+
+    Raises InputError as in_order().
+    """
+    return in_order(hypothesis_rows, segments), [row["target"] for row in segments]
+
+
+def in_order(hypothesis_rows: Sequence[Row], segments: Sequence[Row]) -> list[str]:
+    """Hypotheses matched by id, in the manifest's order.
 
     Raises InputError naming the first ids that are missing, duplicate or unknown, or the first row
     whose hypothesis is not text; and if there are no segments.
@@ -57,8 +65,7 @@ def align(hypothesis_rows: Sequence[Row], segments: Sequence[Row]) -> tuple[list
             "translate this manifest again"
         )
     hypotheses = {row["id"]: row["hypothesis"] for row in hypothesis_rows}
-    references = [row["target"] for row in segments]
-    return [hypotheses[row["id"]] for row in segments], references
+    return [hypotheses[row["id"]] for row in segments]
 
 
 def score(

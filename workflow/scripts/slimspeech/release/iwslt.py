@@ -1,8 +1,8 @@
 """What the IWSLT compression track asks for: plain text, and a description of the system.
 
-The track wants UTF-8 text with one sentence a line, and of each system its exact size on disk,
-number of parameters, techniques, and data if it is unconstrained
-(https://iwslt.org/2026/compression).
+The track wants UTF-8 text with one sentence a line, and of each system a name of a fixed form, its
+exact size, number of parameters, techniques, and data if it is unconstrained
+(https://iwslt.org/2027/compression).
 """
 
 import gzip
@@ -10,10 +10,12 @@ import io
 import os
 import tarfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from slimspeech.artifacts import Row, write_text
-from slimspeech.evaluation.metrics import align, talks_of
+from slimspeech.data.raw_segments import WHOLE_SET
+from slimspeech.evaluation.metrics import in_order, talks_of
 from slimspeech.evaluation.resegmentation import file_name
 from slimspeech.formatting import file_size, weight_count
 from slimspeech.release.card.tables import recipe_steps
@@ -21,11 +23,18 @@ from slimspeech.release.metadata import used_corpora
 from slimspeech.systems import BASE, is_pruned
 
 DECLARED = ("weights", "bytes", "quantization", "decoder_layers")
+TRACK = "IWSLT27_ModelCompression"
+TRACK_PAIRS = ("en-de", "en-ar", "en-zh")
+# The only training data of the constrained condition in 2025 and 2026. The page of 2027 lists none.
 TRACK_DATA = "ACL 60/60"
-TRACK_BASES = ("Qwen/Qwen2-Audio-7B", "Qwen/Qwen2-Audio-7B-Instruct")
-# The smallest size in bytes of each bin of 2025; a size on a boundary belongs to the larger bin.
-BINS = {1: 2 * 10**9, 2: 10**9, 3: 500 * 10**6, 4: 200 * 10**6, 5: 0}
-ABOVE_BINS = 4 * 10**9
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Bytes of a model: of all its files, and of what `torch.save` writes of its weights."""
+
+    files: int
+    state_dict: int
 
 
 def plain_lines(hypothesis_rows: Sequence[Row], segments: Sequence[Row]) -> dict[str, list[str]]:
@@ -34,7 +43,7 @@ def plain_lines(hypothesis_rows: Sequence[Row], segments: Sequence[Row]) -> dict
     A line break within a hypothesis becomes a space, so that each segment keeps one line.
     Raises InputError if hypotheses and segments do not match, or there are none.
     """
-    texts, _ = align(hypothesis_rows, segments)
+    texts = in_order(hypothesis_rows, segments)
     return {
         talk: [" ".join(texts[index].split()) for index in indices]
         for talk, indices in talks_of(segments).items()
@@ -51,6 +60,12 @@ def write_lines(lines: Mapping[str, Sequence[str]], file: str | Path, folder: st
     write_text(file, "".join(texts.values()))
 
 
+def write_whole_set(lines: Mapping[str, Sequence[str]], folder: str | Path) -> None:
+    """Write all lines as one more talk, for references that do not show where a talk begins."""
+    texts = [line for talk_lines in lines.values() for line in talk_lines]
+    write_text(Path(folder, file_name(WHOLE_SET)), "".join(f"{line}\n" for line in texts))
+
+
 def declaration(
     pair: str, system: str, lines: Mapping[str, Sequence[str]], size: Row, recipe: Row | None
 ) -> Row:
@@ -64,16 +79,32 @@ def declaration(
     }
 
 
+def model_name(declared: Row, corpora: Sequence[Row], submission: Row) -> str:
+    """The name of the system in the track's form.
+
+    declared, corpora: content of declaration.json and corpus.json. submission: of the config.
+    """
+    kind = "primary" if declared["system"] == submission["primary"] else "contrastive"
+    condition, _ = _condition(_used(declared, corpora))
+    return f"{submission['team']}_{TRACK}_{declared['pair']}_{condition}_{kind}"
+
+
 def description(
-    declared: Row, size: Row, teacher: Row, corpora: Sequence[Row], base: str, storage: int
+    name: str,
+    declared: Row,
+    size: Row,
+    teacher: Row,
+    corpora: Sequence[Row],
+    base: str,
+    storage: Storage,
 ) -> str:
     """The answers to the track's form, in Markdown.
 
-    declared, size, corpora: content of declaration.json, size.json and corpus.json. teacher: of
-    the config. base: name of the base model. storage: bytes of all files of the model.
+    name: from model_name(). declared, size, corpora: content of declaration.json, size.json and
+    corpus.json. teacher: of the config. base: name of the base model.
     """
     recipe = declared["recipe"]
-    used = [] if declared["system"] == BASE else used_corpora(corpora, recipe)
+    used = _used(declared, corpora)
     condition, reason = _condition(used)
     pair = declared["pair"]
     if recipe:
@@ -85,20 +116,21 @@ def description(
     lines = [
         f"# {declared['system']}, {pair}",
         "",
-        f"- Model name: `TEAM_IWSLT26_ModelCompression_{pair}_{condition}_primary`, with the short "
-        "name of your team; `contrastive` for every run but one",
-        f"- Storage size: {storage:,} bytes ({file_size(storage)}), of which weights "
-        f"{size['bytes']:,} bytes; {_bin(storage)}",
+        f"- Model name: `{name}`"
+        + ("" if pair in TRACK_PAIRS else f"; the form lists {', '.join(TRACK_PAIRS)} only"),
+        f"- Storage size: {storage.files:,} bytes on disk ({file_size(storage.files)}), of which "
+        f"weights {size['bytes']:,} bytes; {storage.state_dict:,} bytes by `torch.save` of the "
+        f"state dict, which is {storage.state_dict / 1024**3:.2f} GiB",
         f"- Number of parameters: {size['weights']:,} ({weight_count(size['weights'])}); a 4-bit "
         "weight counts as one",
         f"- Decoder layers: {size['decoder_layers']}",
-        f"- Derived from: {base}" + ("" if base in TRACK_BASES else ", which is not the track's"),
+        f"- Derived from: {base}",
         f"- Condition: {condition}; {reason}",
         *(f"- Data: {c['name']}, {c['licence'] or 'licence not known'}" for c in used),
         "",
         "Compression techniques:",
         "",
-        *(f"- {step}: {description}" for step, description in steps),
+        *(f"- {step}: {text}" for step, text in steps),
         "",
         "Lines per talk:",
         "",
@@ -130,6 +162,11 @@ def write_bundle(path: str | Path, name: str, files: Mapping[str, bytes]) -> Non
     os.replace(partial, path)
 
 
+def _used(declared: Row, corpora: Sequence[Row]) -> list[Row]:
+    """The corpora that the system was trained on."""
+    return [] if declared["system"] == BASE else used_corpora(corpora, declared["recipe"])
+
+
 def _condition(used: Sequence[Row]) -> tuple[str, str]:
     """The track's condition, and the reason for it."""
     if not used:
@@ -137,9 +174,3 @@ def _condition(used: Sequence[Row]) -> tuple[str, str]:
     allowed = all(corpus["name"] == TRACK_DATA for corpus in used)
     names = " and ".join(corpus["name"] for corpus in used)
     return ("constrained" if allowed else "unconstrained"), f"trained on {names} alone"
-
-
-def _bin(storage: int) -> str:
-    if storage >= ABOVE_BINS:
-        return "above the bins of 2025, of which the largest ends at 4 GB"
-    return f"bin {next(number for number, least in BINS.items() if storage >= least)} of 2025"

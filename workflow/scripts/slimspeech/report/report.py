@@ -13,7 +13,7 @@ from slimspeech.report.clips import clip_urls
 from slimspeech.report.figures.curves import talks, training
 from slimspeech.report.figures.searches import agreement, decline, heat_map
 from slimspeech.report.figures.style import Figure, png, svg
-from slimspeech.report.figures.tradeoffs import size_figure, speed_figure
+from slimspeech.report.figures.tradeoffs import comet_figure, size_figure, speed_figure
 from slimspeech.report.latex import latex_table
 from slimspeech.report.page import render_page
 from slimspeech.report.read import provenance
@@ -22,6 +22,9 @@ from slimspeech.report.read.files import Reader
 from slimspeech.report.results import NOT_RUN, Experiment
 
 logger = logging.getLogger(__name__)
+
+# The metric of the track, which the published COMET scores are taken to be of.
+COMET_MODEL = "Unbabel/wmt22-comet-da"
 
 Drawn = dict[str, list[tuple[Figure, str, str | None]]]
 
@@ -104,16 +107,15 @@ def _figures(
     experiment: Experiment, points: list[dict[str, Any]]
 ) -> dict[str, list[Figure | None]]:
     pairs = experiment.pairs
-    published = {
-        pair.code: [
-            {**point, "percent": point["percent"][pair.code]}
-            for point in points
-            if pair.code in point["percent"]
-        ]
-        for pair in pairs
-    }
+    metrics = experiment.config["evaluation"].get("comet", {})
+    sizes = []
+    for pair in pairs:
+        sizes.append(size_figure(pair, _of_pair(points, "percent", pair.code)))
+        for name, metric in metrics.items():
+            same = _of_pair(points, "comet", pair.code) if metric["model"] == COMET_MODEL else []
+            sizes.append(comet_figure(pair, name, same))
     return {
-        "size": [size_figure(pair, published[pair.code]) for pair in pairs],
+        "size": sizes,
         "speed": [speed_figure(pair) for pair in pairs],
         "talks": [talks(pair) for pair in pairs],
         "search": [heat_map(pair, search) for pair in pairs for search in pair.searches],
@@ -121,6 +123,11 @@ def _figures(
         "agreement": [agreement(experiment)],
         "training": [training(pair, curve) for pair in pairs for curve in pair.curves],
     }
+
+
+def _of_pair(points: list[dict[str, Any]], key: str, pair: str) -> list[dict[str, Any]]:
+    """The published points that have a value of a pair under a key, with that value there."""
+    return [point | {key: point[key][pair]} for point in points if pair in point.get(key, {})]
 
 
 def _write_plots(folder: Path, drawn: Drawn) -> None:

@@ -44,22 +44,63 @@ def front(points: Sequence[Point]) -> list[Point]:
 
 
 def size_figure(pair: Pair, published: Sequence[Mapping[str, Any]] = ()) -> Figure | None:
-    """published: rows of name, gigabytes and percent of this pair."""
-    largest = max((system.bytes or 0 for system in pair.scored), default=0)
-    unit = next((unit for unit, step in UNITS.items() if largest >= step), "B")
+    """published: rows of name, gigabytes, metric and percent of this pair."""
+    unit = _unit(pair)
     points = []
     for system in pair.scored:
         measured = quality(pair, system)
         if measured and system.bytes:
-            label = f"{system.name}: {numbers.size(system.bytes)}, {_quality_text(*measured)}"
-            x = Interval(system.bytes / UNITS[unit])
-            points.append(Point(system.name, x, measured[0], label))
+            points.append(_size_point(system, unit, measured[0], _quality_text(*measured)))
     if pair.teacher:
         for row in published:
-            text = f"{row['name']} (published): {row['gigabytes']} GB, {row['percent']} %"
-            x = Interval(row["gigabytes"] * 1e9 / UNITS[unit])
-            points.append(Point(row["name"], x, Interval(row["percent"]), text, published=True))
+            text = f"{row['percent']} % of its teacher by {row['metric']}"
+            points.append(_published_point(row, unit, row["percent"], text))
     return _figure(pair, points, "quality_size", f"Size on disk ({unit})", "Quality against size")
+
+
+def comet_figure(
+    pair: Pair, metric: str, published: Sequence[Mapping[str, Any]] = ()
+) -> Figure | None:
+    """COMET times 100 against size, as the IWSLT compression track ranks systems.
+
+    metric: its name in the config. published: rows of name, gigabytes and comet of this pair.
+    """
+    unit = _unit(pair)
+    axis = f"{title(metric)} × 100"
+    points = []
+    for system in pair.scored:
+        if metric in system.scores and system.bytes:
+            score = system.scores[metric].score
+            ends = (score.low, score.high) if score.has_ends else ()
+            value = Interval(*(100 * number for number in (score.value, *ends)))
+            points.append(_size_point(system, unit, value, _quality_text(value, axis)))
+    if points:
+        for row in published:
+            points.append(_published_point(row, unit, row["comet"], f"COMET {row['comet']}"))
+    return _figure(
+        pair,
+        points,
+        f"{metric}_size",
+        f"Size on disk ({unit})",
+        f"{title(metric)} against size",
+        axis,
+    )
+
+
+def _unit(pair: Pair) -> str:
+    largest = max((system.bytes or 0 for system in pair.scored), default=0)
+    return next((unit for unit, step in UNITS.items() if largest >= step), "B")
+
+
+def _size_point(system: System, unit: str, value: Interval, text: str) -> Point:
+    label = f"{system.name}: {numbers.size(system.bytes)}, {text}"
+    return Point(system.name, Interval(system.bytes / UNITS[unit]), value, label)
+
+
+def _published_point(row: Mapping[str, Any], unit: str, value: float, text: str) -> Point:
+    label = f"{row['name']} (published): {row['gigabytes']} GB, {text}"
+    x = Interval(row["gigabytes"] * 1e9 / UNITS[unit])
+    return Point(row["name"], x, Interval(value), label, published=True)
 
 
 def speed_figure(pair: Pair) -> Figure | None:
@@ -85,16 +126,24 @@ def _quality_text(value: Interval, axis: str) -> str:
 
 
 def _figure(
-    pair: Pair, points: Sequence[Point], name: str, x_title: str, heading: str
+    pair: Pair,
+    points: Sequence[Point],
+    name: str,
+    x_title: str,
+    heading: str,
+    y_title: str | None = None,
 ) -> Figure | None:
+    """y_title: by default that of quality()."""
     if not points:
         return None
     ours = [point for point in points if not point.published]
     drawn = {point.name for point in ours}
     best = ", ".join(point.name for point in front(ours))
-    y_title = next(value[1] for system in pair.scored if (value := quality(pair, system)))
+    y_title = y_title or next(
+        value[1] for system in pair.scored if (value := quality(pair, system))
+    )
     timed = "cost" if any(system.timed_alone for system in pair.scored) else "translation"
-    keys = ("scores", "size" if name == "quality_size" else timed)
+    keys = ("scores", timed if name == "quality_speed" else "size")
     order = [system.name for system in pair.systems]
     return Figure(
         name=f"{pair.code}.{name}",
