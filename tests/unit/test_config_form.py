@@ -40,6 +40,8 @@ VALIDATOR = Draft202012Validator(yaml.safe_load(SCHEMA.read_text(encoding="utf-8
         ("release/license", "Apache 2.0", "release.license", "'Apache 2.0' does not match"),
         ("experiment", 2025, "experiment", "write it in quotes"),
         ("students/1", {"stages": []}, "students", "'1' does not match"),
+        ("experiment", "x" * 101, "experiment", "is too long"),
+        (f"students/{'x' * 101}", {"stages": []}, "students", "is too long"),
         ("experiment", "../x", "experiment", "'../x' does not match"),
         ("pairs", ["ende"], "pairs.0", "'ende' does not match"),
         ("data/hub", {"revision": "main"}, "data.hub.revision", "'main' does not match"),

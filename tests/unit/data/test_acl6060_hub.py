@@ -94,8 +94,10 @@ def cut(copy: Path) -> None:
     [
         (spoiled(text_de=" "), "eval: index 0 is empty in text_de"),
         (spoiled(text_de=None), "eval: index 0 is empty in text_de"),
+        (spoiled(index=None), "eval: a row has the index None"),
         (spoiled(index=4), "eval: 1 rows, but their indices are not 0 to 0"),
         (spoiled(audio=None), "eval: index 0 has no audio"),
+        (spoiled(audio={"bytes": None, "path": "sent_1.wav"}), "eval: index 0 has no audio"),
         (spoiled(audio={"bytes": b"no wav", "path": None}), "not audio that soundfile can read"),
         (
             lambda copy: write(copy / "data", "eval", [rows("eval", [0, 0])]),
@@ -111,3 +113,25 @@ def test_the_problem_is_named_and_no_file_is_left(tmp_path: Path, copy: Path, sp
         prepare_segments(copy, tmp_path / "audio", SETTINGS, ["en", "de"])
     assert message in str(error.value) and "\n" not in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+
+
+def test_rows_that_cannot_be_used_can_be_left_out(tmp_path: Path, copy: Path, caplog):
+    first, second, third = rows("eval", [0, 1, 2])
+    write(copy / "data", "eval", [[first | {"text_de": " "}, second | {"audio": None}, third]])
+    settings = configured(DataSettings, 6.0, bad_segments="drop")
+    segments = prepare_segments(copy, tmp_path / "audio", settings, ["en", "de"])
+    assert [row["id"] for row in segments] == ["dev-1", "dev-2", "dev-3", "eval-3"]
+    assert "2 segments that cannot be used are left out" in caplog.text
+
+
+def test_columns_of_other_types_are_refused(tmp_path: Path, copy: Path):
+    """Audio as bytes alone, and an index as text."""
+    path = copy / "data" / "eval-00000-of-00001.parquet"
+    table = pyarrow.parquet.read_table(path)
+    audio = pyarrow.array([clip(0.2)] * len(table))
+    index = pyarrow.array(["0"] * len(table))
+    for name, column, message in (("audio", audio, "has no audio"), ("index", index, "index '0'")):
+        place = table.schema.get_field_index(name)
+        pyarrow.parquet.write_table(table.set_column(place, name, column), path)
+        with pytest.raises(InputError, match=message):
+            prepare_segments(copy, tmp_path / "audio", SETTINGS, ["en", "de"])

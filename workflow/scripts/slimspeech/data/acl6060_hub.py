@@ -62,20 +62,24 @@ def _read_split(
     problems, unusable = [], {}
     for file in files:
         for row in tqdm(_rows(file, languages), desc=file.name, unit="clip"):
-            number = row["index"] + 1
-            row_texts = {
-                language: (row[f"text_{language}"] or "").strip() for language in languages
-            }
-            for language, text in row_texts.items():
-                if problem := text_problem(text):
-                    unusable[number] = f"index {row['index']} {problem} in text_{language}"
-            if number in texts:
-                problems.append(f"index {row['index']} is in two rows")
-            texts[number] = row_texts
-            if not row["audio"] or not row["audio"]["bytes"]:
-                unusable[number] = f"index {row['index']} has no audio"
+            index, audio = row["index"], row["audio"]
+            if type(index) is not int:
+                problems.append(f"a row has the index {index!r}")
                 continue
-            (scratch / f"sent_{number}.wav").write_bytes(row["audio"]["bytes"])
+            number = index + 1
+            if number in texts:
+                problems.append(f"index {index} is in two rows")
+            texts[number] = {
+                language: str(row[f"text_{language}"] or "").strip() for language in languages
+            }
+            for language, text in texts[number].items():
+                if problem := text_problem(text):
+                    unusable[number] = f"index {index} {problem} in text_{language}"
+            data = audio.get("bytes") if isinstance(audio, dict) else None
+            if not isinstance(data, bytes) or not data:
+                unusable[number] = f"index {index} has no audio"
+                continue
+            (scratch / f"sent_{number}.wav").write_bytes(data)
     if not problems and sorted(texts) != list(range(1, len(texts) + 1)):
         problems.append(f"{len(texts)} rows, but their indices are not 0 to {len(texts) - 1}")
     raise_all(name, problems, "download the copy again")
