@@ -157,6 +157,27 @@ def test_documents_of_xml_are_the_talks_in_order(tmp_path):
     ]
 
 
+def test_an_empty_segment_of_xml_takes_no_other(tmp_path):
+    xml = XML.replace("<doc docid", '<seg id="0"/><doc docid', 1)
+    rows = references(tmp_path, xml, suffix=".XML")
+    assert [row["target"] for row in rows] == ["", "Eins & zwei.", "Drei."]
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".xml"])
+def test_references_in_another_encoding_are_refused(tmp_path, suffix):
+    path = tmp_path / f"references{suffix}"
+    path.write_bytes(XML.replace("Drei", "Fünf").encode("latin-1"))
+    with pytest.raises(InputError, match="line 2: not UTF-8"):
+        reference_rows(SEGMENTS, "en-de", path, None)
+
+
+def test_byte_order_marks_are_no_part_of_a_text(folder, tmp_path):
+    rows = references(tmp_path, "\ufeffEins.\nZwei.\n")
+    assert rows[0]["target"] == "Eins."
+    (folder / "FILE_ORDER").write_text("\ufeff" + ORDER, encoding="utf-8")
+    assert read_segments(folder, "TVSERIES")[0].talk == "b"
+
+
 def test_texts_must_be_parallel(tmp_path):
     with pytest.raises(InputError, match=r"1\.txt: 1 lines, but .*0\.txt has 2"):
         references(tmp_path, "Eins.\nZwei.\n", "One.\n")

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from slimspeech.artifacts import Row, write_directory
+from slimspeech.artifacts import Row, read_text, write_directory
 from slimspeech.data.raw_segments import (
     WHOLE_SET,
     BadSegments,
@@ -31,7 +31,7 @@ DEEPEST = 3
 ANY_LENGTH = DataSettings(
     max_seconds=float("inf"), min_seconds=0, long_segments="split", bad_segments="fail"
 )
-_TAG = re.compile(r"<doc\b|<seg\b[^>]*>(?P<text>.*?)</seg>", re.S)
+_TAG = re.compile(r"(?P<doc><doc\b)|<seg\b[^>]*?(?:/>|>(?P<text>.*?)</seg>)", re.S)
 
 
 def prepare_test_set(
@@ -107,7 +107,7 @@ def _file_order(folder: Path, wavs: Mapping[str, Path], whole: bool = True) -> l
             by_name[key].append(wav)
     order: dict[str, None] = {}
     problems = []
-    for number, entry in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+    for number, entry in enumerate(read_text(path).split("\n"), start=1):
         entry = entry.strip()
         # Wavs of one name in several folders come in turn, as in the organisers' script.
         matching = [entry] * (entry in wavs) + by_name[entry]
@@ -187,15 +187,16 @@ def _read_documents(path: Path) -> list[tuple[int, str]]:
     """(number of the document, text) of each line; a plain text is one document."""
     if not path.is_file():
         raise InputError(f"{path}: does not exist; give the references of the test set")
-    if path.suffix != ".xml":
+    if path.suffix.lower() != ".xml":
         return [(0, line) for line in read_lines(path, str(path))]  # an empty line is a reference
     lines = []
     document = -1
-    for tag in _TAG.finditer(path.read_bytes().decode("utf-8", errors="replace")):
-        if tag["text"] is None:
+    for tag in _TAG.finditer(read_text(path)):
+        if tag["doc"]:
             document += 1
-        else:
-            lines.append((max(document, 0), " ".join(html.unescape(tag["text"]).split())))
+        else:  # an empty <seg/> is a reference too
+            text = html.unescape(tag["text"] or "")
+            lines.append((max(document, 0), " ".join(text.split())))
     if not lines:
         raise InputError(f"{path}: no <seg> in this xml; give the references of the test set")
     return lines
