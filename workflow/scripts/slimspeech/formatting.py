@@ -1,8 +1,15 @@
 """Counts, sizes and Markdown tables as people read them."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 MISSING = "-"  # stands in a cell for a value that was not measured
+
+
+def printable(path: str | Path) -> str:
+    """A path as text that any output takes; bytes that are not UTF-8 become \\xe9 and the like."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def decimal_units(number: float, units: Sequence[str]) -> str:

@@ -1,49 +1,38 @@
 """Read audio of any format as 16 kHz mono, write clips, and cut long ones at pauses."""
 
+import itertools
+import logging
 import math
 import os
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
 
+from slimspeech.data.decoding import SAMPLING_RATE, AudioFile, Block, Header
 from slimspeech.errors import InputError
 
-SAMPLING_RATE = 16_000
-LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
+logger = logging.getLogger(__name__)
+
 FRAME_SECONDS = 0.02
-# Streaming writers cannot correct the header and leave sizes from here up in it.
-UNKNOWN_SIZE = 0xFFFFFF00
-# A decoder may return this much less than a lossy file's header promises; nothing is lost then.
-LOSSY_SLACK_SECONDS = 0.1
 # Offsets are rounded, and some corpora's last segments end a little after the talk.
 END_SLACK_SECONDS = 0.5
-BLOCK_SECONDS = 10
+# Channels cancel if their mean has so little of the energy that it would have of unlike channels.
+CANCELLED = 0.05
+# Fewer samples do not show whether channels cancel.
+JUDGED_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Header:
-    """The properties in a file's header; frames are samples per channel, the rate is in Hz."""
+class Measure:
+    """The length of an audio file in seconds, and sentences for what is missing from it."""
 
-    frames: int
-    sampling_rate: int
-    channels: int
-    format: str
-    subtype: str
-
-    def __str__(self) -> str:
-        return f"{self.format} {self.subtype}, {self.sampling_rate} Hz, {self.channels} channels"
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether the file has the format that `write_wav` writes at 16 kHz: wav, PCM16, mono."""
-        properties = (self.format, self.subtype, self.sampling_rate, self.channels)
-        return properties == ("WAV", "PCM_16", SAMPLING_RATE, 1)
+    seconds: float
+    problems: tuple[str, ...]
 
 
 def read_audio(
@@ -52,34 +41,31 @@ def read_audio(
     name: str | None = None,
     start: float = 0.0,
     seconds: float | None = None,
+    whole: bool = False,
 ) -> np.ndarray:
     """Mono float32 samples, shape (samples,), at `sampling_rate` Hz, channels averaged.
 
     All of the file, or `seconds` of it from second `start`. A part may end up to END_SLACK_SECONDS
     after the file, and is shorter then. `name` replaces the path in messages, for a copy that the
-    user never sees. Raises InputError if the file is missing, empty, cut short, not audio, not
-    finite, ends before the part, or has a sampling rate outside 4 to 384 kHz.
+    user never sees. Where channels cancel, the louder one is taken. Warns of what is missing.
+    Raises InputError if the file is missing, empty, not audio, damaged, not finite, ends before
+    the part, or has a sampling rate outside 4 to 384 kHz; with `whole` also if it is cut short.
     """
-    name = name or str(path)
-    header = read_header(path, name)
-    rate = header.sampling_rate
-    first = round(start * rate)
-    last = header.frames if seconds is None else round((start + seconds) * rate)
-    if first >= header.frames or last > header.frames + END_SLACK_SECONDS * rate:
-        raise InputError(
-            f"{name}: ends at {last / rate:.3f} s, but the file at {header.frames / rate:.3f} s; "
-            "correct the offsets or give the whole file"
-        )
-    frames = min(last, header.frames) - first
-    with _damage_named(name):
-        samples, _ = soundfile.read(
-            path, start=first, frames=frames, dtype="float32", always_2d=True
-        )
-    _check_length(header, frames, len(samples), name)
-    mono = _mono(samples, name)
-    if rate != sampling_rate:
-        mono = soxr.resample(mono, rate, sampling_rate)
-    return np.ascontiguousarray(mono, dtype=np.float32)
+    with AudioFile(path, name) as file:
+        pieces = []
+        samples_read = 0
+        blocks = _mono(file, file.blocks(start, seconds))
+        for _, stream in itertools.groupby(blocks, key=lambda block: block.stream):
+            parts = list(stream)
+            mono = np.concatenate([part.samples for part in parts])
+            samples_read += len(mono)
+            if parts[0].sampling_rate != sampling_rate:
+                mono = soxr.resample(mono, parts[0].sampling_rate, sampling_rate)
+            pieces.append(mono)
+        if seconds is not None or start:
+            _check_part(file, start, seconds, samples_read)
+        _report(file, whole)
+    return np.ascontiguousarray(np.concatenate(pieces), dtype=np.float32)
 
 
 def read_blocks(
@@ -88,94 +74,102 @@ def read_blocks(
     """The samples of `read_audio` in pieces of about BLOCK_SECONDS, so that a talk of any length
     takes the memory of one piece.
 
-    Raises InputError as `read_audio`; damaged samples raise it when they are reached.
+    Warns and raises InputError as `read_audio`; of damaged samples when they are reached.
     """
-    name = name or str(path)
-    header = read_header(path, name)
-    rate = header.sampling_rate
-    resampler = soxr.ResampleStream(rate, sampling_rate, 1, dtype="float32")
-    frames = 0
-    at_end = False
-    with _Forward(path) as file:
-        while not at_end:
-            with _damage_named(name):
-                samples = file.read(BLOCK_SECONDS * rate, dtype="float32", always_2d=True)
-            frames += len(samples)
-            at_end = len(samples) == 0
-            block = _mono(samples, name)
-            if rate != sampling_rate:
-                block = resampler.resample_chunk(block, last=at_end)
-            if len(block):
-                yield block
-    _check_length(header, header.frames, frames, name)
+    with AudioFile(path, name) as file:
+        blocks = _mono(file, file.blocks())
+        for _, stream in itertools.groupby(blocks, key=lambda block: block.stream):
+            yield from _resampled(stream, sampling_rate)
+        _report(file, whole=False)
 
 
-class _Forward(soundfile.SoundFile):
-    """A file that is read from start to end.
+def measure(path: str | Path, name: str | None = None, limit: float = inf) -> Measure:
+    """Decode a file and count its samples, at most a little over `limit` seconds of them.
 
-    In a seekable file soundfile seeks to the current position after every read. An mp3 decoder then
-    starts again, and its first samples are wrong.
+    Raises InputError as `read_audio`.
     """
-
-    def seekable(self) -> bool:
-        return False
-
-
-def _mono(samples: np.ndarray, name: str) -> np.ndarray:
-    """(frames, channels) to (frames,)."""
-    if not np.isfinite(samples).all():
-        raise InputError(f"{name}: has samples that are not finite; export the clip again")
-    return samples.mean(axis=1)
+    with AudioFile(path, name) as file:
+        seconds = 0.0
+        for block in _mono(file, file.blocks()):
+            seconds += len(block.samples) / block.sampling_rate
+            if seconds > limit:
+                break
+        return Measure(seconds, tuple(file.problems))
 
 
-def _check_length(header: Header, expected: int, frames: int, name: str) -> None:
-    slack = LOSSY_SLACK_SECONDS * header.sampling_rate if header.format == "MP3" else 0
-    if expected - frames > slack:
-        raise _cut_short(name, expected, frames)
-
-
-@contextmanager
-def _damage_named(name: str) -> Iterator[None]:
-    """Turn libsndfile's error into one that names the file."""
-    try:
-        yield
-    except soundfile.LibsndfileError as error:
-        raise InputError(f"{name}: damaged audio ({error}); replace the file") from error
-
-
-def duration(path: str | Path, name: str | None = None) -> float:
-    """Seconds, from the header alone. Raises InputError as `read_header`."""
-    header = read_header(path, name)
-    return header.frames / header.sampling_rate
+def duration(path: str | Path) -> float:
+    """Seconds, counted by decoding. Raises InputError as `read_audio` with `whole`."""
+    with AudioFile(path) as file:
+        for _ in _mono(file, file.blocks()):
+            pass
+        _report(file, whole=True)
+        return file.seconds
 
 
 def read_header(path: str | Path, name: str | None = None) -> Header:
     """Raises InputError as `read_audio`, except for problems of the samples."""
-    name = name or str(path)
-    if not os.path.isfile(path):
-        raise InputError(f"{name}: no such audio file; check the path")
-    if os.path.getsize(path) == 0:
-        raise InputError(f"{name}: the file has 0 bytes; copy or download it again")
-    try:
-        info = soundfile.info(str(path), verbose=True)
-    except soundfile.LibsndfileError as error:
+    with AudioFile(path, name) as file:
+        return file.header
+
+
+def _mono(file: AudioFile, blocks: Iterator[Block]) -> Iterator[Block]:
+    """Blocks of shape (frames, channels) as blocks of shape (frames,)."""
+    louder = None
+    for block in blocks:
+        samples = block.samples
+        if not np.isfinite(samples).all():
+            raise InputError(f"{file.name}: has samples that are not finite; export the clip again")
+        mono = samples.mean(axis=1)
+        if samples.shape[1] > 1:
+            if len(samples) >= JUDGED_SECONDS * block.sampling_rate:
+                louder = _louder_channel(samples, mono)
+            if louder is not None:
+                mono = samples[:, min(louder, samples.shape[1] - 1)]
+                problem = "its channels cancel each other; only the louder one is used there"
+                if problem not in file.problems:
+                    file.problems.append(problem)
+        yield Block(block.stream, block.sampling_rate, mono)
+
+
+def _louder_channel(samples: np.ndarray, mono: np.ndarray) -> int | None:
+    """The channel with the most energy, if the channels cancel in their mean."""
+    energies = np.einsum("fc,fc->c", samples, samples)
+    cancel = np.dot(mono, mono) < CANCELLED * energies.sum() / samples.shape[1] ** 2
+    return int(energies.argmax()) if cancel else None
+
+
+def _resampled(blocks: Iterator[Block], sampling_rate: int) -> Iterator[np.ndarray]:
+    """The samples of one stream at another rate."""
+    resampler = None
+    for block in blocks:
+        samples = block.samples
+        if block.sampling_rate != sampling_rate:
+            resampler = resampler or soxr.ResampleStream(
+                block.sampling_rate, sampling_rate, 1, dtype="float32"
+            )
+            samples = resampler.resample_chunk(np.ascontiguousarray(samples), last=False)
+        if len(samples):
+            yield samples
+    if resampler and len(rest := resampler.resample_chunk(np.empty(0, np.float32), last=True)):
+        yield rest
+
+
+def _check_part(file: AudioFile, start: float, seconds: float | None, count: int) -> None:
+    rate = file.header.sampling_rate
+    wanted = 1 if seconds is None else round((start + seconds) * rate) - round(start * rate)
+    if count == 0 or wanted - count > END_SLACK_SECONDS * rate:
+        end = start if seconds is None else start + seconds
         raise InputError(
-            f"{name}: not audio that soundfile can read ({error.error_string}); "
-            "give wav, flac, ogg or mp3"
-        ) from error
-    if not LOWEST_RATE <= info.samplerate <= HIGHEST_RATE:
-        raise InputError(
-            f"{name}: a sampling rate of {info.samplerate} Hz is outside {LOWEST_RATE} to "
-            f"{HIGHEST_RATE} Hz; correct the header or export the clip again"
+            f"{file.name}: ends at {end:.3f} s, but the file at {file.seconds:.3f} s; "
+            "correct the offsets or give the whole file"
         )
-    # libsndfile lowers the frame count of a wav that is cut short, and reports it only in its log.
-    sizes = re.search(r"^\s*(?:data|SSND) : (\d+) \(should be (\d+)\)", info.extra_info, re.M)
-    if sizes and UNKNOWN_SIZE > int(sizes[1]) > int(sizes[2]):
-        frame_bytes = max(1, int(sizes[2]) // max(1, info.frames))
-        raise _cut_short(name, int(sizes[1]) // frame_bytes, info.frames)
-    if info.frames == 0:
-        raise InputError(f"{name}: the file holds no samples; remove it or replace it")
-    return Header(info.frames, info.samplerate, info.channels, info.format, info.subtype)
+
+
+def _report(file: AudioFile, whole: bool) -> None:
+    if whole and file.is_short:
+        raise InputError(f"{file.name}: {'; '.join(file.problems)}; copy or download it again")
+    for problem in file.problems:
+        logger.warning("%s: %s", file.name, problem)
 
 
 def write_wav(path: str | Path, audio: np.ndarray, sampling_rate: int = SAMPLING_RATE) -> None:
@@ -215,10 +209,3 @@ def chunks(
         cuts.append(int(quietest[np.abs(quietest - ideal).argmin()]))
     cuts.append(len(audio))
     return [audio[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
-
-
-def _cut_short(name: str, expected: int, frames: int) -> InputError:
-    return InputError(
-        f"{name}: cut short, its header promises {expected} samples and the file holds {frames}; "
-        "copy or download it again"
-    )

@@ -144,7 +144,11 @@ def write_segments(
 def _read_clip(segment: RawSegment, min_seconds: float) -> np.ndarray:
     """Samples as of read_audio(). Raises InputError for a clip that is shorter than min_seconds."""
     audio = read_audio(
-        segment.clip, name=segment.clip_name, start=segment.start, seconds=segment.seconds
+        segment.clip,
+        name=segment.clip_name,
+        start=segment.start,
+        seconds=segment.seconds,
+        whole=True,
     )
     seconds = len(audio) / SAMPLING_RATE
     if seconds < min_seconds:

@@ -44,7 +44,7 @@ def read_clips(rows: Sequence[Row], processor: ProcessorMixin) -> list[Clip]:
     return [
         Clip(number, row["pair"], part)
         for number, row in enumerate(rows)
-        for part in chunks(read_audio(row["audio"], rate), window, rate)
+        for part in chunks(read_audio(row["audio"], rate, whole=True), window, rate)
     ]
 
 

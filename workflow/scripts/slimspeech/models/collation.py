@@ -127,7 +127,7 @@ class Collator:
         clips = {path: self._kept[path] for path in paths if path in self._kept}
         new = [path for path in dict.fromkeys(paths) if path not in clips]
         if new:
-            audio = [read_audio(path, rate) for path in new]
+            audio = [read_audio(path, rate, whole=True) for path in new]
             computed = zip(*window_features(self.processor, audio), strict=True)
             for path, (features, mask) in zip(new, computed, strict=True):
                 clips[path] = features, mask
