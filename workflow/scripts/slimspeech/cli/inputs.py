@@ -1,7 +1,11 @@
 """The audio of a command: files, folders and standard input."""
 
 import contextlib
+import logging
+import mimetypes
+import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -9,54 +13,92 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slimspeech.errors import InputError
+from slimspeech.formatting import printable
+
+logger = logging.getLogger(__name__)
 
 # The usual suffixes of formats that soundfile reads; other files of a folder are ignored.
 NAMES = "wav wave flac ogg oga opus mp3 aif aiff aifc au snd caf w64 rf64"
 SUFFIXES = frozenset(f".{name}" for name in NAMES.split())
 STDIN = "-"
+# What macOS adds to folders and archives.
+LITTER, LITTER_FOLDER = "._", "__MACOSX"
+NAMED = 3
 
 
 @dataclass(frozen=True)
 class Talk:
     """An audio file. path: None for standard input. name: for messages. output: path of its output
-    inside an output folder, without the format's suffix."""
+    inside an output folder, without the format's suffix. problem: why it cannot be read, if that is
+    known already."""
 
     path: Path | None
     name: str
     output: Path
+    problem: str | None = None
 
     @classmethod
     def of(cls, argument: str) -> "Talk":
         """A file by its path, or standard input by "-"."""
         if argument == STDIN:
             return cls(None, "standard input", Path("stdin"))
-        return cls(Path(argument), argument, Path(Path(argument).name))
+        return cls(Path(argument), printable(argument), Path(Path(argument).name))
 
 
 def find_talks(arguments: Sequence[str]) -> list[Talk]:
     """The given files, and every audio file in the given folders, at any depth.
 
-    Does not check that a file exists. Raises InputError for a folder without audio, for standard
-    input given twice, and for two files with the same output.
+    Does not check that a file exists. Warns of the audio in folders that it leaves out. Raises
+    InputError for a folder without audio, for standard input given twice, and for two files with
+    the same output.
     """
     if arguments.count(STDIN) > 1:
         raise InputError("standard input (-) is given twice; it can be read only once")
     talks: list[Talk] = []
     for argument in arguments:
-        folder = Path(argument)
-        if argument == STDIN or not folder.is_dir():
+        if argument != STDIN and os.path.isdir(argument):
+            talks += _talks_in(Path(argument))
+        else:
             talks.append(Talk.of(argument))
-            continue
-        files = [
-            file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()
-        ]
-        if not files:
-            raise InputError(
-                f"{argument}: no audio in this folder; audio files end in "
-                f"{', '.join(sorted(SUFFIXES))}"
-            )
-        talks += [Talk(file, str(file), file.relative_to(folder)) for file in sorted(files)]
     return _shortened(talks)
+
+
+def _talks_in(folder: Path) -> list[Talk]:
+    talks, left_out = [], []
+
+    def unreadable(error: OSError) -> None:
+        path = Path(error.filename)
+        name = printable(path)
+        problem = f"{name}: cannot be read ({error.strerror}); check its permissions"
+        talks.append(Talk(path, name, path.relative_to(folder), problem))
+
+    for parent, _, names in os.walk(folder, onerror=unreadable):
+        for name in names:
+            path = Path(parent, name)
+            if not os.path.isfile(path):
+                continue
+            is_copy = name.startswith(LITTER) or LITTER_FOLDER in path.relative_to(folder).parts
+            if path.suffix.lower() in SUFFIXES and not is_copy:
+                talks.append(Talk(path, printable(path), path.relative_to(folder)))
+            elif path.suffix.lower() in SUFFIXES or _is_media(name):
+                left_out.append(printable(path.relative_to(folder)))
+    if left_out:
+        named = ", ".join(sorted(left_out)[:NAMED])
+        others = f" and {len(left_out) - NAMED} more" if len(left_out) > NAMED else ""
+        logger.warning(
+            "%s: left out, not audio that soundfile reads: %s%s", printable(folder), named, others
+        )
+    if not talks:
+        raise InputError(
+            f"{printable(folder)}: no audio in this folder; audio files end in "
+            f"{', '.join(sorted(SUFFIXES))}"
+        )
+    return sorted(talks, key=lambda talk: str(talk.path))
+
+
+def _is_media(name: str) -> bool:
+    """Whether a file is audio or video by its suffix, such as m4a or mp4."""
+    return (mimetypes.guess_type(name)[0] or "").startswith(("audio/", "video/"))
 
 
 def _shortened(talks: Sequence[Talk]) -> list[Talk]:
@@ -75,14 +117,32 @@ def _shortened(talks: Sequence[Talk]) -> list[Talk]:
     return [replace(talk, output=output) for talk, output in zip(talks, outputs, strict=True)]
 
 
+def is_pipe(path: Path) -> bool:
+    """Whether a path is a named pipe or the shell's <(…), whose content can be read only once."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
 @contextlib.contextmanager
 def opened(talk: Talk) -> Iterator[Path]:
-    """The path of the audio; standard input is copied to a temporary file, because readers of most
-    formats seek."""
-    if talk.path is not None:
+    """The path of the audio; standard input and pipes are copied to a temporary file, because
+    readers of most formats seek. Raises InputError if there is no room for it."""
+    if talk.path is not None and not is_pipe(talk.path):
         yield talk.path
         return
-    with tempfile.NamedTemporaryFile(prefix="slimspeech-") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
-        file.flush()
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="slimspeech-"))
+            source = (
+                sys.stdin.buffer
+                if talk.path is None
+                else stack.enter_context(open(talk.path, "rb"))
+            )
+            shutil.copyfileobj(source, file)
+            file.flush()
+        except OSError as error:
+            raise InputError(f"{talk.name}: cannot be copied ({error.strerror})") from error
         yield Path(file.name)

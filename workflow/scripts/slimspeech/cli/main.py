@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parsed = build_parser().parse_args([_hyphenated(word) for word in words])
     except SystemExit as stop:  # --help, --version and errors of argparse
         return stop.code or SUCCESS
+    _write_any_text()
     try:
         with console(getattr(parsed, "quiet", False), getattr(parsed, "verbose", False)):
             return parsed.run(parsed)
@@ -59,6 +60,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name = f"{error.filename}: " if error.filename else ""
         print(f"slimspeech: error: {name}{error.strerror}", file=sys.stderr)
         return FAILED
+
+
+def _write_any_text() -> None:
+    """Let stdout take text in any language.
+
+    A file or a pipe gets UTF-8. A terminal that cannot show a character, or an encoding that the
+    user asks for by PYTHONIOENCODING, gets a question mark in its place, and a warning.
+    """
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    if encoding.lower().replace("_", "-") in ("utf-8", "utf8") or sys.stdout.errors == "replace":
+        return
+    if sys.stdout.isatty() or os.environ.get("PYTHONIOENCODING"):
+        sys.stdout.reconfigure(errors="replace")
+        print(
+            f"slimspeech: warning: the output is in {encoding}; characters that it lacks become ?; "
+            "set PYTHONIOENCODING=utf-8, or write to a file",
+            file=sys.stderr,
+        )
+    else:
+        sys.stdout.reconfigure(encoding="utf-8")
 
 
 def _hyphenated(argument: str) -> str:

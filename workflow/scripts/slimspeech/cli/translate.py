@@ -6,10 +6,11 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slimspeech.cli.inputs import Talk, find_talks, opened
+from slimspeech.cli.inputs import Talk, find_talks, is_pipe, opened
 from slimspeech.cli.options import (
     add_console_options,
     add_model_options,
@@ -20,6 +21,7 @@ from slimspeech.cli.options import (
     segmentation_of,
 )
 from slimspeech.errors import InputError
+from slimspeech.formatting import printable
 from slimspeech.longform.subtitles import FORMATS, Writer
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         talks = [
             talk
             for talk in talks
-            if not all(path.is_file() for path in _output_files(talk, folder, arguments).values())
+            if not all(map(os.path.isfile, _output_files(talk, folder, arguments).values()))
         ]
     readable = [talk for talk in talks if _is_readable(talk)]
     if not readable:
@@ -112,16 +114,16 @@ def _translate(
 ) -> None:
     from tqdm import tqdm
 
-    from slimspeech.data.audio import duration
+    from slimspeech.data.audio import read_header
 
-    seconds = round(duration(path, talk.name), 1)
+    seconds = read_header(path, talk.name).seconds  # None if the header does not say it
+    known = "{percentage:3.0f}%|{bar}| {n:.0f} of {total:.0f} s [{elapsed}, {remaining} left]"
     count = 0
     with tqdm(
         total=seconds,
         desc=Path(talk.name).name,
         unit="s",
-        bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.0f} of {total:.0f} s "
-        "[{elapsed}, {remaining} left]",
+        bar_format="{desc}: " + ("{n:.0f} s [{elapsed}]" if seconds is None else known),
         disable=True if quiet else None,  # None: disabled if stderr is not a terminal
     ) as bar:
         for utterance in translator.translate(path, segmentation, talk.name):
@@ -129,8 +131,8 @@ def _translate(
             for writer in writers:
                 writer.add(utterance)
                 writer.file.flush()
-            bar.update(min(utterance.end, seconds) - bar.n)
-        bar.update(seconds - bar.n)
+            bar.update(min(utterance.end, seconds or inf) - bar.n)
+        bar.update((seconds or bar.n) - bar.n)
     if not count:
         logger.warning("%s: no speech found; lower --vad-threshold or try --no-vad", talk.name)
 
@@ -138,10 +140,10 @@ def _translate(
 def _output_folder(arguments: argparse.Namespace) -> Path | None:
     """None for standard output."""
     if arguments.output_dir is None:
-        several = len(arguments.audio) > 1 or Path(arguments.audio[0]).is_dir()
+        several = len(arguments.audio) > 1 or os.path.isdir(arguments.audio[0])
         return Path(".") if several or arguments.output_format == ALL else None
     folder = Path(arguments.output_dir)
-    if folder.is_file() or folder.suffix.removeprefix(".") in FORMATS:
+    if os.path.isfile(folder) or folder.suffix.removeprefix(".") in FORMATS:
         raise InputError(
             f"--output-dir {folder}: must be a folder; to write one talk to a file, redirect: "
             f"… > {folder}"
@@ -164,7 +166,9 @@ def _is_readable(talk: Talk) -> bool:
     from slimspeech.data.audio import read_header
 
     try:
-        if talk.path is not None:
+        if talk.problem:
+            raise InputError(talk.problem)
+        if talk.path is not None and not is_pipe(talk.path):
             read_header(talk.path)
     except InputError as error:
         logger.error("%s", error)
@@ -184,9 +188,12 @@ def _writers(
         writer.finish()
         return
     files = _output_files(talk, folder, arguments)
-    partial = {form: file.with_name(f".{file.name}.partial") for form, file in files.items()}
-    next(iter(files.values())).parent.mkdir(parents=True, exist_ok=True)
+    # Not named after the file, whose name may already be the longest that the disk takes.
+    partial = {
+        form: file.with_name(f".{os.getpid()}.{form}.partial") for form, file in files.items()
+    }
     try:
+        next(iter(files.values())).parent.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             writers = [
                 Writer(form, stack.enter_context(path.open("w", encoding="utf-8")), layout, pair)
@@ -198,6 +205,13 @@ def _writers(
         for form, path in partial.items():
             os.replace(path, files[form])
             logger.info("wrote %s", files[form])
+    except OSError as error:
+        output = printable(next(iter(files.values())))
+        raise InputError(
+            f"{talk.name}: {output} cannot be written ({error.strerror}); give another "
+            "--output-dir, or translate this file alone to standard output"
+        ) from error
     finally:
         for path in partial.values():
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)

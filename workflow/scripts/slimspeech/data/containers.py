@@ -298,7 +298,7 @@ def _find(
 
 
 def _read(file: BinaryIO, position: int, count: int) -> bytes:
-    if not 0 <= position < 2**62:
+    if not 0 <= position < 2**60:
         return b""
     file.seek(position)
     return file.read(count)

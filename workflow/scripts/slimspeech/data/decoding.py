@@ -76,6 +76,9 @@ class AudioFile:
         try:
             self._streams = find_streams(self._file, os.path.getsize(path))
             self._first = self._first_decoder()
+        except OSError as error:
+            self._file.close()
+            raise _unreadable(self.name, error) from error
         except BaseException:
             self._file.close()
             raise
@@ -154,21 +157,25 @@ class AudioFile:
 
 def _opened(path: str | Path, name: str) -> BinaryIO:
     try:
-        mode = os.stat(path).st_mode
-        if stat.S_ISDIR(mode):
-            raise InputError(f"{name}: is a folder, not an audio file; correct the path")
-        if not stat.S_ISREG(mode):
-            raise InputError(f"{name}: is not a regular file; copy its content to one")
-        if os.path.getsize(path) == 0:
-            raise InputError(f"{name}: the file has 0 bytes; copy or download it again")
-        return open(path, "rb")
+        properties = os.stat(path)
+        file = open(path, "rb") if stat.S_ISREG(properties.st_mode) else None
     except FileNotFoundError:
         raise InputError(f"{name}: no such audio file; check the path") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"{name}: cannot be read ({reason}); check path and permissions"
-        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise _unreadable(name, error) from error
+    if stat.S_ISDIR(properties.st_mode):
+        raise InputError(f"{name}: is a folder, not an audio file; correct the path")
+    if file is None:
+        raise InputError(f"{name}: is not a regular file; copy its content to one")
+    if properties.st_size == 0:
+        file.close()
+        raise InputError(f"{name}: the file has 0 bytes; copy or download it again")
+    return file
+
+
+def _unreadable(name: str, error: Exception) -> InputError:
+    reason = getattr(error, "strerror", None) or error
+    return InputError(f"{name}: cannot be read ({reason}); check its path, permissions and disk")
 
 
 def _cut_short(promised: int, delivered: int, rate: int) -> str:

@@ -56,23 +56,24 @@ class Decoder:
     def read(self, first: int, last: int | None) -> Iterator[np.ndarray]:
         """The samples from number `first` to before `last`, or to the end."""
         if first and self.promised is not None and not self.is_mp3:  # an MP3 is not exact there
-            if first >= self.promised:
+            if first >= self.promised and self.stream.promised is None:
                 self.position, self.ended = self.promised, True
                 return
             self._seek(first)
-        fewer = [BLOCK_SECONDS * self.sound.samplerate, *FEW_FRAMES]
+        block = BLOCK_SECONDS * self.sound.samplerate
+        counts = [block, *FEW_FRAMES]
         while last is None or self.position < last:
             skips = self.position < first
-            count = BLOCK_SECONDS * self.sound.samplerate if skips else fewer[0]
-            stops = [first if skips else last, self.promised if len(fewer) <= len(FEW_FRAMES) else None]
-            for stop in stops:
+            count = block if skips else counts[0]
+            # After a failure, what is promised is asked for without what follows it.
+            for stop in (first if skips else last, self.promised if counts[0] < block else None):
                 if stop is not None and stop > self.position:
                     count = min(count, stop - self.position)
             try:
                 samples = self._read(count)
             except soundfile.LibsndfileError as error:
-                fewer.pop(0)
-                if not fewer:
+                counts.pop(0)
+                if not counts:
                     self._end(error)
                     return
                 first, self.position = max(first, self.position), 0
@@ -94,7 +95,9 @@ class Decoder:
     def _read(self, count: int) -> np.ndarray:
         samples = self.sound.read(count, dtype="float32", always_2d=True)
         if self._bytes.error:
-            raise InputError(f"{self.name}: cannot be read ({self._bytes.error.strerror})")
+            raise InputError(
+                f"{self.name}: cannot be read ({self._bytes.error.strerror}); check the disk"
+            )
         return samples
 
     def _end(self, failure: soundfile.LibsndfileError | None = None) -> None:

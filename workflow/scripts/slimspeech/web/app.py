@@ -82,7 +82,8 @@ def create_app(models: Iterable[ServedModel], loader: Loader, settings: Settings
             with queue.reserve() as add:
                 try:
                     upload = await receive_upload(request, path, settings.limits)
-                    job = Job(upload.name, upload.seconds, _requested(upload, served), path)
+                    models = _requested(upload, served)
+                    job = Job(upload.name, upload.seconds, models, path, upload.warnings)
                     add(job)
                 except BaseException:
                     path.unlink(missing_ok=True)

@@ -55,14 +55,16 @@ class Event:
 class Job:
     """One audio file, to be translated by one or several models.
 
-    name: the client's, for messages. state: "waiting", "running", "done", "failed", "cancelled".
-    streams: open event streams. contacts: requests of clients so far.
+    name: the client's, for messages. warnings: what the audio lacks. state: "waiting", "running",
+    "done", "failed", "cancelled". streams: open event streams. contacts: requests of clients so
+    far.
     """
 
     name: str
     seconds: float
     models: tuple[str, ...]
     audio: Path
+    warnings: tuple[str, ...] = ()
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     state: str = "waiting"
     events: list[Event] = field(default_factory=list)
@@ -92,6 +94,7 @@ def summary(job: Job, ahead: int) -> dict[str, Any]:
         "id": job.id,
         "name": job.name,
         "seconds": job.seconds,
+        "warnings": list(job.warnings),
         "state": job.state,
         "ahead": ahead,
         "error": error,

@@ -11,7 +11,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
-from slimspeech.data.audio import duration
+from slimspeech.data.audio import measure
 from slimspeech.errors import InputError
 
 STALLED_SECONDS = 30
@@ -31,11 +31,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class Upload:
-    """name: the client's, which is shown but never opened."""
+    """name: the client's, which is shown but never opened. warnings: what the audio lacks."""
 
     name: str
     seconds: float
     models: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 async def receive_upload(request: Request, path: Path, limits: Limits) -> Upload:
@@ -64,15 +65,13 @@ async def receive_upload(request: Request, path: Path, limits: Limits) -> Upload
     except ClientDisconnect:
         raise HTTPException(400, "The upload was interrupted") from None
     try:
-        seconds = await run_in_threadpool(duration, path, name)
+        audio = await run_in_threadpool(measure, path, name, limits.seconds)
     except InputError as error:
         raise HTTPException(422, str(error)) from None
-    if seconds > limits.seconds:
-        length, limit = f"{seconds / 60:.1f} min", f"{limits.seconds / 60:.3g} min"
-        raise HTTPException(
-            413, f"{name}: {length} is longer than the limit, {limit}; cut it into parts"
-        )
-    return Upload(name, seconds, models)
+    if audio.seconds > limits.seconds:
+        limit = f"{limits.seconds / 60:.3g} min"
+        raise HTTPException(413, f"{name}: is longer than the limit, {limit}; cut it into parts")
+    return Upload(name, audio.seconds, models, audio.problems)
 
 
 def _bounded(receive: Receive, allowed: int, too_large: HTTPException) -> Receive:

@@ -98,11 +98,14 @@ const loadPlayer = (url) => {
     selected = null;
     refresh();
     byId("chosen").textContent = `Reading ${file.name} …`;
-    const ready = await sendable(file);
+    const ready = await sendable(file).catch(() => null); // a folder, or a file that was moved
     if (choice !== choices) return; // another file was chosen meanwhile
-    if (ready.size > limits.bytes) {
+    if (!ready || ready.size > limits.bytes) {
       byId("chosen").textContent = "No file chosen yet.";
-      showError(`${file.name}: ${fileSize(ready.size)} is more than the limit, ${fileSize(limits.bytes)}.`);
+      const problem = ready
+        ? `${fileSize(ready.size)} is more than the limit, ${fileSize(limits.bytes)}`
+        : "cannot be read; choose a file, not a folder";
+      showError(`${file.name}: ${problem}.`);
       return;
     }
     selected = { file: ready, url: URL.createObjectURL(ready) };
@@ -126,7 +129,9 @@ const loadPlayer = (url) => {
     });
   }
   drop.addEventListener("drop", (event) => {
-    if (event.dataTransfer.files.length) choose(event.dataTransfer.files[0]);
+    const [file, ...others] = event.dataTransfer.files;
+    if (file) choose(file);
+    if (others.length) showError(`The page takes one file at a time; ${others.length} of these are left out.`);
   });
 
   const button = byId("record");

@@ -17,6 +17,12 @@ const listen = () => {
   });
 };
 
+// What the server found missing in the audio.
+const showWarnings = ({ name, warnings }) => {
+  byId("warning").textContent = warnings.length ? `${name}: ${warnings.join("; ")}.` : "";
+  byId("warning").hidden = !warnings.length;
+};
+
 // Sends the file; resolves to {status, answer}, and rejects without an answer.
 const send = (file, ids) =>
   new Promise((resolve, reject) => {
@@ -44,6 +50,7 @@ byId("form").addEventListener("submit", async (event) => {
   const requested = ids.map((id) => models.find((model) => model.id === id));
   const mixed = new Set(requested.map(({ target }) => target)).size > 1;
   if (job && job.url !== selected.url) URL.revokeObjectURL(job.url);
+  showWarnings({ warnings: [] });
   rows = []; // rows of the last job must not play this job's speech
   byId("result").hidden = true;
   job = {
@@ -59,6 +66,7 @@ byId("form").addEventListener("submit", async (event) => {
     const { status, answer } = await send(selected.file, ids);
     if (status !== 202) return ended({ state: "failed", error: answer?.detail ?? `The server answered ${status}` });
     Object.assign(job, { id: answer.id, seconds: answer.seconds });
+    showWarnings(answer);
     showTables();
     listen();
   } catch {
