@@ -25,6 +25,7 @@ CHUNKS = (
 )
 MPEG = (0x50, 0x55)  # MP2 and MP3 inside a WAV
 STREAM_INFO = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
+STREAM_INFO_BYTES = 26  # as far as the length
 
 
 @dataclass(frozen=True)
@@ -146,11 +147,7 @@ def _chunked(file: BinaryIO, start: int, end: int) -> tuple[list[Stream], int]:
     while len(data := _read(file, position, header.size)) == header.size and position < end:
         name, size = header.unpack(data)
         content, size = position + header.size, size - layout.own
-        if name[:4] == b"fmt " and size >= 14:
-            codec, *_, block = struct.unpack(f"{layout.order}HHIIH", _read(file, content, 14))
-        elif name == b"ds64" and size >= 16:
-            size64 = int.from_bytes(_read(file, content + 8, 8), "little")
-        elif name[:4] in (b"data", b"SSND"):
+        if name[:4] in (b"data", b"SSND"):
             if size == 2**32 - 1 and size64 is not None and size64 < 2**63:
                 size = size64
             samples = _Samples(start, content, size, max(1, block), layout)
@@ -158,8 +155,12 @@ def _chunked(file: BinaryIO, start: int, end: int) -> tuple[list[Stream], int]:
             if codec in MPEG:  # its decoder needs no header of WAV
                 streams = [Stream(samples.begin, stop, is_true=False)]
             return streams, stop
-        elif size < 0:
+        if size < 0:
             break
+        if name[:4] == b"fmt " and len(fields := _read(file, content, 14)) == 14:
+            codec, *_, block = struct.unpack(f"{layout.order}HHIIH", fields)
+        elif name == b"ds64":
+            size64 = int.from_bytes(_read(file, content + 8, 8), "little")
         position = layout.behind(content, size)
     return [Stream(start, end)], end
 
@@ -237,17 +238,17 @@ def _au(file: BinaryIO, start: int, end: int) -> tuple[list[Stream], int]:
 
 def _flac(file: BinaryIO, start: int, end: int) -> tuple[list[Stream], int]:
     """FLAC streams, each with a header that says no length, so that a decoder reads to the end."""
-    positions = _find(file, STREAM_INFO, start, end)
+    positions = _find(file, STREAM_INFO, start, end - STREAM_INFO_BYTES + len(STREAM_INFO[0]))
     if not positions:
         return [Stream(start, end)], end
     streams = []
     for first, last in zip(positions, [*positions[1:], end], strict=True):
-        head = bytearray(_read(file, first, 26))
+        head = bytearray(_read(file, first, STREAM_INFO_BYTES))
         total = int.from_bytes(head[21:26], "big") & 0xF_FFFF_FFFF  # 36 bits
         head[21] &= 0xF0
         head[22:26] = bytes(4)
         missing = 0 if total else None
-        streams.append(Stream(first + 26, last, bytes(head), missing, total or None))
+        streams.append(Stream(first + len(head), last, bytes(head), missing, total or None))
     return streams, end
 
 

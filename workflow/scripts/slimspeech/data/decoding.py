@@ -158,7 +158,8 @@ class AudioFile:
 def _opened(path: str | Path, name: str) -> BinaryIO:
     try:
         properties = os.stat(path)
-        file = open(path, "rb") if stat.S_ISREG(properties.st_mode) else None
+        is_file = stat.S_ISREG(properties.st_mode)
+        file = open(path, "rb") if is_file else None  # noqa: SIM115 (AudioFile closes it)
     except FileNotFoundError:
         raise InputError(f"{name}: no such audio file; check the path") from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
