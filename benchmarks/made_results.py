@@ -43,8 +43,15 @@ def make_results(
     """
     generator = random.Random(0)
     students = [f"S{i}" for i in range(1, systems - 1)]
-    stage = {"method": "full", "data": {"gold": 1, "distilled": 1}}
-    student = {"layers_removed": 2, "criterion": None, "stages": [stage]}
+    # No two are alike: students that begin alike share their stages.
+    recipes = {
+        student: {
+            "layers_removed": 2,
+            "criterion": None,
+            "stages": [{"method": "full", "data": {"gold": number, "distilled": 1}}],
+        }
+        for number, student in enumerate(students, start=1)
+    }
     config = {
         "experiment": "made",
         "pairs": list(pairs),
@@ -52,7 +59,7 @@ def make_results(
         "languages": {},
         "teacher": {"model": None},
         "pruning": {"criterion": "chrf", "iterations": 2, "sets": {}},
-        "students": dict.fromkeys(students, student),
+        "students": recipes,
         "evaluation": {"systems": ["base", "teacher", *students]},
         "report": {"audio": "embed", "published": False},
     }
@@ -144,7 +151,8 @@ def _make_search(folder: Path, generator: random.Random) -> None:
                 "runner_up": second,
                 "difference": scores[best] - scores[second],
                 "interval": [-1.0, 1.5],
-                "within_noise": True,
+                "shares": {str(second): 0.55, str(best): 0.45},
+                "regret": 0.5,
             },
         )
 
@@ -204,10 +212,12 @@ def _make_system(
             "low": score - 2,
             "high": score + 2,
             "difference": score - (scores[metric] + number - 1),
-            "p_value": 0.03,
+            "p_value": 0.06,
+            "sacrebleu_p_value": 0.03,
             "retention": retention,
             "retention_low": retention - 3,
             "retention_high": retention + 3,
+            "by_talk": {"retention_low": retention - 5, "retention_high": retention + 5},
         }
         for metric, score in scores.items()
     }

@@ -78,6 +78,7 @@ def measure(
         precision="bf16" if method == "qlora" else method,
         gradient_checkpointing=options.gradient_checkpointing,
         checkpoint_steps=0,
+        keep="last",
     )
 
     def train(model: nn.Module, steps: int) -> None:

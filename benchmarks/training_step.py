@@ -122,6 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             precision=options.precision,
             gradient_checkpointing=False,
             checkpoint_steps=0,
+            keep="last",
         )
 
     def ours(rows):

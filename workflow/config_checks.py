@@ -188,6 +188,24 @@ def _split_problems(config: Config) -> Iterator[str]:
             "pruning.split: the search translates validation data and data.split sets none aside; "
             "give data.split.validation_size, or set pruning.split to test"
         )
+    if not validation:
+        for key, training in _trainings(config):
+            if training["keep"] == "best":
+                yield (
+                    f"{key}.keep: the best epoch is that of the lowest validation loss and "
+                    "data.split sets no validation data aside; give data.split.validation_size, or "
+                    "keep: last"
+                )
+
+
+def _trainings(config: Config) -> Iterator[tuple[str, Config]]:
+    """The settings of every training that runs, each with its key."""
+    if not config["teacher"]["model"]:
+        yield "teacher.training", config["teacher"]["training"]
+    for student, recipe in config["students"].items():
+        for number, stage in enumerate(recipe["stages"]):
+            if stage["method"] != "prune":
+                yield f"students.{student}.stages.{number}.training", stage["training"]
 
 
 def _pruning_problems(config: Config, root: Path) -> Iterator[str]:

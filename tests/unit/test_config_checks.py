@@ -84,6 +84,7 @@ def root(tmp_path_factory):
         ("evaluation/texts", {"x": "none/{pair}"}, "evaluation.texts.x", "folder 'none/en-de'"),
         ("data/split/test_talks", [], "data.split.test_talks", "needs a talk to test on"),
         ("data/split/validation_talks", [], "pruning.split", "translates validation data"),
+        ("data/split/validation_talks", [], "teacher.training.keep", "no validation data"),
         ("pruning/iterations", 11, "pruning.iterations", "11 of the 12 layers of resources/mini"),
         ("pruning/protect_last", 9, "pruning.iterations", "lower it to 2 or less"),
         ("students/B/layers_removed", 4, "students.B.layers_removed", "4 is more than pruning"),

@@ -107,6 +107,35 @@ def test_a_stage_starts_from_the_one_before_it():
     assert systems.stage_models(GIVEN, "A") == ["teachers/{pair}"]
 
 
+def test_students_that_begin_alike_share_their_stages():
+    full, prune, qlora = CONFIG["students"]["B"]["stages"]
+    others = {
+        "C_repaired": {"layers_removed": 2, "stages": [full]},
+        "B_wider": {"layers_removed": 2, "stages": [full, prune, qlora | {"lora": {"r": 8}}]},
+        "A_deep": {"layers_removed": 1, "stages": [full]},
+        "A_loss": {"layers_removed": 2, "criterion": "loss", "stages": [full]},
+        "Z_quantised": {"layers_removed": 2, "stages": []},
+    }
+    students = {
+        name: {"criterion": None, "quantization": "nf4"} | student
+        for name, student in others.items()
+    }
+    config = CONFIG | {"students": CONFIG["students"] | students}
+    owners = {name: list(systems.stage_owners(config, name).values()) for name in students}
+    assert owners == {
+        "C_repaired": ["B"],
+        "B_wider": ["B", "B", "B_wider"],
+        "A_deep": ["A_deep"],
+        "A_loss": ["A_loss"],
+        "Z_quantised": [],
+    }
+    assert systems.stage_models(config, "C_repaired")[1:] == [f"{PAIR}/students/B/1-full/model"]
+    pruned = [("encoder", f"{PAIR}/students/B/2-prune/layers.json")]
+    assert systems.layer_files(config, "B_wider")[1] == pruned
+    logs = [step.logs for step in systems.steps(config, "C_repaired")]
+    assert {"train_student": "logs/{experiment}/{pair}/train_student/B-1-full.log"} in logs
+
+
 @pytest.mark.parametrize(
     ("path", "system"),
     [
@@ -140,7 +169,8 @@ def test_layers_are_listed_by_the_search_and_by_stages_that_prune():
 
 DATA = ["prepare_segments", "split_manifest"]
 SCORING = ["translate_test", "score_hypotheses"]
-TRANSLATED = ["list_layers", "encode_clips", "score_layers", "gather_scores", "select_layer"]
+SCORED = ["score_layers", "gather_scores", "select_layer"]
+TRANSLATED = ["list_layers", "choose_segments", "encode_clips", *SCORED]
 
 
 @pytest.mark.parametrize(
@@ -160,6 +190,7 @@ TRANSLATED = ["list_layers", "encode_clips", "score_layers", "gather_scores", "s
                 *TRANSLATED,
                 "materialize_pruned",
                 "train_student",
+                "choose_segments",
                 "prune_stage",
                 "translate_train",
                 "filter_pseudo_labels",
@@ -175,9 +206,9 @@ TRANSLATED = ["list_layers", "encode_clips", "score_layers", "gather_scores", "s
             "pruned-shortlist-01",
             [
                 *DATA,
-                *TRANSLATED[:2],
+                *TRANSLATED[:3],
                 "propose_layers",
-                *TRANSLATED[2:],
+                *SCORED,
                 "materialize_pruned",
                 *SCORING,
             ],
@@ -187,7 +218,7 @@ TRANSLATED = ["list_layers", "encode_clips", "score_layers", "gather_scores", "s
             "pruned-comet-01",
             [
                 *DATA,
-                *TRANSLATED[:4],
+                *TRANSLATED[:5],
                 "fetch_comet",
                 "score_layers_by_comet",
                 "select_layer",
@@ -198,7 +229,7 @@ TRANSLATED = ["list_layers", "encode_clips", "score_layers", "gather_scores", "s
         (
             GIVEN,
             "pruned-loss-01",
-            [*DATA, "list_layers", *TRANSLATED[2:], "materialize_pruned", *SCORING],
+            [*DATA, *TRANSLATED[:2], *SCORED, "materialize_pruned", *SCORING],
         ),
         (
             GIVEN,

@@ -19,26 +19,27 @@ PER_PAIR = {
     "translate_train": 1,
     "filter_pseudo_labels": 1,
     "list_layers": 1,
+    "choose_segments": 1,
     "encode_clips": 1,
     "score_unpruned": 1,
     "score_layers": 3,
     "gather_scores": 3,
     "select_layer": 3,
     "materialize_pruned": 1,
-    "train_student": 1,  # B
+    "train_student": 1,  # of B and B_repaired
     "train_adapter": 2,  # A and B
     "merge_adapter": 2,
-    "pack_student": 2,
-    "hash_student": 2,
-    "release_student": 2,
-    "translate_test": 5,
-    "measure_size": 5,
-    "score_hypotheses": 5,
+    "pack_student": 4,  # A, B and two controls
+    "hash_student": 4,
+    "release_student": 4,
+    "translate_test": 7,
+    "measure_size": 7,
+    "score_hypotheses": 7,
     "compare_systems": 1,
-    "check_hypotheses": 5,
-    "measure_cost": 5,
-    "write_submission": 5,
-    "score_talks": 5,
+    "check_hypotheses": 7,
+    "measure_cost": 7,
+    "write_submission": 7,
+    "score_talks": 7,
 }
 ONCE = {
     "speak_mini_archive": 1,
@@ -63,7 +64,7 @@ OF_SYSTEM = {
 }
 STUDENT = {"pack_student": 1, "hash_student": 1, "compare_systems": 1} | OF_SYSTEM
 # Every model card has the scores of the comparison, and the cost of teacher and base.
-RELEASES = {"release_student": 2}
+RELEASES = {"release_student": 4}
 
 
 SEARCHING = ("propose_layers", "score_layers", "gather_scores", "select_layer")
@@ -210,6 +211,7 @@ def test_a_target_brings_only_what_it_needs(default):
         "split_manifest": 1,
         "train_teacher": 1,
         "list_layers": 1,
+        "choose_segments": 1,
         "encode_clips": 1,
         "score_layers": 2,
         "gather_scores": 2,
@@ -256,7 +258,7 @@ def test_the_steps_to_a_system_are_those_of_the_rules(planned, config):
         assert behind - BESIDE == {rule for step in steps for rule in step.logs}, name
 
 
-DATA = {"speak_mini_archive": 1, "prepare_segments": 1, "split_manifest": 1}
+DATA = {"speak_mini_archive": 1, "prepare_segments": 1, "split_manifest": 1, "choose_segments": 1}
 IN_THREE = {"score_layers": 6, "gather_scores": 2, "select_layer": 2}
 IN_ONE = IN_THREE | {"score_layers": 2}
 
@@ -351,7 +353,7 @@ def test_models_that_others_need_are_made_even_if_not_kept(planned, config):
     config["students"]["B"]["layers_removed"] = 2
     config["evaluation"] |= {"systems": ["pruned-01", "B"], "cost": {"repeats": 0}}
     jobs = planned.plan(config=config)
-    assert jobs["materialize_pruned"] == 4  # two a pair
+    assert jobs["materialize_pruned"] == 6  # three a pair, one for B_repaired
     assert "measure_cost" not in jobs
 
 
@@ -376,7 +378,7 @@ def test_without_students_pruning_and_out_of_domain(planned, config):
 def test_a_config_given_by_name_stands_alone(planned, config):
     del config["students"]["A"], config["evaluation"]
     config["evaluation"] = {"systems": ["B"]}
-    assert planned.plan(config=config)["pack_student"] == 2
+    assert planned.plan(config=config)["pack_student"] == 6
 
 
 def test_an_experiment_never_touches_another(planned, config):
@@ -430,10 +432,21 @@ def test_a_last_stage_reruns_no_stage_before_it(finished):
 def test_a_new_student_reruns_no_other(finished):
     config = finished.default_config()
     config["students"]["C"] = deepcopy(config["students"]["A"])
+    config["students"]["C"]["stages"][0]["lora"]["r"] = 8
     config["evaluation"]["systems"].append("C")
     assert finished.plan(config=config) == both_pairs(
-        {"train_adapter": 1, "merge_adapter": 1}, STUDENT, {"release_student": 3}
+        {"train_adapter": 1, "merge_adapter": 1}, STUDENT, {"release_student": 5}
     ) | {"tabulate_scores": 1}
+
+
+def test_a_student_that_begins_as_another_trains_no_stage_again(finished):
+    config = finished.default_config()
+    config["students"]["C"] = deepcopy(config["students"]["B"])
+    config["students"]["C"]["quantization"] = "none"
+    config["evaluation"]["systems"].append("C")
+    assert finished.plan(config=config) == both_pairs(STUDENT, {"release_student": 5}) | {
+        "tabulate_scores": 1
+    }
 
 
 def test_one_more_iteration_runs_that_iteration_alone(finished):
@@ -459,14 +472,14 @@ def test_other_metrics_rerun_the_scoring_alone(finished):
     config = finished.default_config()
     config["evaluation"]["metrics"] = ["chrf"]
     assert finished.plan(config=config) == both_pairs(
-        {"score_hypotheses": 5, "score_talks": 5, "compare_systems": 1}, RELEASES
+        {"score_hypotheses": 7, "score_talks": 7, "compare_systems": 1}, RELEASES
     ) | {"tabulate_scores": 1}
 
 
 def test_how_cost_is_measured_reruns_that_alone(finished):
     config = finished.default_config()
     config["evaluation"]["cost"]["repeats"] = 5
-    assert finished.plan(config=config) == both_pairs({"measure_cost": 5}, RELEASES)
+    assert finished.plan(config=config) == both_pairs({"measure_cost": 7}, RELEASES)
 
 
 def test_what_the_cards_say_of_a_licence_writes_them_alone(finished):
@@ -582,9 +595,9 @@ def test_a_comet_metric_is_scored_beside_what_is_there(finished):
     assert finished.plan(config=config) == {
         "install_comet": 1,
         "fetch_comet": 1,
-        "score_comet": 10,
+        "score_comet": 14,
         "compare_systems": 2,
-        "release_student": 4,
+        "release_student": 8,
         "tabulate_scores": 1,
         "write_config": 1,
         "write_report": 1,

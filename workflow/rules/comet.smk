@@ -152,9 +152,6 @@ rule score_layers_by_comet:
         runtime="2h",
     params:
         python=COMET_PYTHON,
-        clips=(
-            "" if config["pruning"]["clips"] is None else f"--clips {config['pruning']['clips']}"
-        ),
         batch_size=lookup(
             f"evaluation/comet/{config['pruning']['comet']}/batch_size",
             within=config,
@@ -162,6 +159,6 @@ rule score_layers_by_comet:
         ),
     shell:
         "{params.python} workflow/scripts/score_layers_by_comet.py --checkpoint {input.checkpoint:q}"
-        " --hypotheses {input.hypotheses:q} --segments {input.segments:q} {params.clips}"
+        " --hypotheses {input.hypotheses:q} --segments {input.segments:q}"
         " --batch-size {params.batch_size} --threads {threads}"
         " --scores {output.scores:q} --log {log:q}"

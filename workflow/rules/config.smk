@@ -68,7 +68,7 @@ SYSTEMS = config["evaluation"]["systems"]
 
 # The teacher of a pair, and the segments that its searches translate.
 TEACHER_MODEL = systems.teacher_model(config)
-SEARCH_SEGMENTS = f"results/{{experiment}}/{{pair}}/data/{config['pruning']['split']}.jsonl"
+SEARCH_SEGMENTS = "results/{experiment}/{pair}/pruning/segments.jsonl"
 
 # How many layers at each end of the stack are never removed.
 PROTECTED = {key: config["pruning"][key] for key in ("protect_first", "protect_last")}

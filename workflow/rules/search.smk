@@ -1,3 +1,22 @@
+# The segments of all searches of a pair.
+rule choose_segments:
+    input:
+        segments=f"results/{{experiment}}/{{pair}}/data/{config['pruning']['split']}.jsonl",
+    output:
+        segments="results/{experiment}/{pair}/pruning/segments.jsonl",
+    log:
+        "logs/{experiment}/{pair}/choose_segments.log",
+    priority: 2
+    localrule: True
+    conda:
+        "../../envs/scoring.yaml"
+    params:
+        clips=lookup("pruning/clips", within=config),
+        order=lookup("pruning/order", within=config),
+    script:
+        "../scripts/choose_segments.py"
+
+
 # What the decoder hears, once for every search: the audio encoder is never pruned.
 rule encode_clips:
     input:
@@ -18,7 +37,6 @@ rule encode_clips:
         mem_mb=40000,
         runtime="1h",
     params:
-        clips=lookup("pruning/clips", within=config),
         precision=lookup("generation/precision", within=config),
     script:
         "../scripts/encode_clips.py"
@@ -45,7 +63,6 @@ rule score_unpruned:
         mem_mb=40000,
         runtime="1h",
     params:
-        clips=lookup("pruning/clips", within=config),
         metric=lookup("pruning/metric", within=config),
         prompt=lookup("prompt", within=config),
         languages=lookup("languages", within=config),
@@ -57,10 +74,16 @@ rule score_unpruned:
 # What each criterion takes from the config: no more than changes its scores, so that no other key
 # runs it again.
 MEASURES = {
-    **dict.fromkeys(
-        systems.TRANSLATING,
-        PROTECTED | {"criterion": "chrf", "metric": config["pruning"]["metric"]},
-    ),
+    # A race goes by the metric of the search, so none is run for COMET.
+    **{
+        criterion: PROTECTED
+        | {
+            "criterion": "chrf",
+            "metric": config["pruning"]["metric"],
+            "racing": config["pruning"]["racing"] and criterion != "comet",
+        }
+        for criterion in systems.TRANSLATING
+    },
     "loss": PROTECTED | {"criterion": "loss"},
     "block_influence": PROTECTED | {"criterion": "block_influence"},
     "angular": PROTECTED | {"block": config["pruning"]["iterations"], "criterion": "angular"},
@@ -88,7 +111,6 @@ rule propose_layers:
         mem_mb=40000,
         runtime="1h",
     params:
-        clips=lookup("pruning/clips", within=config),
         search=MEASURES[config["pruning"]["shortlist"]["by"]],
         prompt=lookup("prompt", within=config),
         languages=lookup("languages", within=config),
@@ -134,7 +156,6 @@ rule score_layers:
         mem_mb=40000,
         runtime="8h",
     params:
-        clips=lookup("pruning/clips", within=config),
         search=lookup("{criterion}", within=MEASURES),
         shortlist=SHORTLIST_SIZE,
         prompt=lookup("prompt", within=config),
@@ -192,7 +213,6 @@ rule select_layer:
     conda:
         "../../envs/scoring.yaml"
     params:
-        clips=lookup("pruning/clips", within=config),
         protected=list(PROTECTED.values()),
         shortlist=SHORTLIST_SIZE,
     script:
@@ -228,6 +248,7 @@ rule tabulate_layers:
             )
             for removal in REMOVALS
         ],
+        segments=collect(SEARCH_SEGMENTS, pair=config["pairs"], allow_missing=True),
     output:
         csv=report(
             "results/{experiment}/layers.csv",
@@ -244,5 +265,7 @@ rule tabulate_layers:
     params:
         removals=REMOVALS,
         languages=lookup("languages", within=config),
+        pairs=config["pairs"],
+        order=lookup("pruning/order", within=config),
     script:
         "../scripts/tabulate_layers.py"

@@ -133,7 +133,6 @@ rule prune_stage:
     params:
         part=lookup("{student}/{stage}/part", within=STAGES),
         layers=lookup("{student}/{stage}/layers", within=STAGES),
-        clips=lookup("pruning/clips", within=config),
         search=branch(
             lookup("{student}/{stage}/criterion", within=STAGES),
             cases={

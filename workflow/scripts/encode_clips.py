@@ -9,7 +9,7 @@ from slimspeech.generation.embeddings import encode_clips, origin, read_clips, w
 from slimspeech.models.qwen2audio import load_for_inference, load_processor
 
 precision = snakemake.params.precision
-segments = read_jsonl(snakemake.input.segments)[: snakemake.params.clips]
+segments = read_jsonl(snakemake.input.segments)
 processor = load_processor(snakemake.input.teacher)
 clips = encode_clips(
     load_for_inference(snakemake.input.teacher, precision),

@@ -19,7 +19,7 @@ scores, _ = score_removals(
     load_processor(snakemake.input.teacher),
     kept,
     removable(kept, settings.protect_first, settings.protect_last),
-    read_jsonl(snakemake.input.segments)[: snakemake.params.clips],
+    read_jsonl(snakemake.input.segments),
     [],
     Prompt.of(snakemake.params.prompt, snakemake.params.languages),
     generation,

@@ -20,7 +20,7 @@ layers, scores = prune(
     processor,
     snakemake.params.part,
     snakemake.params.layers,
-    read_jsonl(snakemake.input.segments)[: snakemake.params.clips],
+    read_jsonl(snakemake.input.segments),
     Prompt.of(snakemake.params.prompt, snakemake.params.languages),
     generation,
     SearchSettings(**snakemake.params.search),

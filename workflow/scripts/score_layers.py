@@ -18,7 +18,7 @@ from slimspeech.pruning.shards import number_of, share
 generation = GenerationSettings(**snakemake.params.generation)
 settings = SearchSettings(**snakemake.params.search)
 prompt = Prompt.of(snakemake.params.prompt, snakemake.params.languages)
-segments = read_jsonl(snakemake.input.segments)[: snakemake.params.clips]
+segments = read_jsonl(snakemake.input.segments)
 made_from = origin(snakemake.input.teacher, segments, generation.precision)
 kept = read_json(snakemake.input.layers)["kept"]
 proposal = [row for path in snakemake.input.proposal for row in read_csv(path)]

@@ -8,7 +8,6 @@ parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--checkpoint", required=True, help="comet/{metric}.json")
 parser.add_argument("--hypotheses", required=True, help="hypotheses.jsonl of an iteration")
 parser.add_argument("--segments", required=True, help="the manifest that was translated")
-parser.add_argument("--clips", type=int, help="how many of its first rows; all if not given")
 parser.add_argument("--batch-size", required=True, type=int, help="segments")
 parser.add_argument("--threads", required=True, type=int)
 parser.add_argument("--scores", required=True, help="output: a row a layer and segment")
@@ -23,7 +22,7 @@ from slimspeech.evaluation.comet.scores import score_layers
 rows = score_layers(
     Checkpoint(**read_json(arguments.checkpoint)),
     read_jsonl(arguments.hypotheses),
-    read_jsonl(arguments.segments)[: arguments.clips],
+    read_jsonl(arguments.segments),
     arguments.batch_size,
 )
 write_csv(arguments.scores, rows)

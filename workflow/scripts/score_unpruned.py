@@ -12,7 +12,7 @@ from slimspeech.models.qwen2audio import load_for_inference, load_processor
 from slimspeech.pruning.search import score_unpruned
 
 generation = GenerationSettings(**snakemake.params.generation)
-segments = read_jsonl(snakemake.input.segments)[: snakemake.params.clips]
+segments = read_jsonl(snakemake.input.segments)
 made_from = origin(snakemake.input.teacher, segments, generation.precision)
 score, hypotheses = score_unpruned(
     load_for_inference(snakemake.input.teacher, generation.precision),

@@ -15,6 +15,6 @@ dropped = drop_least_important(
     or read_csv(snakemake.input.scores),
     candidates(layers["kept"], *snakemake.params.protected, proposal, snakemake.params.shortlist),
     read_jsonl(snakemake.input.hypotheses),
-    read_jsonl(snakemake.input.segments)[: snakemake.params.clips],
+    read_jsonl(snakemake.input.segments),
 )
 write_json(snakemake.output.layers, dropped)

@@ -34,20 +34,21 @@ def packed(request, trained, tmp_path_factory) -> str:
     return directory
 
 
-@pytest.mark.parametrize("asked", ["fp32", "bf16"])
-def test_packed_models_compute_in_bf16_where_the_device_has_it(asked, packed, native, features):
+@pytest.mark.parametrize("asked, dtype", [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_packed_models_compute_in_what_is_asked_for(asked, dtype, packed, native, features):
     model = load_for_inference(packed, asked)
-    dtype = torch.bfloat16 if native or asked == "bf16" else torch.float32
     assert model.dtype == dtype
     four_bit = [layer for layer in model.modules() if isinstance(layer, Linear4bit)]
     assert {layer.compute_dtype for layer in four_bit} == {dtype}
     assert torch.isfinite(logits(model, features)).all()
 
 
-def test_packed_models_say_the_same_in_both(packed, features, monkeypatch):
-    outputs = []
-    for native in (True, False):
-        monkeypatch.setattr(precision_module, "has_native_bf16", lambda hardware, n=native: n)
-        outputs.append(logits(load_for_inference(packed, "fp32"), features).float())
+def test_auto_is_one_precision_for_packed_and_other_models(packed, trained, native):
+    dtypes = {load_for_inference(str(model), "auto").dtype for model in (packed, trained[0])}
+    assert dtypes == {torch.bfloat16 if native else torch.float32}
+
+
+def test_packed_models_say_the_same_in_both(packed, features):
+    outputs = [logits(load_for_inference(packed, p), features).float() for p in ("bf16", "fp32")]
     assert torch.allclose(*outputs, atol=0.25)
     assert not torch.equal(*outputs)

@@ -89,6 +89,19 @@ def test_shards_find_what_one_job_finds(count, build, processor, rows, prompt):
         assert sorted(together, key=lambda row: row["layer"]) == rows_of_whole
 
 
+def test_rounds_of_a_race_translate_what_one_batch_does(
+    build, processor, rows, prompt, greedy, monkeypatch
+):
+    monkeypatch.setattr("slimspeech.pruning.racing.ROUND", 1)
+    segments = [row for row in rows if row["pair"] == "en-de"]
+    clips = read_clips(segments, processor)
+    inputs = (build(3), processor, [0, 1, 2, 3], [1, 2], segments, clips, prompt, greedy)
+    scores, hypotheses = score_removals(*inputs, configured(SearchSettings))
+    raced, of_race = score_removals(*inputs, configured(SearchSettings, racing=True))
+    assert of_race == hypotheses
+    assert raced == [row | {"segments": len(segments)} for row in scores]
+
+
 def test_other_criteria_write_no_hypotheses(model, processor, rows, prompt, greedy):
     segments = [row for row in rows if row["pair"] == "en-de"]
     corpus = GoldCorpus(model, processor, segments, prompt, 4)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
+from project import REPOSITORY
 from settings import configured
 from tiny_model import make_row, write_clip
 from transformers import Trainer, TrainingArguments
@@ -48,9 +50,9 @@ def train(processor, prompt, rows, tmp_path):
 def qlora(trained):
     """Makes the 4-bit model with a fresh adapter, as rule train_adapter does."""
 
-    def make(r=4):
+    def make(r=4, **lora):
         model = load_model(trained[0], torch.bfloat16, nf4())
-        return add_adapter(model, configured(LoraSettings, r=r, alpha=8), seed=0)
+        return add_adapter(model, configured(LoraSettings, r=r, alpha=8, **lora), seed=0)
 
     return make
 
@@ -140,6 +142,16 @@ def test_every_adapter_gets_gradient_and_the_base_stays(checkpointing, precision
     }
     after = {n: w for n, w in model.named_parameters() if "lora" not in n}
     assert all(torch.equal(after[name], weight) for name, weight in base.items())
+
+
+def test_adapters_as_published_in_effect_leave_out_the_audio_tower(qlora):
+    """The pattern of the ablations, which config/README.md gives too."""
+    ablations = (REPOSITORY / "config/iwslt2025_ablations.yaml").read_text(encoding="utf-8")
+    [stage] = yaml.safe_load(ablations)["students"]["A_in_effect"]["stages"]
+    pattern = stage["lora"]["target_modules"]
+    assert pattern in (REPOSITORY / "config/README.md").read_text(encoding="utf-8")
+    adapters = [n for n, _ in qlora(target_modules=pattern).named_parameters() if "lora_B" in n]
+    assert [sum(part in name for name in adapters) for part in PARTS] == [0, 1, 28]
 
 
 @pytest.mark.parametrize("native", [True, False])
@@ -335,6 +347,42 @@ def test_resumed_adapter_ends_as_an_uninterrupted_one(train, qlora, monkeypatch,
     train(resumed, RESUMABLE)
     assert steps[0] == 4
     assert same(weights_of(resumed), weights_of(whole))
+
+
+BEST = replace(SHORT, epochs=3, learning_rate=3e-2, scheduler="constant", keep="best")
+
+
+@pytest.mark.parametrize("kind", ["build", "qlora"])
+def test_the_best_epoch_is_kept(kind, train, build, qlora, rows):
+    """So high a learning rate does harm; one of nearly 0 then shows the loss of what was kept."""
+    model = build(0) if kind == "build" else qlora()
+    curve = train(model, BEST, data=rows[2:], validation=rows[:2])
+    losses = {entry["step"]: entry["eval_loss"] for entry in curve if "eval_loss" in entry}
+    best = min(losses, key=losses.get)
+    assert best < max(losses)
+    assert [entry["step"] for entry in curve if entry.get("kept")] == [best]
+    unchanged = replace(SHORT, epochs=1, learning_rate=1e-12)
+    [*_, after] = train(model, unchanged, data=rows[2:], validation=rows[:2])
+    assert after["eval_loss"] == pytest.approx(losses[best], rel=1e-4)
+    assert "kept" not in after
+
+
+def test_resumed_training_keeps_the_best_epoch_before_it(
+    train, build, rows, monkeypatch, interrupt
+):
+    settings = replace(BEST, checkpoint_steps=2)
+    whole, resumed = build(0), build(0)
+    curve = train(whole, settings, validation=rows[:2])
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt(patch, 5)
+        train(build(0), settings, validation=rows[:2])
+    assert train(resumed, settings, validation=rows[:2]) == curve
+    assert same(weights_of(resumed), weights_of(whole))
+
+
+def test_the_best_epoch_needs_validation_data(train, build):
+    with pytest.raises(InputError, match="keep: best needs validation data"):
+        train(build(0), BEST)
 
 
 def test_checkpoint_cut_short_by_the_kill_is_passed_over(

@@ -13,7 +13,7 @@ from slimspeech.evaluation.significance import (
     compare,
     draw,
     mean_scores,
-    p_value,
+    sacrebleu_p_value,
     text_scores,
 )
 
@@ -53,7 +53,7 @@ def test_scores_intervals_and_p_are_those_of_sacrebleu(metric):
         mean, half = estimate_ci(scores[1:])
         assert scores[0] == pytest.approx(theirs.score)
         assert (mean, half) == pytest.approx((theirs.mean, theirs.ci), rel=1e-4)
-    assert p_value(ours[1], ours[0]) == pytest.approx(student.p_value)
+    assert sacrebleu_p_value(ours[1], ours[0]) == pytest.approx(student.p_value)
     assert 1 / (1 + RESAMPLES) <= student.p_value < 0.5
 
 
@@ -78,6 +78,26 @@ def test_without_a_teacher_nothing_is_compared():
     student = comparison["systems"]["A"]["chrf"]
     assert student["low"] < student["score"] < student["high"]
     assert {student[key] for key in ("difference", "p_value", "retention")} == {None}
+    assert set(student["by_talk"].values()) == {None}  # one talk
+
+
+def test_intervals_over_talks():
+    segments = [row | {"talk": f"talk {i // 5}"} for i, row in enumerate(SEGMENTS)]
+    systems = {"teacher": rows(TEACHER), "A": rows(STUDENT)}
+    by_segment, by_talk = (
+        compare_systems("en-de", manifest, systems, ["chrf"]) for manifest in (SEGMENTS, segments)
+    )
+    assert (by_segment["talks"], by_talk["talks"]) == (1, 6)
+    student = by_talk["systems"]["A"]["chrf"]
+    ends = student.pop("by_talk")
+    # The student is worse in two of six talks: some draws hold none of them, so it loses nothing.
+    assert ends["retention_low"] < student["retention"] < ends["retention_high"]
+    assert ends["retention_high"] == pytest.approx(100)
+    teacher = by_talk["systems"]["teacher"]["chrf"]["by_talk"]
+    assert (teacher["retention_low"], teacher["difference_high"]) == (100, 0)
+    one_talk = by_segment["systems"]["A"]["chrf"]
+    assert set(one_talk.pop("by_talk").values()) == {None}
+    assert one_talk == pytest.approx(student)
 
 
 def test_segment_scores_are_averaged_on_the_same_draws():
@@ -95,9 +115,10 @@ def test_segment_scores_are_averaged_on_the_same_draws():
 
 
 def test_a_negative_score_gives_no_percentage():
-    times = draw(2, 10)
-    scores = {"teacher": mean_scores([-0.2, 0.1], times), "A": mean_scores([0.3, 0.1], times)}
-    student = compare(scores, "teacher")["A"]
+    times = draw(10, 20)
+    values = {"teacher": [-0.2, 0.1], "A": [0.3, 0.1]}
+    scores = {name: mean_scores(pair * 5, times) for name, pair in values.items()}
+    student = compare(scores, scores, "teacher")["A"]
     assert student["retention"] is None
     assert student["difference"] == pytest.approx(0.25)
 

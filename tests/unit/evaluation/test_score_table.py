@@ -131,10 +131,12 @@ def test_footnotes_say_how_it_was_measured():
     assert text.count("- chrF++: `nrefs:1|nw:2`") == 1
 
 
-def comparison():
+def comparison(**by_talk):
     """As compare_systems gives it, of a student that keeps 95 (93 to 97) percent."""
     student = {"score": 38.0, "retention_low": 93.04, "retention_high": 97.0, "p_value": 0.0042}
+    student |= {"sacrebleu_p_value": 0.0021, "by_talk": by_talk}
     teacher = {"score": 40.0, "retention_low": 100.0, "retention_high": 100.0, "p_value": None}
+    teacher |= {"by_talk": dict.fromkeys(by_talk, 100.0)}
     return {
         "pair": "en-de",
         "systems": {
@@ -144,16 +146,39 @@ def comparison():
     }
 
 
+def compared(segments=184, **by_talk):
+    scored = [scores(n, chrfpp=p, segments=segments) for n, p in (("teacher", 40.0), ("B", 38.0))]
+    comparisons = [comparison(**by_talk)] if segments > 9 else []
+    return tabulate(scored, [size()] * 2, [translation()] * 2, comparisons=comparisons)
+
+
 def test_the_percentage_of_the_teacher_has_its_interval():
-    scored = [scores("teacher", chrfpp=40.0), scores("B", chrfpp=38.0)]
-    rows = tabulate(scored, [size()] * 2, [translation()] * 2, comparisons=[comparison()])
+    rows = compared()
     student = rows[1]
     assert (student["percent_of_teacher_low"], student["percent_of_teacher_high"]) == (93.04, 97)
-    assert student["p_value"] == 0.0042
+    assert (student["p_value"], student["sacrebleu_p_value"]) == (0.0042, 0.0021)
     text = markdown(rows, {})
     teacher, student = ([c.strip() for c in x.split("|")] for x in text.splitlines()[6:8])
     assert teacher[6:11] == ["12.3", "40.0", "40.0", "100.0", "-"]
     assert student[6:11] == ["12.3", "40.0", "38.0", "95.0 [93.0, 97.0]", "0.004"]
+    assert "fewer than 5 talks" in text
+
+
+def test_the_interval_over_talks_has_its_column():
+    rows = compared(retention_low=91.0, retention_high=99.96)
+    student = rows[1]
+    assert student["percent_of_teacher_by_talk_low"] == 91
+    assert student["percent_of_teacher_by_talk_high"] == 99.96
+    text = markdown(rows, {})
+    teacher, student = ([c.strip() for c in x.split("|")] for x in text.splitlines()[6:8])
+    assert teacher[9:12] == ["100.0", "-", "-"]
+    assert student[9:12] == ["95.0 [93.0, 97.0]", "[91.0, 100.0]", "0.004"]
+    assert "fewer than 5 talks" not in text
+
+
+def test_a_handful_of_segments_gives_no_verdict():
+    text = markdown(compared(segments=9), {})
+    assert "Fewer than 10 segments" in text and "bootstrap" not in text
 
 
 def test_a_score_that_is_not_finite_is_refused():

@@ -11,7 +11,8 @@ CHRF = [
         "runner_up": 3,
         "difference": 0.456,
         "interval": [-0.2, 1.125],
-        "within_noise": True,
+        "shares": {"3": 0.55, "5": 0.4, "1": 0.05},
+        "regret": 0.234,
     },
     {
         "kept": [0, 1, 2, 4, 6, 7],
@@ -21,7 +22,8 @@ CHRF = [
         "runner_up": 6,
         "difference": 2.0,
         "interval": [1.25, 2.75],
-        "within_noise": False,
+        "shares": {"3": 1.0},
+        "regret": 0.0,
     },
 ]
 LOSS = [
@@ -35,6 +37,12 @@ MIDDLE = [
 SEARCHES = {"chrf": CHRF, "loss": LOSS, "middle": MIDDLE}
 
 
+SEARCHED = {
+    "en-de": "The searches use 100 segments, all of one talk.",
+    "en-zh": "The searches use 50 segments, all of one talk.",
+}
+
+
 def tabulated(*criteria, pairs=("en-de",)):
     removals = [
         {"pair": pair, "criterion": criterion, "iteration": iteration}
@@ -46,6 +54,10 @@ def tabulated(*criteria, pairs=("en-de",)):
     return tabulate_layers(removals, results)
 
 
+def written(rows):
+    return layers_markdown(rows, {}, SEARCHED)
+
+
 def test_a_row_has_what_its_criterion_measures():
     rows = tabulated("chrf", "loss", "middle")
     assert rows[0] == {
@@ -55,13 +67,18 @@ def test_a_row_has_what_its_criterion_measures():
         "layer": 5,
         "metric": "chrf++",
         "score": 41.23456,
+        "saved": "",
         "runner_up": 3,
         "difference": 0.456,
         "low": -0.2,
         "high": 1.125,
-        "within_noise": True,
+        "share": 0.4,
+        "rival": 3,
+        "rival_share": 0.55,
+        "regret": 0.234,
     }
-    compared = dict.fromkeys(("runner_up", "difference", "low", "high", "within_noise"), "")
+    judged = ("share", "rival", "rival_share", "regret")
+    compared = dict.fromkeys(("saved", "runner_up", "difference", "low", "high", *judged), "")
     assert rows[3] == compared | {
         "pair": "en-de",
         "criterion": "loss",
@@ -96,13 +113,20 @@ def test_overlap_disregards_the_order(first, second, shared):
 
 def test_three_searches_of_a_pair():
     assert (
-        layers_markdown(tabulated("chrf", "loss", "middle"), {})
+        written(tabulated("chrf", "loss", "middle"))
         == """\
 # Layers removed
 
 Layers are numbered from 0, as in the teacher.
 
+The segments of a search were drawn again 1000 times. Chosen in: the share of the draws in
+which the removed layer is the best choice. Next: the layer that most of the other draws
+choose. Regret: by how many points the removed layer falls short of the best, on average.
+Better than: the runner-up on all segments, with the 95 % interval of the difference.
+
 ## English to German (en-de)
+
+The searches use 100 segments, all of one talk.
 
 | criterion | removed, in order | shared with chrf |
 | --------- | ----------------: | ---------------: |
@@ -112,12 +136,10 @@ Layers are numbered from 0, as in the teacher.
 
 ### chrf
 
-| iteration | layer | chrF++ without it | runner-up | difference (95 % interval) | within noise |
-| --------- | ----: | ----------------: | --------: | -------------------------: | -----------: |
-| 1         |     5 |             41.23 |         3 |       0.46 (-0.20 to 1.12) |          yes |
-| 2         |     3 |              39.5 |         6 |        2.00 (1.25 to 2.75) |           no |
-
-1 of 2 choices are within noise: on other segments the runner-up might have been removed.
+| iteration | layer | chrF++ without it | chosen in |      next | regret |         better than, by |
+| --------- | ----: | ----------------: | --------: | --------: | -----: | ----------------------: |
+| 1         |     5 |             41.23 |      40 % | 3 in 55 % |   0.23 | 3, 0.46 (-0.20 to 1.12) |
+| 2         |     3 |              39.5 |     100 % |         - |   0.00 |  6, 2.00 (1.25 to 2.75) |
 
 ### loss
 
@@ -130,33 +152,44 @@ Layers are numbered from 0, as in the teacher.
 
 
 def test_a_language_of_the_config_has_its_name():
-    text = layers_markdown(tabulated("middle", pairs=("en-eo",)), {"eo": "Esperanto"})
+    rows = tabulated("middle", pairs=("en-eo",))
+    text = layers_markdown(rows, {"eo": "Esperanto"}, {"en-eo": "100 segments."})
     assert "## English to Esperanto (en-eo)\n" in text
 
 
 def test_pairs_stand_apart_and_each_names_its_first_search():
-    text = layers_markdown(tabulated("middle", "loss", pairs=("en-de", "en-zh")), {})
+    text = written(tabulated("middle", "loss", pairs=("en-de", "en-zh")))
     sections = text.split("\n## ")[1:]
     assert [section.splitlines()[0] for section in sections] == [
         "English to German (en-de)",
         "English to Chinese (en-zh)",
     ]
-    for section in sections:
+    for section, searched in zip(sections, SEARCHED.values(), strict=True):
+        assert searched in section
         assert "| criterion | removed, in order | shared with middle |" in section
         assert "| loss      |              5, 6 |                0/2 |" in section
         assert "### middle" not in section  # nothing was measured
-        assert "noise" not in section
+    assert "Regret" not in text
 
 
 def test_the_only_candidate_has_no_runner_up():
     last = {"removed": [5, 3], "metric": "chrf++", "score": 39.5}
     removals = [{"pair": "en-de", "criterion": "chrf", "iteration": k} for k in (1, 2)]
-    text = layers_markdown(tabulate_layers(removals, [CHRF[0], last]), {})
+    text = written(tabulate_layers(removals, [CHRF[0], last]))
     cells = [cell.strip() for cell in text.split("| 2 ")[1].splitlines()[0].split("|")]
-    assert cells == ["", "3", "39.5", "-", "-", "-", ""]
+    assert cells == ["", "3", "39.5", *["-"] * 4, ""]
 
 
-def test_no_word_of_noise_where_every_choice_is_clear():
+def test_a_search_on_a_handful_of_segments_says_so():
     removal = {"pair": "en-de", "criterion": "chrf", "iteration": 1}
-    text = layers_markdown(tabulate_layers([removal], CHRF[1:]), {})
-    assert "choices are within noise" not in text
+    few = {key: CHRF[0][key] for key in ("removed", "metric", "score", "runner_up", "difference")}
+    text = written(tabulate_layers([removal], [few]))
+    cells = [cell.strip() for cell in text.split("| 1 ")[1].splitlines()[0].split("|")]
+    assert cells == ["", "5", "41.23", "-", "-", "-", "3, 0.46", ""]
+    assert "fewer than 10 segments" in text
+
+
+def test_a_race_says_what_it_saved():
+    removals = [{"pair": "en-de", "criterion": "chrf", "iteration": k} for k in (1, 2)]
+    raced = [layers | {"saved": saved} for layers, saved in zip(CHRF, (0.25, 0.5), strict=True)]
+    assert "left out 38 % of the translations" in written(tabulate_layers(removals, raced))

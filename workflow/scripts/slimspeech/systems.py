@@ -160,13 +160,34 @@ def student_start(config: Config, student: str) -> Pruned:
     return Pruned(student_criterion(config, student), removed)
 
 
+def stage_owners(config: Config, student: str) -> dict[str, str]:
+    """By stage, the student in whose folder it lies.
+
+    Students that begin alike (the same layers, the same first stages) share these stages, which lie
+    with the first of them by name.
+    """
+
+    def beginning(name: str, count: int) -> tuple[Pruned, list[Config]]:
+        start = student_start(config, name)
+        return start if start.removed else UNPRUNED, config["students"][name]["stages"][:count]
+
+    return {
+        stage: min(
+            name
+            for name in config["students"]
+            if beginning(name, number) == beginning(student, number)
+        )
+        for number, stage in enumerate(stages(config["students"][student]), start=1)
+    }
+
+
 def stage_models(config: Config, student: str) -> list[str]:
     """What the first stage of a student starts from, and what each stage ends with."""
     return [
         pruned_model(config, student_start(config, student)),
         *(
-            f"{PAIR}/students/{student}/{name}/model"
-            for name in stages(config["students"][student])
+            f"{PAIR}/students/{owner}/{stage}/model"
+            for stage, owner in stage_owners(config, student).items()
         ),
     ]
 
@@ -209,9 +230,9 @@ def layer_files(config: Config, system: str) -> tuple[str, list[tuple[str, str]]
     """
     if system not in config["students"]:
         return layers_file(parse_pruned(config, system) or UNPRUNED), []
-    folder = f"{PAIR}/students/{system}"
+    owners = stage_owners(config, system)
     return layers_file(student_start(config, system)), [
-        (stage["part"], f"{folder}/{name}/layers.json")
+        (stage["part"], f"{PAIR}/students/{owners[name]}/{name}/layers.json")
         for name, stage in stages(config["students"][system]).items()
         if stage["method"] == "prune"
     ]
@@ -263,10 +284,12 @@ def _student_steps(config: Config, student: str) -> list[Step]:
         ),
         "out_of_domain": Step(f"{PAIR}/data/out_of_domain.jsonl", _logs("prepare_out_of_domain")),
     }
+    owners = stage_owners(config, student)
     for name, stage in stages(config["students"][student]).items():
         chain += [step for part, step in data.items() if stage.get("data", {}).get(part)]
-        logs = _logs(*rules[stage["method"]], job=f"{student}-{name}")
-        chain.append(Step(f"{PAIR}/students/{student}/{name}/model", logs))
+        logs = _logs("choose_segments") if stage["method"] == "prune" else {}
+        logs |= _logs(*rules[stage["method"]], job=f"{owners[name]}-{name}")
+        chain.append(Step(f"{PAIR}/students/{owners[name]}/{name}/model", logs))
     return [*chain, Step(f"{PAIR}/students/{student}/packed", _logs("pack_student", job=student))]
 
 
@@ -287,7 +310,8 @@ def _search_logs(config: Config, criterion: str, k: int) -> dict[str, str]:
     job = f"{criterion}_{k:02d}"
     if criterion in unmeasured_criteria(config):
         return _logs("select_layer_by_place", job=job)
-    logs = _logs("encode_clips") if criterion in TRANSLATING else {}
+    logs = _logs("choose_segments")
+    logs |= _logs("encode_clips") if criterion in TRANSLATING else {}
     if criterion == "shortlist":
         logs |= _logs("propose_layers", job=job)
     logs |= _logs("score_layers", job=f"{job}_*") | _logs("gather_scores", job=job)

@@ -44,8 +44,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=("auto", "fp32", "bf16"),
         default="auto",
-        help="type in which weights that are not 4-bit compute (default: bf16 on a GPU, fp32 on a "
-        "CPU)",
+        help="type that models compute in (default: bf16 where the device computes it itself)",
     )
     group.add_argument(
         "--batch-size",

@@ -5,14 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from slimspeech.artifacts import Row, read_json, read_jsonl
 from slimspeech.errors import InputError
 from slimspeech.evaluation.metrics import align, score
 from slimspeech.evaluation.significance import (
     RESAMPLES,
     SACREBLEU_SEED,
+    Scores,
     compare,
     draw,
+    draw_talks,
     mean_scores,
     text_scores,
 )
@@ -67,7 +71,9 @@ def compare_systems(
             texts[system], references = align(rows, segments)
         except InputError as error:
             raise InputError(f"{pair}, {system}: {error}") from error
-    times = draw(len(segments), resamples, seed)
+    talks = [segment["talk"] for segment in segments]
+    by_segment, by_talk = draw(len(segments), resamples, seed), draw_talks(talks, resamples, seed)
+    times = np.concatenate([by_segment, by_talk[1:]])
     by_metric = {
         metric: {
             system: text_scores(text, references, language, metric, times)
@@ -85,11 +91,15 @@ def compare_systems(
             raise InputError(f"{pair}, {system.system}, {system.metric}: {error}") from error
         by_metric.setdefault(system.metric, {})[system.system] = scores
         signatures[system.metric] = system.signature
-    compared = {metric: compare(scores, TEACHER) for metric, scores in by_metric.items()}
+    compared = {
+        metric: compare(*_apart(scores, len(by_segment)), TEACHER)
+        for metric, scores in by_metric.items()
+    }
     return {
         "pair": pair,
         "baseline": TEACHER,
         "segments": len(segments),
+        "talks": len(set(talks)),
         "resamples": resamples,
         "seed": seed,
         "systems": {
@@ -98,3 +108,11 @@ def compare_systems(
         },
         "signatures": signatures,
     }
+
+
+def _apart(scores: Mapping[str, Scores], draws: int) -> tuple[dict[str, Scores], dict[str, Scores]]:
+    """Scores by system on the first draws, of segments, and on the rest, of talks."""
+    return (
+        {system: values[:draws] for system, values in scores.items()},
+        {system: np.append(values[:1], values[draws:]) for system, values in scores.items()},
+    )

@@ -8,6 +8,7 @@ from slimspeech import languages
 from slimspeech.artifacts import Row
 from slimspeech.errors import InputError
 from slimspeech.evaluation.metrics import METRICS, search_metric
+from slimspeech.evaluation.significance import MIN_SEGMENTS, MIN_TALKS
 from slimspeech.formatting import MISSING, aligned, file_size, weight_count
 from slimspeech.languages import target_code
 from slimspeech.systems import BASE, TEACHER
@@ -103,7 +104,10 @@ def _row(
         "percent_of_teacher": None,
         "percent_of_teacher_low": ranking.get("retention_low"),
         "percent_of_teacher_high": ranking.get("retention_high"),
+        "percent_of_teacher_by_talk_low": ranking.get("by_talk", {}).get("retention_low"),
+        "percent_of_teacher_by_talk_high": ranking.get("by_talk", {}).get("retention_high"),
         "p_value": ranking.get("p_value"),
+        "sacrebleu_p_value": ranking.get("sacrebleu_p_value"),
         "seconds": translation["seconds"],
         "audio_seconds": translation["audio_seconds"],
         "seconds_per_audio_second": translation["seconds"] / translation["audio_seconds"],
@@ -124,7 +128,8 @@ def _section(pair: str, rows: Sequence[Row], names: dict[str, str]) -> list[str]
     ranking = TITLES[search_metric(target_code(pair))]
     header = ["System", "Layers", "Weights", "Size", "% of base"]
     header += [TITLES.get(name, name) for name in metrics]
-    header += ["% of teacher", "p", "s / audio s"]
+    by_talk = any(row["percent_of_teacher_by_talk_low"] is not None for row in rows)
+    header += ["% of teacher", *(["by talk"] if by_talk else []), "p", "s / audio s"]
     cells = [
         [
             row["system"],
@@ -133,7 +138,8 @@ def _section(pair: str, rows: Sequence[Row], names: dict[str, str]) -> list[str]
             file_size(row["bytes"]),
             _fixed(row["percent_of_base"], 1),
             *(_fixed(row[name], 1 if name in METRICS else COMET_DIGITS) for name in metrics),
-            _with_interval(row),
+            " ".join([_fixed(row["percent_of_teacher"], 1), *_interval(row, "")]),
+            *([" ".join(_interval(row, "by_talk_")) or MISSING] if by_talk else []),
             _fixed(row["p_value"], 3),
             _fixed(row["seconds_per_audio_second"], 3),
         ]
@@ -152,8 +158,7 @@ def _section(pair: str, rows: Sequence[Row], names: dict[str, str]) -> list[str]
         f"## {languages.title(pair, names)} ({pair}), {rows[0]['segments']} segments",
         aligned(header, cells),
         "Layers: of the decoder. Size: safetensors files, in units of a thousand.\n"
-        f"% of teacher: by {ranking}, with its 95 % interval; p: how often chance in the "
-        "choice of segments\nalone makes such a difference; both by paired bootstrap.\n"
+        f"% of teacher: by {ranking}{_intervals_note(rows, by_talk)}\n"
         f"Speed: seconds of work per second of audio, on {'; '.join(once_each(settings))}.",
         f"Signatures of the scores:\n\n{signatures}",
     ]
@@ -169,13 +174,27 @@ def once_each(settings: Mapping[str, str]) -> list[str]:
     return [f"{setting} ({', '.join(names)})" for setting, names in systems.items()]
 
 
-def _with_interval(row: Row) -> str:
-    """Such as "97.0 [95.1, 98.9]"; no interval for the teacher."""
-    percent = _fixed(row["percent_of_teacher"], 1)
-    low, high = row["percent_of_teacher_low"], row["percent_of_teacher_high"]
+def _intervals_note(rows: Sequence[Row], by_talk: bool) -> str:
+    """What the intervals and p are, or why there are none."""
+    if rows[0]["segments"] < MIN_SEGMENTS:
+        return (
+            f". Fewer than {MIN_SEGMENTS} segments say nothing\nof differences: no intervals, no p."
+        )
+    note = (
+        ", with its 95 % interval; p: how often chance in the choice of segments\nalone makes such "
+        "a difference; both by paired bootstrap over segments."
+    )
+    if by_talk:
+        return f"{note} By talk: the interval over\ntalks, whose segments are not independent."
+    return f"{note} With fewer than {MIN_TALKS} talks there\nis no interval over talks."
+
+
+def _interval(row: Row, over: str) -> list[str]:
+    """Such as ["[95.1, 98.9]"]; nothing for the teacher. over: "" or "by_talk_"."""
+    low, high = (row[f"percent_of_teacher_{over}{end}"] for end in ("low", "high"))
     if low is None or row["system"] == TEACHER:
-        return percent
-    return f"{percent} [{low:.1f}, {high:.1f}]"
+        return []
+    return [f"[{low:.1f}, {high:.1f}]"]
 
 
 def _fixed(number: float | None, digits: int) -> str:

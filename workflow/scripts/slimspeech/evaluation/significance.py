@@ -1,7 +1,7 @@
 """Whether two systems differ by more than chance in the choice of segments: paired bootstrap.
 
-All systems are scored on the same random draws of the segments, with replacement (Koehn, 2004).
-Intervals and p-values hold for these segments only, not for other talks or another training run.
+All systems are scored on the same random draws of the segments, with replacement (Koehn, 2004), or
+on the same draws of whole talks. Intervals and p-values do not cover another training run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,8 @@ from slimspeech.evaluation.metrics import check_counts, scorer
 INTERVAL = (0.025, 0.975)  # quantiles of the 95 % percentile interval
 RESAMPLES = 1000
 SACREBLEU_SEED = 12345  # the default of `sacrebleu --paired-bs`, which draws the same segments
+# Draws of fewer segments, or of fewer talks, are too few different ones to judge by.
+MIN_SEGMENTS, MIN_TALKS = 10, 5
 
 # For one system (1 + resamples,): the score of all segments, then of each draw.
 Scores = np.ndarray
@@ -22,31 +24,50 @@ Scores = np.ndarray
 
 @dataclass(frozen=True)
 class Estimate:
-    """A score, difference or percentage on all segments, with its 95 % percentile interval."""
+    """A score, difference or percentage on all segments, with its 95 % percentile interval.
+
+    low, high: None without draws.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
     @classmethod
     def of(cls, values: np.ndarray) -> "Estimate":
         """values: on all segments, then on each draw, (1 + resamples,)."""
+        if len(values) == 1:
+            return cls(float(values[0]), None, None)
         low, high = np.quantile(values[1:], INTERVAL).tolist()
         return cls(float(values[0]), low, high)
-
-    @property
-    def within_noise(self) -> bool:
-        """Whether the interval of a difference holds 0."""
-        return self.low <= 0 <= self.high
 
 
 def draw(count: int, resamples: int = RESAMPLES, seed: int = SACREBLEU_SEED) -> np.ndarray:
     """(1 + resamples, count): how often each segment is drawn; once each in the first row.
 
-    The draws are those of sacreBLEU's own test for that seed.
+    The draws are those of sacreBLEU's own test for that seed. Below MIN_SEGMENTS there are none,
+    only the first row.
     """
     draws = np.random.default_rng(seed).choice(count, size=(resamples, count), replace=True)
-    # Counts, so that a draw's statistics are one matrix product.
+    return _counts(draws if count >= MIN_SEGMENTS else draws[:0], count)
+
+
+def draw_talks(
+    talks: Sequence[str], resamples: int = RESAMPLES, seed: int = SACREBLEU_SEED
+) -> np.ndarray:
+    """As draw(), but whole talks are drawn: the cluster bootstrap (Davison and Hinkley, 1997).
+
+    Segments of a talk share a speaker and a topic, so they are not independent. talks: the talk of
+    each segment. Below MIN_TALKS talks there are no draws.
+    """
+    names, talk_of_segment = np.unique(talks, return_inverse=True)
+    count = len(names)
+    draws = np.random.default_rng(seed).choice(count, size=(resamples, count), replace=True)
+    return _counts(draws if count >= MIN_TALKS else draws[:0], count)[:, talk_of_segment]
+
+
+def _counts(draws: np.ndarray, count: int) -> np.ndarray:
+    """How often each of `count` is in each draw, so that its statistics are a matrix product."""
     return np.stack([np.ones(count, int), *(np.bincount(d, minlength=count) for d in draws)])
 
 
@@ -83,7 +104,7 @@ def mean_scores(segment_scores: Sequence[float], times: np.ndarray) -> Scores:
             f"the score of segment {index + 1} of {len(values)} is {values[index]}, not a finite "
             "number; score them again"
         )
-    return times @ values / len(values)
+    return times @ values / times.sum(axis=1)
 
 
 def difference(system: Scores, other: Scores) -> Estimate:
@@ -98,29 +119,48 @@ def retention(system: Scores, baseline: Scores) -> Estimate | None:
     return Estimate.of(100 * system / baseline) if (baseline > 0).all() else None
 
 
-def p_value(system: Scores, baseline: Scores) -> float:
-    """p of the paired bootstrap as in sacreBLEU: two-sided, from 1 / (1 + resamples) to 1.
+def p_value(system: Scores, baseline: Scores) -> float | None:
+    """Two-sided p of the paired bootstrap, from 1 / (1 + resamples) to 1; None without draws.
 
-    How often the difference on a draw, minus its mean over the draws, exceeds the one observed.
+    How often the difference on a draw is as far from the mean difference of all draws as the
+    difference on all segments is from 0. It is 1 for identical translations.
     """
-    differences = np.abs(system - baseline)
-    centred = differences[1:] - differences[1:].mean()
-    return float((np.sum(centred > differences[0]) + 1) / len(differences))
+    observed, *drawn = system - baseline
+    if not drawn:
+        return None
+    as_far = np.abs(drawn - np.mean(drawn)) >= abs(observed)
+    return float((as_far.sum() + 1) / (len(drawn) + 1))
 
 
-def compare(systems: Mapping[str, Scores], baseline: str) -> dict[str, dict[str, float | None]]:
+def sacrebleu_p_value(system: Scores, baseline: Scores) -> float | None:
+    """What `sacrebleu --paired-bs` prints, for comparison with other papers; None without draws.
+
+    It drops the sign of each difference before it subtracts their mean. So it counts one side only
+    and is about half of p_value(); under a true null, about one in ten is below 0.05.
+    """
+    observed, *drawn = np.abs(system - baseline)
+    if not drawn:
+        return None
+    further = drawn - np.mean(drawn) > observed
+    return float((further.sum() + 1) / (len(drawn) + 1))
+
+
+def compare(
+    systems: Mapping[str, Scores], by_talk: Mapping[str, Scores], baseline: str
+) -> dict[str, dict[str, float | dict[str, float | None] | None]]:
     """By system: its score by one metric, compared to the baseline.
 
-    Keys: score, low, high; difference, difference_low, difference_high, p_value; retention (in
-    percent), retention_low, retention_high. Without the baseline among the systems all from
-    `difference` on are None; the baseline's own p_value is None.
+    by_talk: the systems' scores on draws of talks. Keys: score, low, high; difference,
+    difference_low, difference_high, p_value, sacrebleu_p_value; retention (in percent),
+    retention_low, retention_high; by_talk, with the ends of the same intervals by draws of talks.
+    What needs draws is None without them. Without the baseline among the systems all from
+    `difference` on are None; the baseline's own p-values are None.
     """
     base = systems.get(baseline)
     rows = {}
     for name, scores in systems.items():
-        score = Estimate.of(scores)
-        less = None if base is None else difference(scores, base)
-        share = None if base is None else retention(scores, base)
+        score, less, share = _estimates(scores, base)
+        tested = base is not None and name != baseline
         rows[name] = {
             "score": score.value,
             "low": score.low,
@@ -128,9 +168,33 @@ def compare(systems: Mapping[str, Scores], baseline: str) -> dict[str, dict[str,
             "difference": less and less.value,
             "difference_low": less and less.low,
             "difference_high": less and less.high,
-            "p_value": None if base is None or name == baseline else p_value(scores, base),
+            "p_value": p_value(scores, base) if tested else None,
+            "sacrebleu_p_value": sacrebleu_p_value(scores, base) if tested else None,
             "retention": share and share.value,
             "retention_low": share and share.low,
             "retention_high": share and share.high,
+            "by_talk": _ends(*_estimates(by_talk[name], by_talk.get(baseline))),
         }
     return rows
+
+
+def _estimates(
+    scores: Scores, base: Scores | None
+) -> tuple[Estimate, Estimate | None, Estimate | None]:
+    """The score, and its difference to the baseline and percentage of it."""
+    if base is None:
+        return Estimate.of(scores), None, None
+    return Estimate.of(scores), difference(scores, base), retention(scores, base)
+
+
+def _ends(
+    score: Estimate, less: Estimate | None, share: Estimate | None
+) -> dict[str, float | None]:
+    return {
+        "low": score.low,
+        "high": score.high,
+        "difference_low": less and less.low,
+        "difference_high": less and less.high,
+        "retention_low": share and share.low,
+        "retention_high": share and share.high,
+    }

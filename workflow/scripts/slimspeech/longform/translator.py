@@ -50,16 +50,14 @@ class Translator:
         """The model of a directory (see deployment.read_deployment).
 
         target, source: language codes or English names; by default those of the model. device:
-        "auto", "cpu", "cuda" or "cuda:1". precision: "fp32", "bf16", or "auto": bf16 on a GPU; a
-        4-bit model computes as load_for_inference() says. batch_size: segments decoded together,
+        "auto", "cpu", "cuda" or "cuda:1". precision: "fp32", "bf16", or "auto": bf16 where the
+        device computes it itself. batch_size: segments decoded together,
         or "auto": as many as memory holds. Raises InputError for a directory without a model, for
         languages that the model does not translate, and for a device that does not exist.
         """
         deployment = read_deployment(directory)
         pair = deployment.pair_for(target, source)
         hardware = find_device(device)
-        if precision == "auto":
-            precision = "bf16" if hardware.type == "cuda" else "fp32"
         model = load_for_inference(deployment.directory, precision, hardware)
         settings = GenerationSettings(batch_size, deployment.max_new_tokens, precision)
         logger.info("%s: %s on %s in %s", deployment.directory, pair, hardware, model.dtype)

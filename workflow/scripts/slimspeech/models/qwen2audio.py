@@ -119,15 +119,14 @@ def _load(
 def load_for_inference(
     directory: str | Path, precision: str, hardware: torch.device | None = None
 ) -> PreTrainedModel:
-    """load_model() in "fp32" or "bf16".
+    """load_model() in "fp32", "bf16" or "auto": bf16 where the device computes it itself.
 
-    A 4-bit model computes in bfloat16 wherever the device does so itself, also for "fp32".
+    A 4-bit model computes in that precision too, so that its scores and speed differ from those of
+    others by its weights alone.
     """
-    config = read_config(directory)
-    if hasattr(config, "quantization_config") and precision == "fp32":
-        precision = resolve_precision("auto", hardware or device())
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    return _load(directory, config, dtype, None, hardware)
+    resolved = resolve_precision(precision, hardware or device())
+    dtype = torch.bfloat16 if resolved == "bf16" else torch.float32
+    return load_model(directory, dtype, hardware=hardware)
 
 
 def _compute_in(model: PreTrainedModel, dtype: torch.dtype) -> None:

@@ -1,7 +1,7 @@
 """One iteration of the layer search: what each removal costs, by the criterion of the config."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from transformers import PreTrainedModel, ProcessorMixin
@@ -20,6 +20,7 @@ from slimspeech.pruning.criteria import (
     removal_losses,
 )
 from slimspeech.pruning.layers import keep_encoder_layers, keep_layers, without_encoder_layer
+from slimspeech.pruning.racing import race
 from slimspeech.pruning.selection import drop_least_important, removable
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class SearchSettings:
     metric: for "chrf"; "auto" is chrF++, or chrF where words are not marked by spaces.
     block: layers of a block, for "angular", which looks at the teacher's whole stack.
     protect_first, protect_last: layers at the ends of the decoder that are never removed.
+    racing: for "chrf", whether candidates that cannot win any more are dropped on the way.
     """
 
     criterion: str
@@ -41,6 +43,7 @@ class SearchSettings:
     protect_last: int
     metric: str | None = None
     block: int | None = None
+    racing: bool | None = None
 
 
 def score_removals(
@@ -76,10 +79,16 @@ def score_removals(
             costs = angular_distances(corpus, all_removable, settings.block)
         name = settings.criterion
         return [{"layer": i, "metric": name, "score": costs[i]} for i in candidates], []
-    translated = translate_variants(
-        model, processor, clips, prompt, generation, kept, candidates, "without each layer"
-    )
-    return _scored(candidates, translated, segments, metric)
+
+    def translate(layers: Sequence[int], indices: Collection[int]) -> list[list[str]]:
+        own = [clip for clip in clips if clip.row in indices]
+        return translate_variants(
+            model, processor, own, prompt, generation, kept, layers, "without each layer"
+        )
+
+    if settings.racing:
+        return _raced(race(candidates, segments, metric, translate), segments, metric)
+    return _scored(candidates, translate(candidates, range(len(segments))), segments, metric)
 
 
 def score_unpruned(
@@ -199,6 +208,19 @@ def _score(texts: Sequence[str], segments: Sequence[Row], metric: str) -> float:
     references = [segment["target"] for segment in segments]
     language = target_code(segments[0]["pair"])
     return score(texts, references, language, [metric])[metric]["score"]
+
+
+def _raced(
+    texts: Mapping[int, Mapping[int, str]], segments: Sequence[Row], metric: str
+) -> tuple[list[Row], list[Row]]:
+    """_scored() of each candidate on the segments that it translated; `segments`: how many."""
+    scores, hypotheses = [], []
+    for layer, own in texts.items():
+        translated = [segments[i] for i in sorted(own)]
+        rows = _scored([layer], [[own[i] for i in sorted(own)]], translated, metric)
+        scores += [row | {"segments": len(own)} for row in rows[0]]
+        hypotheses += rows[1]
+    return scores, hypotheses
 
 
 def _scored(

@@ -12,16 +12,10 @@ from typing import Any
 
 from slimspeech.artifacts import Row
 from slimspeech.errors import InputError
-from slimspeech.evaluation.metrics import METRICS, align
-from slimspeech.evaluation.significance import (
-    RESAMPLES,
-    Estimate,
-    difference,
-    draw,
-    mean_scores,
-    text_scores,
-)
-from slimspeech.languages import target_code
+from slimspeech.evaluation.metrics import METRICS
+from slimspeech.evaluation.significance import RESAMPLES, draw, mean_scores
+from slimspeech.pruning.racing import finishers
+from slimspeech.pruning.resampling import judgement, text_scores_by_layer
 
 logger = logging.getLogger(__name__)
 
@@ -157,10 +151,10 @@ def drop_least_important(
     layers: the previous layers.json. rows: layer, metric and score; scores.csv has one for each of
     `candidates`, comet.csv one for each candidate and segment, of which the mean counts.
     hypotheses: (layer, id, hypothesis); segments: the manifest rows that they translate. With
-    both, a metric of translations also gives `runner_up`, the `difference` to its score, the 95 %
-    `interval` of the difference (paired bootstrap over the segments), and `within_noise`: whether
-    the interval contains 0. The interval is not corrected for the number of candidates. There is
-    no runner-up if there is one candidate, or for any other metric.
+    both, a metric of translations also gives what judgement() does. There is none if there is one
+    candidate, or for any other metric.
+    After a race, whose scores.csv has a column `segments`, only those that finished are compared,
+    and `saved` is the share of translations that it left out.
     Raises InputError if a candidate has no score, two, or one that is not a number; a layer is no
     candidate; the metrics are mixed or unknown; hypotheses are missing or give another score.
     """
@@ -172,34 +166,23 @@ def drop_least_important(
         ]
     scores, metric = _scores_of(rows, "scores.csv")
     _check_layers(scores, candidates, layers["kept"])
+    raced = {}
+    if "segments" in rows[0]:
+        counts = {int(row["layer"]): int(row["segments"]) for row in rows}
+        scores = {layer: scores[layer] for layer in finishers(counts)}
+        raced = {"saved": 1 - sum(counts.values()) / (len(counts) * max(counts.values()))}
     chosen, *others = _by_cost(scores, metric)
-    measured = {"metric": metric, "score": scores[chosen]}
+    measured: dict[str, Any] = {"metric": metric, "score": scores[chosen], **raced}
     logger.info("layer %d is removed: %s %.6g without it", chosen, metric, scores[chosen])
-    margin = None
+    drawn = {}
     if others and by_segment:
         counts = draw(len(by_segment[chosen]), resamples, seed)
-        margin = difference(*(mean_scores(by_segment[n], counts) for n in (chosen, others[0])))
+        drawn = {layer: mean_scores(values, counts) for layer, values in by_segment.items()}
     elif others and metric in HIGHER_COSTS_LESS and hypotheses is not None and segments is not None:
-        margin = _compare(chosen, others[0], metric, hypotheses, segments, resamples, seed)
-        _check_difference(margin.value, scores[chosen] - scores[others[0]])
-    if margin:
-        measured |= {
-            "runner_up": others[0],
-            "difference": margin.value,
-            "interval": [margin.low, margin.high],
-            "within_noise": margin.within_noise,
-        }
-        if margin.within_noise:
-            logger.info(
-                "the choice of layer %d is within noise: on other segments layer %d might "
-                "have been removed; the difference of %s is %.4g, its 95 %% interval %.4g to %.4g",
-                chosen,
-                others[0],
-                metric,
-                margin.value,
-                margin.low,
-                margin.high,
-            )
+        counts = draw(len(segments), resamples, seed)
+        drawn = text_scores_by_layer(scores, metric, hypotheses, segments, counts)
+    if drawn:
+        measured |= judgement(drawn, chosen, others[0])
     return drop(layers, chosen, **measured)
 
 
@@ -271,33 +254,4 @@ def _check_layers(scores: Mapping[int, float], candidates: Sequence[int], kept: 
         raise InputError(
             f"scores.csv has no score for the candidates {missing}, and scores for {extra}, which "
             "are no candidates; remove it and score the layers again"
-        )
-
-
-def _compare(
-    chosen: int,
-    runner_up: int,
-    metric: str,
-    hypotheses: Sequence[Row],
-    segments: Sequence[Row],
-    resamples: int,
-    seed: int,
-) -> Estimate:
-    language = target_code(segments[0]["pair"])
-    counts = draw(len(segments), resamples, seed)
-    scores = []
-    for layer in (chosen, runner_up):
-        try:
-            texts = align([row for row in hypotheses if row["layer"] == layer], segments)
-        except InputError as error:
-            raise InputError(f"hypotheses.jsonl, without layer {layer}: {error}") from error
-        scores.append(text_scores(*texts, language, metric, counts))
-    return difference(*scores)
-
-
-def _check_difference(translated: float, scored: float) -> None:
-    if not math.isclose(translated, scored, abs_tol=1e-6):
-        raise InputError(
-            f"the best two layers of scores.csv are {scored:.4f} apart, and {translated:.4f} by "
-            "hypotheses.jsonl: they do not belong together; remove both and score the layers again"
         )

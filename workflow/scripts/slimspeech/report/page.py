@@ -11,11 +11,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from slimspeech.assets import ASSETS
+from slimspeech.evaluation.significance import MIN_SEGMENTS, MIN_TALKS
+from slimspeech.formatting import MISSING
+from slimspeech.pruning.layer_table import chosen_in
 from slimspeech.report import numbers
 from slimspeech.report.figures.searches import overlaps
 from slimspeech.report.figures.style import SERIES, Figure, inline
 from slimspeech.report.first_screen import cards
-from slimspeech.report.results import Experiment, Pair, title
+from slimspeech.report.results import Experiment, Iteration, Pair, title
 from slimspeech.report.utterances import as_script, utterances
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -55,6 +58,9 @@ def render_page(
         "score": numbers.score,
         "spread": numbers.spread,
         "overlaps": overlaps,
+        "shares": _shares,
+        "min_segments": MIN_SEGMENTS,
+        "min_talks": MIN_TALKS,
     }
     return environment.get_template("page.html.j2").render(
         experiment=experiment,
@@ -79,6 +85,15 @@ def _draw(figure: Figure, wide: str, narrow: str | None) -> Markup:
         parts.append(f'<div class="narrow">{inline(narrow, figure.alt, shrinks=True)}</div>')
     parts.append(f'<div class="wide">{inline(wide, figure.alt, shrinks=narrow is not None)}</div>')
     return Markup("".join(parts))
+
+
+def _shares(iteration: Iteration) -> str:
+    """How sure a choice is, such as "61 %; layer 7 in 32 %"."""
+    if not iteration.shares:
+        return MISSING
+    share, rival, rival_share = chosen_in(iteration.shares, iteration.layer)
+    text = f"{100 * share:.0f} %"
+    return f"{text}; layer {rival} in {100 * rival_share:.0f} %" if rival_share else text
 
 
 def _timing_settings(pair: Pair) -> dict[str, list[str]]:

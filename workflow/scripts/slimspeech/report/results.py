@@ -30,6 +30,7 @@ class Score:
     score: Interval
     signature: str | None = None
     retention: Interval | None = None  # percent of the teacher's score
+    retention_by_talk: Interval | None = None  # the same with its interval over talks
     p_value: float | None = None
 
 
@@ -101,7 +102,8 @@ class Iteration:
     score: float | None = None
     runner_up: int | None = None
     difference: Interval | None = None
-    within_noise: bool | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)  # of resamples, by chosen layer
+    regret: float | None = None
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,12 @@ class Pair:
         if own is None or teacher is None or not teacher.score.value:
             return None
         return own.retention or Interval(100 * (own.score.value / teacher.score.value))
+
+    @property
+    def has_talk_intervals(self) -> bool:
+        """Whether there are enough talks for intervals over talks."""
+        ranked = [system.scores.get(self.metric) for system in self.scored]
+        return any(s and s.retention_by_talk and s.retention_by_talk.has_ends for s in ranked)
 
     @property
     def metrics(self) -> list[str]:

@@ -24,6 +24,7 @@ from slimspeech.models.collation import Collator, window_seconds
 from slimspeech.models.encoder import allow_short
 from slimspeech.models.four_bit import Linear4bit
 from slimspeech.models.prompts import Prompt
+from slimspeech.training.best_epoch import BestEpoch
 from slimspeech.training.settings import LoraSettings, TrainingSettings
 from slimspeech.training.trainer import Parts, UpdateTrainer, without_compiler
 
@@ -105,14 +106,16 @@ def fine_tune(
     workspace: directory for checkpoints. One of the same model, rows, prompt, settings and seed is
         resumed from, in the same data order; any other is thrown away. It is removed at the end.
     Returns the curve: dicts with step, epoch, loss or eval_loss (on `validation`, each epoch) and
-        compute_dtype.
+        compute_dtype; with `keep: best`, `kept` marks the epoch whose weights the model has.
     If memory runs out, each update is computed in smaller micro-batches from there on.
-    Raises InputError if there is nothing to train on, a clip is longer than the model reads, the
-    precision is not one for this model, or one clip at a time is too much for the memory,
-    RuntimeError if the loss stops being a number.
+    Raises InputError if there is nothing to train or to judge an epoch on, a clip is longer than
+    the model reads, the precision is not one for this model, or one clip at a time is too much for
+    the memory, RuntimeError if the loss stops being a number.
     """
     if not rows:
         raise InputError("no training rows; check the manifests and the data mix in config")
+    if settings.keep == "best" and not validation:
+        raise InputError("keep: best needs validation data; set some aside, or keep: last")
     if settings.precision == "bf16_stochastic" and isinstance(model, PeftModel):
         raise InputError("precision: bf16_stochastic trains all weights; give a qlora stage bf16")
     window = window_seconds(processor)
@@ -173,6 +176,9 @@ def fine_tune(
     # Qwen2-Audio averages the loss over its own batch and ignores the token count the Trainer
     # offers; left on, accumulation would add up the averages instead of averaging them.
     trainer.model_accepts_loss_kwargs = False
+    best = BestEpoch(workspace)
+    if settings.keep == "best":
+        trainer.add_callback(best)
     key = _key(model, rows, prompt, settings, seed)
     try:
         with without_compiler():
@@ -182,7 +188,6 @@ def fine_tune(
             f"out of memory in the update itself ({error}); for a full stage set precision: "
             "bf16_stochastic, which holds weights and optimiser in fewer bytes"
         ) from error
-    shutil.rmtree(workspace)
     curve = [
         {key: entry[key] for key in ("step", "epoch", "loss", "eval_loss") if key in entry}
         | {"compute_dtype": str(compute_dtype).removeprefix("torch.")}
@@ -193,6 +198,12 @@ def fine_tune(
     # The mean over all steps too: the last few may come after the last entry of the curve.
     if not all(map(math.isfinite, [result.training_loss, *losses])):
         raise RuntimeError("the loss is not a number; lower learning_rate or use precision: fp32")
+    if settings.keep == "best":
+        best.restore(model)
+        for entry in curve:
+            if "eval_loss" in entry and entry["step"] == best.step:
+                entry["kept"] = True
+    shutil.rmtree(workspace)
     return curve
 
 

@@ -19,6 +19,7 @@ class TrainingSettings:
         weights that are rounded up or down at random, with 8-bit optimiser states; "auto" for
         bf16 where the device computes it itself, else fp32.
     checkpoint_steps: steps between checkpoints to resume from after a kill; 0 for none.
+    keep: the weights of the "last" step, or those of the epoch with the "best" validation loss.
     """
 
     epochs: float
@@ -32,6 +33,7 @@ class TrainingSettings:
     precision: str
     gradient_checkpointing: bool
     checkpoint_steps: int
+    keep: str
 
     def __post_init__(self):
         if self.precision not in PRECISIONS:
@@ -50,7 +52,12 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class LoraSettings:
-    """Adapter on every linear layer of audio tower, projector and decoder (paper, section 4)."""
+    """A LoRA adapter, with rank, scale and dropout of the paper (section 4).
+
+    target_modules: "all-linear" for every linear layer of audio tower, projector and decoder, or a
+        pattern of module names. The paper's code says all-linear, but gives adapters of the audio
+        tower no gradient.
+    """
 
     r: int
     alpha: int

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from slimspeech import languages
 from slimspeech.evaluation.metrics import METRICS
 from slimspeech.evaluation.score_table import once_each
+from slimspeech.evaluation.significance import MIN_SEGMENTS
 from slimspeech.formatting import file_size, weight_count
 from slimspeech.release.card import tables
 from slimspeech.release.card.snippet import REQUIREMENTS, needs_loader, snippet
@@ -45,7 +46,7 @@ def model_card(facts: Facts) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"count": weight_count, "bytes": file_size}
-    text = environment.get_template(TEMPLATE).render(**_parts(facts))
+    text = environment.get_template(TEMPLATE).render(**_parts(facts), min_segments=MIN_SEGMENTS)
     return f"---\n{metadata(facts).to_yaml()}\n---\n\n{text}"
 
 

@@ -46,13 +46,15 @@ def _score_cells(metric: str, result: Mapping[str, Any] | None, system: str) -> 
     if result is None:
         return [MISSING, MISSING]
     digits = 1 if metric in METRICS else COMET_DIGITS
-    score, low, high = (f"{result[key]:.{digits}f}" for key in ("score", "low", "high"))
+    score = f"{result['score']:.{digits}f}"
+    if result["low"] is not None:
+        score += f" [{result['low']:.{digits}f}, {result['high']:.{digits}f}]"
     retention = MISSING
     if result["retention"] is not None:
         retention = f"{result['retention']:.1f} %"
-        if system != TEACHER:
+        if system != TEACHER and result["retention_low"] is not None:
             retention += f" [{result['retention_low']:.1f}, {result['retention_high']:.1f}]"
-    return [f"{score} [{low}, {high}]", retention]
+    return [score, retention]
 
 
 def size_table(facts: Facts) -> str:

@@ -114,10 +114,9 @@ def _cell_label(
     text += "; removed"
     if iteration.difference:
         interval = iteration.difference
-        text += (
-            f", {interval.value:.2f} better than without layer {iteration.runner_up} "
-            f"(95 % interval {interval.low:.2f} to {interval.high:.2f})"
-        )
+        text += f", {interval.value:.2f} better than without layer {iteration.runner_up}"
+        if interval.has_ends:
+            text += f" (95 % interval {interval.low:.2f} to {interval.high:.2f})"
     return text
 
 

@@ -88,15 +88,22 @@ def _read_searches(reader: Reader, config: Mapping[str, Any], folder: str) -> li
 def _read_iteration(reader: Reader, path: str) -> Iteration:
     layers = reader.json(path)
     rows = reader.csv(path.replace("layers.json", "scores.csv")) or []
+    # Of a race, scores on fewer segments cannot be compared.
+    most = max((int(row.get("segments", 0)) for row in rows), default=0)
     low, high = layers.get("interval", (None, None))
     return Iteration(
         number=int(path.split("/")[-2].removeprefix("iter_")),
         layer=layers["removed"][-1],
-        scores={int(row["layer"]): float(row["score"]) for row in rows},
+        scores={
+            int(row["layer"]): float(row["score"])
+            for row in rows
+            if int(row.get("segments", 0)) == most
+        },
         kept=layers["kept"],
         metric=layers.get("metric"),
         score=layers.get("score"),
         runner_up=layers.get("runner_up"),
         difference=Interval(layers["difference"], low, high) if "difference" in layers else None,
-        within_noise=layers.get("within_noise"),
+        shares=layers.get("shares", {}),
+        regret=layers.get("regret"),
     )

@@ -71,14 +71,18 @@ def read_system(
 
 def _score(result: Mapping[str, Any], compared: Mapping[str, Any]) -> Score:
     """result: of scores.json or comet/; compared: the same metric in comparison.json."""
-    retention = None
+    retention = by_talk = None
     if compared.get("retention") is not None:
-        ends = compared.get("retention_low"), compared.get("retention_high")
-        retention = Interval(compared["retention"], *ends)
+        keys = "retention_low", "retention_high"
+        retention, by_talk = (
+            Interval(compared["retention"], *map(ends.get, keys))
+            for ends in (compared, compared.get("by_talk", {}))
+        )
     return Score(
         score=Interval(result["score"], compared.get("low"), compared.get("high")),
         signature=result.get("signature"),
         retention=retention,
+        retention_by_talk=by_talk,
         p_value=compared.get("p_value"),
     )
 
