@@ -123,6 +123,7 @@ rule train_mini_base:
             "precision": "bf16",
             "gradient_checkpointing": False,
             "checkpoint_steps": 500,
+            "keep": "last",
         },
         seed=1,
         workspace="results/mini_base/checkpoints",
