@@ -55,7 +55,12 @@ def root(tmp_path_factory):
         ("prompt/user", "[AUDIO]To {target}", "prompt.user", "[AUDIO] stands for the audio"),
         ("prompt/system", "<audio|>", "prompt.system", "<audio|> stands for the audio"),
         ("evaluation/texts", {"A": "texts"}, "evaluation.texts", "A is a student's name"),
-        ("submission/primary", "C", "submission.primary", "no student C; name one of quantised, A, B"),
+        (
+            "submission/primary",
+            "C",
+            "submission.primary",
+            "no student C; name one of quantised, A, B",
+        ),
         (
             "submission/tests",
             {"TV": {"folder": "texts", "pairs": ["en-ja"]}},
