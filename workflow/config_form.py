@@ -4,6 +4,7 @@ What the schema cannot say of its content is in config_checks. No Snakemake is i
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,14 @@ Config = Mapping[str, Any]
 
 # A password in an address, or a token of the Hub.
 SECRET = re.compile(r"://[^/@\s]+@|\bhf_[A-Za-z0-9]{20,}")
+
+
+LONGEST_MESSAGE = 400  # of the schema, which repeats a value of any length
+
+
+def problem(config: Config) -> str | None:
+    """What the schema would not find, or would find with a value that nobody shall see."""
+    return secret_problem(config) or key_problem(config) or number_problem(config)
 
 
 def secret_problem(config: Config) -> str | None:
@@ -41,7 +50,7 @@ def _secrets(value: Any, place: str) -> Iterator[str]:
 
 def key_problem(config: Config) -> str | None:
     """Names the first key that is no text, which the patterns of the schema would let pass."""
-    for place, key in _keys(config, ""):
+    for place, key, _ in _items(config, ""):
         if not isinstance(key, str):
             value = json.dumps(key, default=str)
             return (
@@ -52,13 +61,24 @@ def key_problem(config: Config) -> str | None:
     return None
 
 
-def _keys(value: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """Every key with the place of its map, such as "students.A"."""
+def number_problem(config: Config) -> str | None:
+    """Names the first number that is infinite or none, which pass the limits of the schema."""
+    for place, key, value in _items(config, ""):
+        numbers = value if isinstance(value, list) else [value]
+        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+            return f"{place}.{key}: {value} is no number to compute with; give a finite one".lstrip(
+                "."
+            )
+    return None
+
+
+def _items(value: Any, place: str) -> Iterator[tuple[str, Any, Any]]:
+    """Every key and value of a map, with the place of the map, such as "students.A"."""
     items = dict(enumerate(value)) if isinstance(value, list) else value
     for key, item in items.items() if isinstance(items, dict) else ():
         if isinstance(value, dict):
-            yield place, key
-        yield from _keys(item, f"{place}.{key}".lstrip("."))
+            yield place, key, item
+        yield from _items(item, f"{place}.{key}".lstrip("."))
 
 
 def repeated_keys(path: Path) -> list[str]:
@@ -104,4 +124,7 @@ def schema_problem(error: Any) -> str:
     is_other_scalar = not isinstance(error.instance, str | list | dict | None)
     if error.validator == "type" and "string" in error.validator_value and is_other_scalar:
         hint += "; write it in quotes"
-    return f"{place}: {error.message}{hint}; see config/README.md"
+    message = error.message
+    if len(message) > LONGEST_MESSAGE:
+        message = f"{message[: LONGEST_MESSAGE // 2]} … {message[-LONGEST_MESSAGE // 2 :]}"
+    return f"{place}: {message}{hint}; see config/README.md"

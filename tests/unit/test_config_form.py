@@ -41,6 +41,8 @@ VALIDATOR = Draft202012Validator(yaml.safe_load(SCHEMA.read_text(encoding="utf-8
         ("experiment", 2025, "experiment", "write it in quotes"),
         ("students/1", {"stages": []}, "students", "'1' does not match"),
         ("experiment", "x" * 101, "experiment", "is too long"),
+        ("experiment", "ä" * 5000, "experiment", "äää … äää"),
+        ("seed", 2**32, "seed", "greater than the maximum"),
         (f"students/{'x' * 101}", {"stages": []}, "students", "is too long"),
         ("experiment", "../x", "experiment", "'../x' does not match"),
         ("pairs", ["ende"], "pairs.0", "'ende' does not match"),
@@ -83,9 +85,27 @@ def test_a_key_that_is_no_text_is_named_with_the_fix(text, place, key):
     assert 'write it in quotes, such as "no"' in problem
 
 
+@pytest.mark.parametrize(
+    ("text", "place", "value"),
+    [
+        ("teacher: {training: {learning_rate: .nan}}", "teacher.training.learning_rate", "nan"),
+        ("data: {max_seconds: .inf}", "data.max_seconds", "inf"),
+        (
+            "students: {A: {stages: [{training: {epochs: -.inf}}]}}",
+            "students.A.stages.0.training.epochs",
+            "-inf",
+        ),
+        ("evaluation: {cost: {batch_sizes: [1, .nan]}}", "evaluation.cost.batch_sizes", "[1, nan]"),
+    ],
+)
+def test_a_number_that_is_none_is_named(text, place, value):
+    problem = config_form.problem(yaml.safe_load(text))
+    assert problem.startswith(f"{place}: {value} is no number to compute with")
+
+
 def test_keys_in_quotes_are_text():
     config = yaml.safe_load('{"no": Norwegian, "1": [{"on": "2025-07-31"}, 3, null]}')
-    assert config_form.key_problem(config) is None
+    assert config_form.problem(config) is None
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from slimspeech import systems
 if os.path.exists(sys.executable):
     sys.executable = shlex.quote(sys.executable)
 
-if problem := config_form.secret_problem(config) or config_form.key_problem(config):
+if problem := config_form.problem(config):
     raise WorkflowError(f"config: {problem}")
 
 if problems := [p for path in workflow.configfiles for p in config_form.repeated_keys(Path(path))]:
