@@ -117,6 +117,16 @@ def test_odd_lines_can_be_left_out(folder: Path, caplog):
         assert words in caplog.text
 
 
+def test_quotes_of_a_spreadsheet_are_told_and_kept(folder: Path, caplog):
+    line = "clips/a.flac\t0\t1\t{}\t{}"
+    sound = ['"Ie" meddai "Nia".', '"Ie!"', '""', "Hi."]
+    read(write(folder, *(line.format(text, text) for text in sound)))
+    assert caplog.text == ""
+    table = write(folder, line.format("Na.", "No."), line.format('"""Ie"" meddai."', "Yes."))
+    assert read(table)[1].texts["cy"] == '"""Ie"" meddai."'
+    assert "1 lines have a text in quotes" in caplog.text and "line 3" in caplog.text
+
+
 cells = st.text(st.characters(codec="utf-8", exclude_characters="\t\r\n"), max_size=4)
 
 

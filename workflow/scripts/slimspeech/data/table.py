@@ -6,9 +6,10 @@ translation (`source` and `target`, or one column per language, named by its cod
 """
 
 import csv
+import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from slimspeech.data.raw_segments import (
@@ -19,6 +20,8 @@ from slimspeech.data.raw_segments import (
 )
 from slimspeech.errors import InputError
 from slimspeech.git_lfs import require_content
+
+logger = logging.getLogger(__name__)
 
 ONLY_SPLIT = "all"
 
@@ -39,6 +42,7 @@ def read_segments(table: Path, languages: Sequence[str], bad: BadSegments) -> It
         if (problem := _row_problem(table.parent, row, texts))
     }
     bad.handle(str(table), list(problems.values()), "correct the table")
+    _warn_of_quotes(table, rows, texts.values())
     indices: Counter[str] = Counter()
     for number, row in rows:
         split = row.get("split") or ONLY_SPLIT
@@ -57,6 +61,27 @@ def read_segments(table: Path, languages: Sequence[str], bad: BadSegments) -> It
             start=start,
             seconds=None if end is None else end - start,
         )
+
+
+def _warn_of_quotes(
+    table: Path, rows: list[tuple[int, dict[str, str]]], columns: Iterable[str]
+) -> None:
+    quoted = [number for number, row in rows if any(_is_quoted(row[name]) for name in columns)]
+    if quoted:
+        logger.warning(
+            "%s: %d lines have a text in quotes with doubled quotes inside, the first is line %d; "
+            "they stay in the text, so save the table without quotes if they do not belong to it",
+            table,
+            len(quoted),
+            quoted[0],
+        )
+
+
+def _is_quoted(text: str) -> bool:
+    """As a program for spreadsheets writes a text with quotes: all in quotes, its own doubled."""
+    inside = text[1:-1]
+    ends = len(text) > 1 and text[0] == text[-1] == '"'
+    return ends and '""' in inside and '"' not in inside.replace('""', "")
 
 
 def _read_rows(table: Path, bad: BadSegments) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
