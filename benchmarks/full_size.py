@@ -29,9 +29,9 @@ from transformers import (
 from slimspeech.artifacts import Row
 from slimspeech.data.audio import write_wav
 from slimspeech.errors import InputError
+from slimspeech.families.qwen2_audio import FAMILY
+from slimspeech.families.whisper import allow_short
 from slimspeech.generation.translation import GenerationSettings
-from slimspeech.models.encoder import allow_short
-from slimspeech.quantization.predicted_size import QWEN2_AUDIO_7B
 from slimspeech_mini.model import build_processor
 
 RATE = 16_000
@@ -41,7 +41,7 @@ PUBLISHED_CLIPS = 100
 MEMORY = 50e9  # bytes: two copies of the weights in bf16, and room to work
 
 # The true shape, and one to try the code.
-FULL = QWEN2_AUDIO_7B
+FULL = {name: FAMILY.full_size[f"{name}_config"] for name in ("audio", "text")}
 TINY = {
     "audio": FULL["audio"]
     | {"d_model": 64, "encoder_layers": 1, "encoder_attention_heads": 1, "encoder_ffn_dim": 128},

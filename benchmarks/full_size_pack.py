@@ -26,8 +26,9 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from slimspeech.artifacts import require_space, write_directory
+from slimspeech.families.qwen2_audio import FAMILY
 from slimspeech.models import checkpoints, shapes
-from slimspeech.models.qwen2audio import load_for_inference, load_processor, read_config
+from slimspeech.models.loading import load_for_inference, load_processor, read_config
 from slimspeech.models.size import measure_size
 from slimspeech.pruning.layers import prune_checkpoint
 from slimspeech.quantization.merge import merge_adapter
@@ -50,7 +51,7 @@ def make_teacher(folder: Path, tiny: bool) -> Path:
         model = full_size.make_model(full_size.TINY, processor, torch.bfloat16, "meta")
         config = model.config
     else:
-        processor, config = full_size.make_processor(), full_config()
+        processor, config = full_size.make_processor(), full_config(FAMILY.model_type)
         config.audio_token_index = processor.audio_token_id
     config.architectures = ["Qwen2AudioForConditionalGeneration"]
     random = torch.Generator().manual_seed(0)
@@ -90,7 +91,7 @@ def make_adapter(folder: Path, tiny: bool) -> Path:
     for name, module in shapes.skeleton(config).named_modules():
         if not isinstance(module, torch.nn.Linear) or name == "lm_head":
             continue
-        out, width = shape_of[shapes.stored_name(f"{name}.weight")]
+        out, width = shape_of[FAMILY.stored_name(f"{name}.weight")]
         targets.add(name.rpartition(".")[2])
         for key, shape in (("lora_A", (rank, width)), ("lora_B", (out, rank))):
             matrix = torch.empty(shape).normal_(std=STD, generator=random)

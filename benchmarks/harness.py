@@ -25,8 +25,8 @@ from slimspeech.generation.embeddings import encode_clips, read_clips
 from slimspeech.generation.translation import GenerationSettings, translate, translate_variants
 from slimspeech.languages import target_code
 from slimspeech.models.collation import window_seconds
+from slimspeech.models.loading import device_name, load_for_inference, load_processor
 from slimspeech.models.prompts import Prompt
-from slimspeech.models.qwen2audio import device_name, load_for_inference, load_processor
 from slimspeech.training import fine_tuning, trainer
 
 RESULTS = Path("results/mini/en-de")

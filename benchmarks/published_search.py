@@ -21,8 +21,9 @@ from transformers import (
 
 from slimspeech.artifacts import Row
 from slimspeech.data.audio import read_audio
-from slimspeech.models.prompts import END_OF_TURN, Prompt
-from slimspeech.models.qwen2audio import device
+from slimspeech.models.generation_config import end_tokens
+from slimspeech.models.loading import device
+from slimspeech.models.prompts import Prompt
 from slimspeech.pruning.layers import keep_layers
 
 
@@ -58,7 +59,7 @@ def translate(
     model.generation_config = GenerationConfig(
         do_sample=False,
         max_new_tokens=max_new_tokens,
-        eos_token_id=[tokenizer.convert_tokens_to_ids(END_OF_TURN), tokenizer.eos_token_id],
+        eos_token_id=end_tokens(processor),
         pad_token_id=tokenizer.pad_token_id,
     )
     hypotheses = []

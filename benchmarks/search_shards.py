@@ -9,7 +9,7 @@ from math import ceil
 import harness
 
 from slimspeech.evaluation.cost import timed
-from slimspeech.models.qwen2audio import load_for_inference
+from slimspeech.models.loading import load_for_inference
 from slimspeech.pruning.shards import share
 
 MEASURED = (1, 2, 4)

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, ProcessorMixin, Trainer, TrainingArgum
 from slimspeech.artifacts import Row
 from slimspeech.data.audio import read_audio
 from slimspeech.errors import InputError
-from slimspeech.models.prompts import END_OF_TURN
+from slimspeech.families.qwen2_audio import FAMILY
 from slimspeech.training.fine_tuning import TrainingSettings, fine_tune
 
 SEED = 0
@@ -32,7 +32,7 @@ class PlainCollator:
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:
         rate = self.processor.feature_extractor.sampling_rate
-        answers = [row["target"].strip() + END_OF_TURN for row in rows]
+        answers = [row["target"].strip() + FAMILY.end_of_turn for row in rows]
         batch = self.processor(
             text=[
                 PROMPT.render(self.processor, row["pair"]) + answer

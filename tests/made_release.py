@@ -163,7 +163,7 @@ def made_packed(folder: Path) -> Path:
     """A directory with the file names of a packed student."""
     packed = folder / "packed"
     packed.mkdir(parents=True)
-    (packed / "config.json").write_text("{}")
+    (packed / "config.json").write_text('{"model_type": "qwen2_audio"}')
     (packed / "model.safetensors").write_bytes(bytes(range(256)) * 50)
     (packed / "tokenizer.json").write_text('{"ä": 1}', encoding="utf-8")
     (packed / ".snakemake_timestamp").touch()

@@ -70,7 +70,7 @@ def _name_problems(config: Config) -> Iterator[str]:
 def _prompt_problems(config: Config) -> Iterator[str]:
     """Braces that are no placeholder, and the placeholder of the audio, which the model adds."""
     for key in ("system", "user"):
-        if placeholder := AUDIO_PLACEHOLDER.search(config["prompt"][key]):
+        if placeholder := AUDIO_PLACEHOLDER.search(config["prompt"][key] or ""):
             yield (
                 f"prompt.{key}: {placeholder[0]} stands for the audio, which the workflow puts "
                 "before the request itself; remove it, and its beginning and end"

@@ -25,15 +25,15 @@ from transformers import BitsAndBytesConfig
 
 from slimspeech.evaluation.comet.checkpoints import Settings, find_checkpoint
 from slimspeech.hub.download import download_snapshot
-from slimspeech.models.prompts import Prompt
-from slimspeech.models.qwen2audio import (
+from slimspeech.models.loading import (
     load_for_inference,
     load_model,
     load_processor,
-    read_decoder_layers,
     try_model,
 )
+from slimspeech.models.prompts import Prompt
 from slimspeech.models.size import measure_size
+from slimspeech.pruning.layers import list_layers
 from slimspeech.quantization.merge import merge_adapter
 from slimspeech.quantization.pack import pack
 from slimspeech.training.fine_tuning import save_adapter
@@ -130,7 +130,7 @@ def test_a_hostile_adapter_is_refused(adapter, tmp_path, case):
 DOORS = {
     "load_for_inference": lambda path: load_for_inference(str(path), "bf16"),
     "load_processor": load_processor,
-    "list layers": lambda path: read_decoder_layers(str(path)),
+    "list layers": lambda path: list_layers(str(path)),
     "size": measure_size,
     "memory": ModelShape.read,
     "pack": lambda path: pack(path, path.with_name("out")),

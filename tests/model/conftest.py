@@ -9,11 +9,11 @@ from tiny_model import TARGETS, make_row, write_clip
 from transformers import PreTrainedModel, ProcessorMixin, Trainer
 
 from slimspeech.artifacts import Row
+from slimspeech.families.whisper import allow_short
 from slimspeech.generation.translation import GenerationSettings
 from slimspeech.models.collation import Collator
-from slimspeech.models.encoder import allow_short
+from slimspeech.models.loading import load_model, save_model
 from slimspeech.models.prompts import Prompt
-from slimspeech.models.qwen2audio import load_model, save_model
 from slimspeech.training.fine_tuning import TrainingSettings, fine_tune
 from slimspeech_mini.model import build_model, build_processor
 

@@ -16,6 +16,7 @@ FLOORS = [
     {"evaluation"},
     {"generation", "quantization"},
     {"models"},
+    {"families"},
     {"data"},
     {"assets"},
 ]

@@ -12,7 +12,7 @@ rule measure_cost:
     benchmark:
         "results/{experiment}/{pair}/benchmarks/measure_cost/{system}.jsonl"
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     threads: get_all_cores
     resources:
         gpu=1,

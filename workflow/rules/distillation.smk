@@ -13,7 +13,7 @@ rule translate_train:
         "results/{experiment}/{pair}/benchmarks/translate_train.jsonl"
     priority: 2
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     resources:
         gpu=1,
         mem_mb=32000,

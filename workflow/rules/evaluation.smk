@@ -12,7 +12,7 @@ rule translate_test:
     benchmark:
         "results/{experiment}/{pair}/benchmarks/translate_test/{system}.jsonl"
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     resources:
         gpu=1,
         mem_mb=32000,
@@ -35,7 +35,7 @@ rule measure_size:
         "logs/{experiment}/{pair}/measure_size/{system}.log",
     localrule: True
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     script:
         "../scripts/measure_size.py"
 

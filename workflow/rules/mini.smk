@@ -61,7 +61,7 @@ rule speak_base_corpus:
         "../scripts/speak_base_corpus.py"
 
 
-# Random weights in the shape of Qwen2-Audio; its encoder learns to hear, its decoder to read.
+# Random weights in the shape of the paper's base model; its encoder learns to hear, its decoder to read.
 rule pretrain_mini_base:
     input:
         gold="results/mini_base/corpus/manifest.jsonl",
@@ -74,7 +74,7 @@ rule pretrain_mini_base:
     benchmark:
         "results/mini_base/benchmarks/pretrain_mini_base.jsonl"
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     threads: 2
     resources:
         gpu=1,
@@ -103,7 +103,7 @@ rule train_mini_base:
     benchmark:
         "results/mini_base/benchmarks/train_mini_base.jsonl"
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     threads: 2
     resources:
         gpu=1,

@@ -8,7 +8,7 @@ rule list_layers:
         "logs/{experiment}/{pair}/list_layers.log",
     localrule: True
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     script:
         "../scripts/list_layers.py"
 
@@ -26,7 +26,7 @@ rule materialize_pruned:
         "results/{experiment}/{pair}/benchmarks/materialize_pruned/{criterion}_{k}.jsonl"
     priority: 2
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     resources:
         mem_mb=20000,
         runtime="1h",

@@ -64,7 +64,7 @@ rule release_student:
         "logs/{experiment}/{pair}/release_student/{student}.log",
     localrule: True
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     params:
         systems=lookup("{student}", within=SHOWN),
         pruned=lookup("{student}", within=PRUNED_PARTS),
@@ -84,7 +84,7 @@ rule export_student:
     benchmark:
         "results/{experiment}/{pair}/benchmarks/export_student/{student}.jsonl"
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     resources:
         mem_mb=24000,
         runtime="1h",
@@ -103,7 +103,7 @@ rule round_export:
     benchmark:
         "results/{experiment}/{pair}/benchmarks/round_export/{student}.jsonl"
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     resources:
         mem_mb=4000,
         runtime="1h",

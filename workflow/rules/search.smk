@@ -31,7 +31,7 @@ rule encode_clips:
         "results/{experiment}/{pair}/benchmarks/encode_clips.jsonl"
     priority: 2
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     resources:
         gpu=1,
         mem_mb=40000,
@@ -57,7 +57,7 @@ rule score_unpruned:
     benchmark:
         "results/{experiment}/{pair}/benchmarks/score_unpruned.jsonl"
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     resources:
         gpu=1,
         mem_mb=40000,
@@ -105,7 +105,7 @@ rule propose_layers:
         "results/{experiment}/{pair}/benchmarks/propose_layers/{criterion}_{k}.jsonl"
     priority: 2
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     resources:
         gpu=1,
         mem_mb=40000,
@@ -150,7 +150,7 @@ rule score_layers:
         "results/{experiment}/{pair}/benchmarks/score_layers/{criterion}_{k}_{scatteritem}.jsonl"
     priority: 2
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     resources:
         gpu=1,
         mem_mb=40000,

@@ -33,7 +33,7 @@ rule train_student:
         stage=r"\d+-full",
     priority: 2
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     resources:
         gpu=1,
         mem_mb=64000,
@@ -69,7 +69,7 @@ rule train_adapter:
         stage=r"\d+-qlora",
     priority: 1
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     resources:
         gpu=1,
         mem_mb=48000,
@@ -100,7 +100,7 @@ rule merge_adapter:
     wildcard_constraints:
         stage=r"\d+-qlora",
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     resources:
         mem_mb=20000,
         runtime="1h",
@@ -125,7 +125,7 @@ rule prune_stage:
     wildcard_constraints:
         stage=r"\d+-prune",
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     resources:
         gpu=1,
         mem_mb=40000,
@@ -159,11 +159,12 @@ rule pack_student:
     benchmark:
         "results/{experiment}/{pair}/benchmarks/pack_student/{student}.jsonl"
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     resources:
         mem_mb=20000,
         runtime="1h",
     params:
         quantization=lookup("students/{student}/quantization", within=config),
+        without=lookup("base/without", within=config),
     script:
         "../scripts/pack_student.py"

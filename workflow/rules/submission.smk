@@ -136,7 +136,7 @@ rule measure_state_dict:
     log:
         "logs/{experiment}/{pair}/measure_state_dict/{system}.log",
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     resources:
         mem_mb=32000,
         runtime="1h",

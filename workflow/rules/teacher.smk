@@ -11,8 +11,8 @@ rule download_base:
         repository=lookup("base/hub/repository", within=config, default=""),
         revision=lookup("base/hub/revision", within=config, default=""),
         kind="model",
-        # Weights as safetensors alone: other formats may hold code. Voxtral has a second copy of its own in a
-        # layout of Mistral, consolidated.safetensors.
+        # Weights as safetensors alone: other formats may hold code. Some publishers add a second copy in a layout
+        # of their own, consolidated.safetensors.
         patterns=["model*.safetensors", "*.json", "*.txt", "*.jinja"],
     script:
         "../scripts/download_snapshot.py"
@@ -34,7 +34,7 @@ rule train_teacher:
         "results/{experiment}/{pair}/benchmarks/train_teacher.jsonl"
     priority: 2
     conda:
-        "../../envs/qwen2audio.yaml"
+        "../../envs/models.yaml"
     resources:
         gpu=1,
         mem_mb=64000,

@@ -6,7 +6,7 @@ start(snakemake)
 
 from slimspeech.artifacts import read_jsonl
 from slimspeech.generation.embeddings import encode_clips, origin, read_clips, write_embeddings
-from slimspeech.models.qwen2audio import load_for_inference, load_processor
+from slimspeech.models.loading import load_for_inference, load_processor
 
 precision = snakemake.params.precision
 segments = read_jsonl(snakemake.input.segments)

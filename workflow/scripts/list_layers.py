@@ -5,7 +5,6 @@ from slimspeech.job import start
 start(snakemake)
 
 from slimspeech.artifacts import write_json
-from slimspeech.models.qwen2audio import read_decoder_layers
+from slimspeech.pruning.layers import list_layers
 
-count = read_decoder_layers(snakemake.input.teacher)
-write_json(snakemake.output.layers, {"kept": list(range(count)), "removed": []})
+write_json(snakemake.output.layers, list_layers(snakemake.input.teacher))

@@ -11,4 +11,5 @@ pack(
     snakemake.output.packed,
     snakemake.params.quantization,
     memory=snakemake.resources.mem_mb * 10**6,
+    without=snakemake.params.without,
 )

@@ -1,12 +1,12 @@
-"""Make a mini Qwen2-Audio with random weights; teach its encoder to hear, its decoder to read."""
+"""Make the mini base model with random weights; teach its encoder to hear, its decoder to read."""
 
 from slimspeech.job import start
 
 start(snakemake)
 
 from slimspeech.artifacts import read_jsonl, write_jsonl
+from slimspeech.models.loading import save_model
 from slimspeech.models.prompts import Prompt
-from slimspeech.models.qwen2audio import save_model
 from slimspeech_mini.corpora import reading_sentences
 from slimspeech_mini.grammar import sentences
 from slimspeech_mini.model import build_model, build_processor, tokenizer_texts

@@ -8,8 +8,8 @@ import torch
 
 from slimspeech.artifacts import read_jsonl, write_csv, write_json
 from slimspeech.generation.translation import GenerationSettings
+from slimspeech.models.loading import load_for_inference, load_processor, save_model
 from slimspeech.models.prompts import Prompt
-from slimspeech.models.qwen2audio import load_for_inference, load_processor, save_model
 from slimspeech.pruning.search import SearchSettings, prune
 
 generation = GenerationSettings(**snakemake.params.generation)

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from slimspeech.artifacts import read_csv, read_json, read_jsonl, write_json
 from slimspeech.generation.embeddings import origin, read_embeddings
 from slimspeech.generation.translation import GenerationSettings
+from slimspeech.models.loading import load_for_inference, load_processor
 from slimspeech.models.prompts import Prompt
-from slimspeech.models.qwen2audio import load_for_inference, load_processor
 from slimspeech.pruning.search import SearchSettings, score_removals
 from slimspeech.pruning.selection import candidates
 from slimspeech.pruning.shards import number_of, share
@@ -20,10 +20,12 @@ settings = SearchSettings(**snakemake.params.search)
 prompt = Prompt.of(snakemake.params.prompt, snakemake.params.languages)
 segments = read_jsonl(snakemake.input.segments)
 made_from = origin(snakemake.input.teacher, segments, generation.precision)
-kept = read_json(snakemake.input.layers)["kept"]
+layers = read_json(snakemake.input.layers)
+kept = layers["kept"]
 proposal = [row for path in snakemake.input.proposal for row in read_csv(path)]
 protected = (settings.protect_first, settings.protect_last)
-considered = candidates(kept, *protected, proposal, snakemake.params.shortlist)
+shortlist = snakemake.params.shortlist
+considered = candidates(kept, *protected, proposal, shortlist, layers.get("may_be_last"))
 mine = share(considered, *number_of(snakemake.wildcards.scatteritem))
 scores, hypotheses = score_removals(
     load_for_inference(snakemake.input.teacher, generation.precision),

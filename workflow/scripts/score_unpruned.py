@@ -7,8 +7,8 @@ start(snakemake)
 from slimspeech.artifacts import read_jsonl, write_json, write_jsonl
 from slimspeech.generation.embeddings import origin, read_embeddings
 from slimspeech.generation.translation import GenerationSettings
+from slimspeech.models.loading import load_for_inference, load_processor
 from slimspeech.models.prompts import Prompt
-from slimspeech.models.qwen2audio import load_for_inference, load_processor
 from slimspeech.pruning.search import score_unpruned
 
 generation = GenerationSettings(**snakemake.params.generation)

@@ -13,7 +13,13 @@ dropped = drop_least_important(
     layers,
     [row for path in snakemake.input.comet for row in read_csv(path)]
     or read_csv(snakemake.input.scores),
-    candidates(layers["kept"], *snakemake.params.protected, proposal, snakemake.params.shortlist),
+    candidates(
+        layers["kept"],
+        *snakemake.params.protected,
+        proposal,
+        snakemake.params.shortlist,
+        layers.get("may_be_last"),
+    ),
     read_jsonl(snakemake.input.hypotheses),
     read_jsonl(snakemake.input.segments),
 )

@@ -9,8 +9,8 @@ from functools import partial
 import torch
 
 from slimspeech.artifacts import read_jsonl, write_directory, write_jsonl
+from slimspeech.models.loading import load_model, load_processor
 from slimspeech.models.prompts import Prompt
-from slimspeech.models.qwen2audio import load_model, load_processor
 from slimspeech.quantization.nf4 import nf4
 from slimspeech.training.distillation import read_mix
 from slimspeech.training.fine_tuning import (

@@ -7,8 +7,8 @@ start(snakemake)
 import torch
 
 from slimspeech.artifacts import read_jsonl, write_jsonl
+from slimspeech.models.loading import load_model, load_processor, save_model
 from slimspeech.models.prompts import Prompt
-from slimspeech.models.qwen2audio import load_model, load_processor, save_model
 from slimspeech.training.distillation import read_mix
 from slimspeech.training.fine_tuning import TrainingSettings, fine_tune
 from slimspeech.training.gpu_memory import warn_about_memory

@@ -6,8 +6,8 @@ start(snakemake)
 
 from slimspeech.artifacts import read_jsonl, write_json, write_jsonl
 from slimspeech.generation.translation import GenerationSettings, translate_timed
+from slimspeech.models.loading import load_for_inference, load_processor
 from slimspeech.models.prompts import Prompt
-from slimspeech.models.qwen2audio import load_for_inference, load_processor
 
 generation = GenerationSettings(**snakemake.params.generation)
 segments = read_jsonl(snakemake.input.segments)

@@ -9,9 +9,10 @@ from transformers import Qwen2AudioForConditionalGeneration
 
 from slimspeech.data.audio import read_audio
 from slimspeech.errors import InputError
-from slimspeech.generation.greedy import decode, embed_prompts
+from slimspeech.families.whisper import encode
+from slimspeech.generation.greedy import decode
 from slimspeech.models.collation import Collator, extract_features
-from slimspeech.models.encoder import encode
+from slimspeech.models.decoder import embed_prompts
 from slimspeech.pruning.layers import keep_layers
 from slimspeech_mini.model import build_model
 
@@ -59,7 +60,7 @@ def reference(model, kept, inputs, max_new_tokens):
 
 def run(model, processor, prompt, rows, kept, missing, max_new_tokens):
     features = extract_features(processor, [read_audio(row["audio"]) for row in rows])
-    audio = encode(model, **features)
+    audio = encode(model, features["input_features"], features["feature_attention_mask"])
     batch = Collator(processor, prompt).prompts([row["pair"] for row in rows], map(len, audio))
     return decode(
         model,

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from slimspeech.models.collation import window_seconds
-from slimspeech.models.qwen2audio import load_model, save_model
+from slimspeech.models.loading import load_model, save_model
 from slimspeech.models.size import measure_size
 from slimspeech_mini.grammar import sentences
 from slimspeech_mini.model import SPECIAL_TOKENS, build_model, build_processor, tokenizer_texts

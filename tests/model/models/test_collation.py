@@ -7,9 +7,10 @@ from tiny_model import make_row, write_clip
 
 from slimspeech.data.audio import read_audio
 from slimspeech.errors import InputError
+from slimspeech.families.whisper import token_counts
 from slimspeech.models.collation import IGNORED, Collator, extract_features, window_seconds
-from slimspeech.models.encoder import token_counts
-from slimspeech.models.prompts import END_OF_TURN
+
+END_OF_TURN = "<|im_end|>"
 
 
 @pytest.fixture
@@ -81,13 +82,15 @@ def test_prompts_and_features_are_the_processors(collator, rows, processor, prom
         return_tensors="pt",
     )
     ours = extract_features(processor, audio)
-    prompts = collator.prompts([row["pair"] for row in rows], token_counts(ours["mask"]).tolist())
+    prompts = collator.prompts(
+        [row["pair"] for row in rows], token_counts(ours["feature_attention_mask"]).tolist()
+    )
     assert torch.equal(prompts["input_ids"], theirs["input_ids"])
     assert torch.equal(prompts["attention_mask"], theirs["attention_mask"])
-    frames = ours["features"].shape[-1]
-    assert torch.equal(ours["features"], theirs["input_features"][..., :frames])
+    frames = ours["input_features"].shape[-1]
+    assert torch.equal(ours["input_features"], theirs["input_features"][..., :frames])
     assert not theirs["feature_attention_mask"][:, frames:].any()
-    assert torch.equal(ours["mask"], theirs["feature_attention_mask"][:, :frames])
+    assert torch.equal(ours["feature_attention_mask"], theirs["feature_attention_mask"][:, :frames])
 
 
 def test_kept_features_are_those_computed_anew(processor, prompt, rows, monkeypatch):
@@ -95,13 +98,13 @@ def test_kept_features_are_those_computed_anew(processor, prompt, rows, monkeypa
     one = rows[0]
     [features] = Collator(processor, prompt)([one])["input_features"]
     window = processor.feature_extractor.nb_max_frames
-    keeping = Collator(processor, prompt, keep=2 * 4 * window * len(features))
+    keeping = Collator(processor, prompt, keep=int(2.5 * 4 * window * len(features)))
     mixed = [rows[2], rows[0], rows[2], rows[1]]
     keeping(mixed)
     read = []
     monkeypatch.setattr(
         "slimspeech.models.collation.read_audio",
-        lambda path, rate: read.append(path) or read_audio(path, rate),
+        lambda path, rate, **options: read.append(path) or read_audio(path, rate, **options),
     )
     batch = keeping(mixed[::-1])
     assert read == [rows[1]["audio"]]

@@ -4,8 +4,8 @@ from bitsandbytes.nn import Linear4bit
 from tiny_model import logits
 
 from slimspeech.models import precision as precision_module
+from slimspeech.models.loading import load_for_inference
 from slimspeech.models.precision import resolve_precision
-from slimspeech.models.qwen2audio import load_for_inference
 from slimspeech.quantization.pack import pack
 
 CPU = torch.device("cpu")

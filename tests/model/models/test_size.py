@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from slimspeech.errors import InputError
-from slimspeech.models.qwen2audio import load_model, save_model
+from slimspeech.models.loading import load_model, save_model
 from slimspeech.models.size import measure_size
 from slimspeech.pruning.layers import keep_layers
 from slimspeech.quantization.pack import pack

@@ -10,8 +10,8 @@ import torch
 
 from slimspeech.data.audio import read_audio
 from slimspeech.errors import InputError
+from slimspeech.families.whisper import allow_short
 from slimspeech.models.collation import IGNORED, Collator
-from slimspeech.models.encoder import allow_short
 from slimspeech.pruning import criteria
 from slimspeech.pruning.criteria import (
     GoldCorpus,
@@ -190,17 +190,17 @@ def test_what_is_no_number_is_no_silent_score(subject, processor, prompt, rows):
 
 
 def test_out_of_memory_halves_the_batch(subject, processor, prompt, rows, monkeypatch):
-    usual, sizes = criteria.encode, []
+    usual, sizes = criteria.embed_prompts, []
 
-    def encode(model, features, mask):
-        sizes.append(len(features))
-        if len(features) > 2:
+    def embed_prompts(model, ids, audio):
+        sizes.append(len(ids))
+        if len(ids) > 2:
             raise torch.OutOfMemoryError
-        return usual(model, features, mask)
+        return usual(model, ids, audio)
 
     corpus = GoldCorpus(subject, processor, rows, prompt, 6)
     expected = block_influence(corpus, range(LAYERS), [1, 4])
-    monkeypatch.setattr(criteria, "encode", encode)
+    monkeypatch.setattr(criteria, "embed_prompts", embed_prompts)
     influences = block_influence(replace(corpus, batch_size=5), range(LAYERS), [1, 4])
     assert influences == pytest.approx(expected, abs=1e-6)
     assert sizes == [5, 2, 2, 2]

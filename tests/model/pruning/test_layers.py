@@ -3,8 +3,8 @@ import torch
 from tiny_model import logits
 
 from slimspeech.errors import InputError
-from slimspeech.models.qwen2audio import load_model, load_processor, read_decoder_layers, save_model
-from slimspeech.pruning.layers import keep_layers, prune_checkpoint
+from slimspeech.models.loading import load_model, load_processor, save_model
+from slimspeech.pruning.layers import keep_layers, list_layers, prune_checkpoint
 
 KEPT = [[0, 2, 3], [0, 1, 3], [1], [0, 1, 2, 3]]
 
@@ -46,7 +46,7 @@ def test_saved_and_reloaded_is_identical(model, features, processor, tmp_path):
     keep_layers(model, [0, 2, 3])
     before = logits(model, features)
     save_model(model, processor, tmp_path / "pruned")
-    assert read_decoder_layers(tmp_path / "pruned") == 3
+    assert list_layers(tmp_path / "pruned") == {"kept": [0, 1, 2], "removed": []}
     reloaded = load_model(tmp_path / "pruned", torch.float32)
     assert shape(reloaded) == shape(model)
     assert torch.equal(logits(reloaded, features), before)

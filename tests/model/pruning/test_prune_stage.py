@@ -9,9 +9,9 @@ from tiny_model import logits
 
 from slimspeech.errors import InputError
 from slimspeech.evaluation.metrics import score
+from slimspeech.families.whisper import allow_short
 from slimspeech.generation.translation import GenerationSettings, translate
-from slimspeech.models.encoder import allow_short
-from slimspeech.models.qwen2audio import load_model, save_model
+from slimspeech.models.loading import load_model, save_model
 from slimspeech.pruning.layers import keep_encoder_layers, keep_layers, without_encoder_layer
 from slimspeech.pruning.search import SearchSettings, prune, score_encoder_removals, score_removals
 from slimspeech_mini.model import build_model

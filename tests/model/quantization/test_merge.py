@@ -8,7 +8,7 @@ from settings import configured
 from tiny_model import logits
 
 from slimspeech.errors import InputError
-from slimspeech.models.qwen2audio import load_model, save_model
+from slimspeech.models.loading import load_model, save_model
 from slimspeech.pruning.layers import keep_layers
 from slimspeech.quantization.merge import merge_adapter
 from slimspeech.quantization.nf4 import nf4, quantised_layers, round_to_nf4

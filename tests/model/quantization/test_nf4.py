@@ -6,7 +6,7 @@ from tiny_model import logits
 from transformers import Qwen2AudioForConditionalGeneration
 
 from slimspeech.errors import InputError
-from slimspeech.models.qwen2audio import load_for_inference, load_model
+from slimspeech.models.loading import load_for_inference, load_model
 from slimspeech.models.size import measure_size
 from slimspeech.quantization.nf4 import formats, nf4, quantise, quantised_layers, round_to_nf4
 from slimspeech.quantization.pack import pack
@@ -86,7 +86,7 @@ def test_rounding_gives_what_bitsandbytes_computes_with(trained, quantised):
 
 def test_names_of_formats():
     kept = {"embedding": "none", "head": "none"}
-    coded = dict.fromkeys(["audio_tower", "projector", "decoder"], "nf4")
+    coded = dict.fromkeys(["audio_tower", "projector", "decoder", "vision"], "nf4")
     assert formats("nf4") == coded | kept
     assert set(formats("none").values()) == {"none"}
     assert formats({"head": "nf4"}) == coded | {"embedding": "none", "head": "nf4"}

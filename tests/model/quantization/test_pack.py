@@ -12,9 +12,10 @@ from tiny_model import logits
 from transformers import Qwen2AudioForConditionalGeneration
 
 from slimspeech.errors import InputError
+from slimspeech.families.qwen2_audio import FAMILY as QWEN2_AUDIO
 from slimspeech.models import checkpoints, shapes
+from slimspeech.models.loading import load_for_inference, load_model, load_processor, read_config
 from slimspeech.models.nf4_embedding import NF4Embedding
-from slimspeech.models.qwen2audio import load_for_inference, load_model, load_processor, read_config
 from slimspeech.models.size import measure_size
 from slimspeech.quantization.nf4 import nf4, round_to_nf4
 from slimspeech.quantization.pack import pack
@@ -25,7 +26,7 @@ SMALLEST = {"embedding": "nf4", "head": "nf4"}
 
 def pack_in_memory(source, target, quantization="nf4"):
     """With nothing but transformers and bitsandbytes."""
-    form = None if quantization == "none" else nf4(quantization)
+    form = None if quantization == "none" else nf4(quantization, QWEN2_AUDIO)
     model = load_model(source, torch.bfloat16, form)
     model.save_pretrained(target)
     load_processor(source).save_pretrained(target)
@@ -228,7 +229,7 @@ def test_model_too_large_for_the_memory_is_not_run(
     def forbidden(directory):
         raise AssertionError("loaded")
 
-    monkeypatch.setattr(checkpoints.qwen2audio, "try_model", forbidden)
+    monkeypatch.setattr(checkpoints.loading, "try_model", forbidden)
     monkeypatch.setattr(
         checkpoints.psutil, "virtual_memory", lambda: type("memory", (), {"available": free})
     )
@@ -238,7 +239,7 @@ def test_model_too_large_for_the_memory_is_not_run(
 
 
 def test_embedding_that_does_not_divide_into_blocks(processor, tmp_path):
-    from slimspeech.models.qwen2audio import save_model
+    from slimspeech.models.loading import save_model
     from slimspeech_mini.model import build_model
 
     model = build_model(processor, seed=0, decoder_layers=1, width=64, audio_layers=1)

@@ -17,7 +17,7 @@ from transformers.models.whisper.modeling_whisper import sinusoids
 from slimspeech.data.audio import read_audio
 from slimspeech.errors import InputError
 from slimspeech.generation.translation import GenerationSettings, translate
-from slimspeech.models.qwen2audio import load_model, load_processor, read_config
+from slimspeech.models.loading import load_model, load_processor, read_config
 from slimspeech.models.shapes import shapes
 from slimspeech.pruning.layers import prune_checkpoint
 from slimspeech.quantization.pack import pack

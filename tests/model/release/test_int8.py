@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from slimspeech.errors import InputError
-from slimspeech.models.qwen2audio import save_model
+from slimspeech.models.loading import save_model
 from slimspeech.release.export import export
 from slimspeech.release.int8 import round_export, rounded_weight
 

@@ -13,7 +13,7 @@ from transformers import Trainer, TrainingArguments
 from slimspeech.artifacts import write_json
 from slimspeech.errors import InputError
 from slimspeech.models.collation import Collator
-from slimspeech.models.qwen2audio import load_model
+from slimspeech.models.loading import load_model
 from slimspeech.quantization.nf4 import nf4
 from slimspeech.training.fine_tuning import (
     LoraSettings,

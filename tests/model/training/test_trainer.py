@@ -10,7 +10,7 @@ from transformers import Trainer
 
 from slimspeech.errors import InputError
 from slimspeech.models.collation import Collator
-from slimspeech.models.qwen2audio import load_model
+from slimspeech.models.loading import load_model
 from slimspeech.quantization.nf4 import nf4
 from slimspeech.training.fine_tuning import LoraSettings, TrainingSettings, add_adapter, fine_tune
 from slimspeech.training.trainer import UpdateTrainer, smaller, split
@@ -236,9 +236,9 @@ def test_other_errors_are_not_taken_for_memory(build, train, monkeypatch):
         train(build(0), SHORT)
 
 
-def test_a_part_of_a_batch_is_as_if_collated_alone(processor, prompt, rows):
+def test_a_part_of_a_batch_is_as_if_collated_alone(processor, prompt, rows, build):
     collator = Collator(processor, prompt)
-    parts = split(dict(collator(rows)), 2)
+    parts = split(dict(collator(rows)), 2, build(0).config)
     assert len(parts) == 3
     for number, part in enumerate(parts):
         alone = collator(rows[2 * number : 2 * number + 2])

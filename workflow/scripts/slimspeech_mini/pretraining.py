@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import PreTrainedModel, ProcessorMixin
 
+from slimspeech import families
 from slimspeech.artifacts import Row
 from slimspeech.data.audio import read_audio
+from slimspeech.families.whisper import padding_bias, pooled, state_counts, states, token_counts
 from slimspeech.models.collation import IGNORED, extract_features
-from slimspeech.models.encoder import padding_bias, pooled, state_counts, states, token_counts
-from slimspeech.models.prompts import END_OF_TURN, Prompt
+from slimspeech.models.prompts import Prompt
 from slimspeech_mini.grammar import Sentence
 
 Curve = list[dict[str, float]]
@@ -155,6 +156,7 @@ def train_decoder(
     The pairs take turns. The loss is on the English text and on the translation.
     """
     tokenizer = processor.tokenizer
+    end_of_turn = families.of_processor(processor).end_of_turn
     slots = {pair: prompt.render(processor, pair).split(processor.audio_token) for pair in pairs}
 
     def encode(sentence: Sentence, pair: str) -> tuple[list[int], list[int]]:
@@ -163,7 +165,7 @@ def train_decoder(
             (before, False),
             (sentence.source, True),
             (after, False),
-            (sentence.targets[pair.split("-")[1]] + END_OF_TURN, True),
+            (sentence.targets[pair.split("-")[1]] + end_of_turn, True),
         )
         ids, labels = [], []
         for text, learnt in parts:
@@ -213,7 +215,7 @@ def _load_speech(
     def collate(batch: list[Row]) -> tuple[Tensor, Tensor, list[Tensor]]:
         audio = extract_features(processor, [read_audio(row["audio"], rate) for row in batch])
         labels = [torch.tensor(label(row["source"])) for row in batch]
-        return audio["features"], audio["mask"], labels
+        return audio["input_features"], audio["feature_attention_mask"], labels
 
     return torch.utils.data.DataLoader(
         rows,

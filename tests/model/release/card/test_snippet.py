@@ -12,8 +12,8 @@ import soundfile
 from made_release import CONFIG, COST, made_facts, made_release
 
 from slimspeech.generation.translation import GenerationSettings, translate
+from slimspeech.models.loading import load_for_inference, load_processor
 from slimspeech.models.prompts import Prompt
-from slimspeech.models.qwen2audio import load_for_inference, load_processor
 from slimspeech.models.size import measure_size
 from slimspeech.quantization.pack import pack
 

@@ -128,7 +128,7 @@ def _common_segmentation(
     segmentation = segmentation_of(arguments)
     with quiet_libraries(arguments.verbose):
         from slimspeech.models.collation import window_seconds
-        from slimspeech.models.qwen2audio import load_processor
+        from slimspeech.models.loading import load_processor
 
         windows = [window_seconds(load_processor(model.directory)) for model in deployments]
     return replace(segmentation, max_seconds=min(segmentation.max_seconds, *windows))
@@ -143,7 +143,7 @@ def _measure(
     from tqdm import tqdm
 
     from slimspeech.evaluation.cost import timed
-    from slimspeech.models.qwen2audio import device_name
+    from slimspeech.models.loading import device_name
     from slimspeech.models.size import measure_size
 
     deployment = translator.deployment

@@ -18,8 +18,8 @@ from transformers import PreTrainedModel, ProcessorMixin
 from slimspeech.artifacts import Row
 from slimspeech.errors import InputError
 from slimspeech.generation.translation import GenerationSettings, translate
+from slimspeech.models.loading import device_name, load_for_inference, load_processor
 from slimspeech.models.prompts import Prompt
-from slimspeech.models.qwen2audio import device_name, load_for_inference, load_processor
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -21,8 +20,7 @@ from slimspeech.artifacts import Row
 from slimspeech.checksums import fingerprint, fingerprint_rows
 from slimspeech.data.audio import chunks, read_audio
 from slimspeech.errors import InputError
-from slimspeech.models.collation import extract_features, window_seconds
-from slimspeech.models.encoder import encode, token_counts
+from slimspeech.models.collation import listen, token_counts, window_seconds
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,7 @@ def encode_clips(
     with tqdm(total=len(clips), desc="listen", unit="clip") as bar:
         for start in range(0, len(clips), batch_size):
             batch = longest_first[start : start + batch_size]
-            features = extract_features(processor, [clips[i].audio for i in batch])
-            encoded = encode(model, **features)
+            encoded = listen(model, processor, [clips[i].audio for i in batch])
             embeddings |= zip(batch, (clip.cpu() for clip in encoded), strict=True)
             bar.update(len(batch))
     return [Clip(clip.row, clip.pair, embeddings[i]) for i, clip in enumerate(clips)]
@@ -113,13 +110,10 @@ def read_embeddings(path: str | Path, made_from: dict[str, str]) -> list[Clip]:
 
 
 def lengths(clips: Sequence[Clip], processor: ProcessorMixin) -> list[int]:
-    """Audio tokens of each clip: 25 a second for Qwen2-Audio."""
-    hop = processor.feature_extractor.hop_length
-    counts = []
-    for clip in clips:
-        if isinstance(clip.audio, Tensor):
-            counts.append(len(clip.audio))
-        else:
-            frames = -(-len(clip.audio) // hop)
-            counts.append(int(token_counts(torch.ones(1, frames))))
-    return counts
+    """Audio tokens of each clip."""
+    return [
+        len(clip.audio)
+        if isinstance(clip.audio, Tensor)
+        else token_counts(processor, [clip.audio])[0]
+        for clip in clips
+    ]

@@ -13,50 +13,12 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from slimspeech import families
 from slimspeech.errors import InputError
-from slimspeech.models.encoder import bias_of
+from slimspeech.models.decoder import kind_of, layer_inputs, logits_of, of_rows
 
 GROWTH = 32  # positions by which a key-value cache grows
 COMPACT_BELOW = 0.75  # share of rows still running below which the finished ones are dropped
-
-
-def embed_prompts(model: PreTrainedModel, input_ids: Tensor, audio: Sequence[Tensor]) -> Tensor:
-    """(B, L, hidden size): the prompts' embeddings with the clips' in place of the placeholders."""
-    placeholders = input_ids == model.config.audio_token_id
-    embeddings = model.get_input_embeddings()(input_ids)
-    found, wanted = sum(map(len, audio)), int(placeholders.sum())
-    if found != wanted:
-        raise RuntimeError(f"{found} audio embeddings for {wanted} placeholders in the prompts")
-    embeddings[placeholders] = torch.cat(list(audio)).to(embeddings.dtype)
-    return embeddings
-
-
-def attention_inputs(
-    decoder: nn.Module, embeddings: Tensor, mask: Tensor
-) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """What a decoder layer takes besides the states of a whole pass: attention bias, rotary angles.
-
-    embeddings: (B, L, hidden size); mask: (B, L), padded on either side.
-    Raises InputError for a decoder with a sliding window.
-    """
-    if set(decoder.config.layer_types) != {"full_attention"}:
-        raise InputError("the decoder has layers with a sliding window, which are not supported")
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    length = embeddings.shape[1]
-    causal = torch.ones(length, length, dtype=torch.bool, device=embeddings.device).tril()
-    bias = bias_of(causal & mask.bool()[:, None, None, :], embeddings.dtype)
-    return bias, decoder.rotary_emb(embeddings, positions)
-
-
-def logits_of(model: PreTrainedModel, states: Tensor) -> Tensor:
-    """(…, vocabulary), from what the last layer gives: (…, hidden size).
-
-    Raises RuntimeError if a logit is not a number.
-    """
-    logits = model.lm_head(model.get_decoder().norm(states))
-    if not torch.isfinite(logits).all():
-        raise RuntimeError("the model gives logits that are not numbers; use precision: fp32")
-    return logits
 
 
 @torch.inference_mode()
@@ -69,12 +31,14 @@ def decode(
     *,
     max_new_tokens: int,
     end_tokens: Iterable[int],
+    suppressed: Iterable[int] = (),
 ) -> list[list[list[int]]]:
     """Translate B prompts with every variant: tokens by variant, in the order of `missing`, by row.
 
     kept: the layers of the stack, by their index in the model. missing: for each variant the one
     of `kept` that it lacks, or None for the whole stack. embeddings: (B, L, hidden size), left
-    padded; mask: (B, L). The end token is not part of the result.
+    padded; mask: (B, L). The end token is not part of the result. suppressed: tokens that are
+    never chosen.
     Raises InputError if a missing layer is not kept or is given twice, RuntimeError if a logit is
     not a number.
     """
@@ -83,7 +47,7 @@ def decode(
         raise InputError(f"variants without layers {list(missing)} do not fit the stack {kept}")
     # In order of the missing layer, so that the rows that share a prompt's pass are neighbours.
     order = sorted(range(len(missing)), key=lambda v: (missing[v] is None, missing[v]))
-    batch = _Batch(model, kept, [missing[v] for v in order], mask)
+    batch = _Batch(model, kept, [missing[v] for v in order], mask, list(suppressed))
     tokens = batch.run(embeddings, max_new_tokens, torch.tensor(list(end_tokens)))
     count = len(mask)
     by_variant = {v: tokens[n * count : (n + 1) * count] for n, v in enumerate(order)}
@@ -137,12 +101,15 @@ class _Batch:
         kept: Sequence[int],
         missing: Sequence[int | None],
         mask: Tensor,
+        suppressed: Sequence[int],
     ):
         self.model = model
+        self.family = families.of(model.config)
         self.decoder = model.get_decoder()
         self.kept = kept
         self.missing = missing
         self.mask = mask
+        self.suppressed = suppressed
         self.caches: list[_LayerCache] = []
 
     def run(self, embeddings: Tensor, max_new_tokens: int, end: Tensor) -> list[list[int]]:
@@ -172,7 +139,7 @@ class _Batch:
 
     def _prompt(self, embeddings: Tensor) -> Tensor:
         """The prompts' pass: fills the caches, returns logits (variants * B, vocabulary)."""
-        bias, rotary = attention_inputs(self.decoder, embeddings, self.mask)
+        inputs = layer_inputs(self.model, embeddings, self.mask)
         trunk = embeddings  # what all variants share that have not met their missing layer
         branches: list[Tensor] = []
         for layer in self.kept:
@@ -182,17 +149,15 @@ class _Batch:
                 branches.append(trunk)
             together = _Capture()
             captured = [_Capture() for _ in range(through)]
-            module = self.decoder.layers[layer]
+            module, own = self.decoder.layers[layer], inputs[kind_of(self.decoder, layer)]
             for number, capture in enumerate(captured):
-                branches[number] = module(
-                    branches[number], bias, past_key_values=capture, position_embeddings=rotary
-                )
+                branches[number] = module(branches[number], past_key_values=capture, **own)
             behind = len(self.missing) - len(branches)  # variants still on the trunk
             if behind:
-                trunk = module(trunk, bias, past_key_values=together, position_embeddings=rotary)
+                trunk = module(trunk, past_key_values=together, **own)
             self._keep([*captured, *[together] * behind], through if lacking else None)
         last = torch.cat([*branches, *[trunk] * (len(self.missing) - len(branches))])[:, -1]
-        return logits_of(self.model, last)
+        return self._logits(last)
 
     def _keep(self, captured: Sequence[_Capture], lacking: int | None) -> None:
         """Lay out one layer's keys and values for the rows that run it."""
@@ -211,19 +176,19 @@ class _Batch:
 
     def _step(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """One token further: logits (active rows, vocabulary). mask includes the new token."""
-        hidden = self.model.get_input_embeddings()(tokens)[:, None]
-        rotary = self.decoder.rotary_emb(hidden, mask.sum(-1, keepdim=True) - 1)
-        bias = bias_of(mask.bool(), hidden.dtype)[:, None, None, :]
+        hidden = self.family.embed(self.model, tokens)[:, None]
+        inputs = layer_inputs(self.model, hidden, mask, queries=1)
         for layer, cache in zip(self.kept, self.caches, strict=True):
-            module = self.decoder.layers[layer]
-            if len(cache.rows) == len(hidden):
-                hidden = module(hidden, bias, past_key_values=cache, position_embeddings=rotary)
-            elif len(cache.rows):
-                here = cache.rows
-                hidden[here] = module(
-                    hidden[here],
-                    bias[here],
-                    past_key_values=cache,
-                    position_embeddings=tuple(angle[here] for angle in rotary),
-                )
-        return logits_of(self.model, hidden[:, -1])
+            module, own = self.decoder.layers[layer], inputs[kind_of(self.decoder, layer)]
+            rows = cache.rows
+            if len(rows) == len(hidden):
+                hidden = module(hidden, past_key_values=cache, **own)
+            elif len(rows):
+                hidden[rows] = module(hidden[rows], past_key_values=cache, **of_rows(own, rows))
+        return self._logits(hidden[:, -1])
+
+    def _logits(self, states: Tensor) -> Tensor:
+        logits = logits_of(self.model, states)
+        if self.suppressed:
+            logits[:, self.suppressed] = -torch.inf
+        return logits

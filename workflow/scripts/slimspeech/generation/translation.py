@@ -13,12 +13,13 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from slimspeech.artifacts import Row
 from slimspeech.generation.embeddings import Clip, lengths, read_clips
-from slimspeech.generation.greedy import decode, embed_prompts
+from slimspeech.generation.greedy import decode
 from slimspeech.languages import WRITTEN_WITHOUT_SPACES, target_code
-from slimspeech.models.collation import Collator, extract_features
-from slimspeech.models.encoder import encode
-from slimspeech.models.prompts import END_OF_TURN, Prompt
-from slimspeech.models.qwen2audio import device_name
+from slimspeech.models.collation import Collator, listen
+from slimspeech.models.decoder import embed_prompts
+from slimspeech.models.generation_config import stops
+from slimspeech.models.loading import device_name
+from slimspeech.models.prompts import Prompt
 
 logger = logging.getLogger(__name__)
 
@@ -132,8 +133,8 @@ def rows_that_fit(model: PreTrainedModel, positions: int) -> int:
     """
     config = model.get_decoder().config
     width = config.hidden_size
-    head = getattr(config, "head_dim", None) or width // config.num_attention_heads
-    cached = 2 * head * config.num_key_value_heads * (len(model.get_decoder().layers) + 2)
+    keys = [layer.self_attn.k_proj.out_features for layer in model.get_decoder().layers]
+    cached = 2 * (sum(keys) + 2 * max(keys))
     active = 6 * width + 3 * config.intermediate_size
     row = positions * (cached + active) * model.dtype.itemsize + 8 * config.vocab_size
     if model.device.type == "cuda":
@@ -201,11 +202,11 @@ def _generate(
     if isinstance(clips[0].audio, torch.Tensor):
         audio = [clip.audio.to(model.device) for clip in clips]
     else:
-        features = extract_features(collator.processor, [clip.audio for clip in clips])
-        audio = encode(model, **features)
+        audio = listen(model, collator.processor, [clip.audio for clip in clips])
     batch = collator.prompts([clip.pair for clip in clips], [len(heard) for heard in audio])
     batch = batch.to(model.device)
     embeddings = embed_prompts(model, batch["input_ids"], audio)
+    ends, suppressed = stops(model, collator.processor)
     variants = [
         tokens
         for group in groups
@@ -216,7 +217,8 @@ def _generate(
             embeddings,
             batch["attention_mask"],
             max_new_tokens=settings.max_new_tokens,
-            end_tokens=[tokenizer.convert_tokens_to_ids(END_OF_TURN), tokenizer.eos_token_id],
+            end_tokens=ends,
+            suppressed=suppressed,
         )
     ]
     texts = [

@@ -16,7 +16,7 @@ from slimspeech.generation.translation import GenerationSettings, translate_clip
 from slimspeech.longform.segmentation import Segment, SegmentationSettings, segment
 from slimspeech.longform.subtitles import Utterance
 from slimspeech.models.collation import window_seconds
-from slimspeech.models.qwen2audio import device, load_for_inference, load_processor
+from slimspeech.models.loading import device, load_for_inference, load_processor
 from slimspeech.release.deployment import Deployment, read_deployment
 
 logger = logging.getLogger(__name__)

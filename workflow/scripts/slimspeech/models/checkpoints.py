@@ -1,6 +1,6 @@
 """Read and write model directories tensor by tensor, without holding the model in memory.
 
-Names of tensors are those in the files of Qwen2-Audio, which differ from those of the modules.
+Names of tensors are those in the files, which can differ from those of the modules.
 """
 
 import contextlib
@@ -22,9 +22,9 @@ from transformers import BitsAndBytesConfig, PretrainedConfig
 
 from slimspeech.artifacts import require_space, write_directory, write_json
 from slimspeech.errors import InputError
-from slimspeech.models import nf4_embedding, qwen2audio
+from slimspeech.models import loading, nf4_embedding
 from slimspeech.models.generation_config import write_generation_config
-from slimspeech.models.qwen2audio import read_config
+from slimspeech.models.loading import publish_config, read_config
 from slimspeech.models.shapes import shapes
 from slimspeech.models.validation.directory import LOADER
 from slimspeech.models.validation.weights import INDEX, SINGLE, read_weights, require_weights
@@ -165,7 +165,7 @@ def write_rest(
     original: the config of the source.
     """
     write_config(config, directory)
-    processor = qwen2audio.load_processor(source, original)
+    processor = loading.load_processor(source, original)
     processor.save_pretrained(directory)
     write_generation_config(source, directory, processor)
     if hasattr(config, nf4_embedding.MARK):
@@ -174,9 +174,11 @@ def write_rest(
 
 def write_config(config: PretrainedConfig, directory: Path) -> None:
     """Write config.json of a model in bfloat16."""
-    for part in (config, config.text_config, config.audio_config):
-        part.dtype = torch.bfloat16
+    for part in (config, *(getattr(config, name) for name in config.sub_configs)):
+        if part is not None:
+            part.dtype = torch.bfloat16
     config.save_pretrained(directory)
+    publish_config(directory)
 
 
 def try_if_it_fits(directory: Path, config: PretrainedConfig, memory: float = math.inf) -> None:
@@ -184,7 +186,7 @@ def try_if_it_fits(directory: Path, config: PretrainedConfig, memory: float = ma
     needed = memory_to_run(directory, config)
     allowed = min(psutil.virtual_memory().available, memory)
     if allowed >= needed:
-        qwen2audio.try_model(directory)
+        loading.try_model(directory)
     else:
         logger.warning(
             "names, shapes and numbers are checked, but no prompt was run: the model takes "

@@ -3,10 +3,10 @@
 import shutil
 from pathlib import Path
 
-from transformers import ProcessorMixin
+from transformers import PreTrainedModel, ProcessorMixin
 
+from slimspeech import families
 from slimspeech.artifacts import read_json, write_json
-from slimspeech.models.prompts import END_OF_TURN
 
 FILE = "generation_config.json"
 # Keys that do not change which tokens greedy decoding gives.
@@ -15,22 +15,41 @@ HARMLESS = (
     *("output_attentions", "output_hidden_states", "output_scores"),
     *("return_dict_in_generate", "transformers_version"),
 )
+FOLLOWED = ("suppress_tokens",)  # keys that change them, and that our own decoding follows
 FROM_MODEL = "_from_model_config"  # makes transformers use config.json instead
+
+
+def end_tokens(processor: ProcessorMixin) -> list[int]:
+    """The ends of a turn and of the text."""
+    tokenizer = processor.tokenizer
+    end_of_turn = families.of_processor(processor).end_of_turn
+    return [tokenizer.convert_tokens_to_ids(end_of_turn), tokenizer.eos_token_id]
+
+
+def stops(model: PreTrainedModel, processor: ProcessorMixin) -> tuple[list[int], list[int]]:
+    """The tokens that end a translation, and those that are never chosen.
+
+    Both by the model's generation_config.json, as transformers and serving engines decode.
+    """
+    settings = model.generation_config
+    ends = settings.eos_token_id if settings.eos_token_id is not None else []
+    ends = ends if isinstance(ends, list) else [ends]
+    return list(dict.fromkeys([*end_tokens(processor), *ends])), settings.suppress_tokens or []
 
 
 def write_generation_config(source: str | Path, directory: Path, processor: ProcessorMixin) -> None:
     """Make `directory` decode greedily by default, to the end of a turn or of the text.
 
-    Qwen2-Audio-7B-Instruct asks for sampling and a repetition penalty, which transformers and
-    serving engines apply. A file of the source that needs no change is copied byte for byte.
+    Publishers ask for sampling and penalties, which transformers and serving engines apply. A file
+    of the source that needs no change is copied byte for byte.
     """
     path = Path(source, FILE)
     original = read_json(path) if path.is_file() else {}
-    settings = {key: value for key, value in original.items() if key in HARMLESS}
+    settings = {key: value for key, value in original.items() if key in HARMLESS + FOLLOWED}
     tokenizer = processor.tokenizer
     ends = settings.get("eos_token_id") or []
     ends = ends if isinstance(ends, list) else [ends]
-    needed = [tokenizer.convert_tokens_to_ids(END_OF_TURN), tokenizer.eos_token_id]
+    needed = end_tokens(processor)
     settings["eos_token_id"] = [*ends, *(token for token in needed if token not in ends)]
     if settings.get("pad_token_id") is None:
         settings["pad_token_id"] = tokenizer.pad_token_id

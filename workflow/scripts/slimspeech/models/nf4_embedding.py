@@ -1,4 +1,4 @@
-"""Load a packed Qwen2-Audio whose embedding is 4-bit, which transformers does not do by itself.
+"""Load a packed model whose embedding is 4-bit, which transformers does not do by itself.
 
 This file needs torch, transformers and bitsandbytes alone. Such a directory has a copy of it:
 
@@ -11,10 +11,11 @@ Without it, from_pretrained refuses the directory because of its embedding's sha
 from typing import Any
 
 import torch
+import transformers
 from bitsandbytes.functional import QuantState, dequantize_4bit, dequantize_blockwise
 from bitsandbytes.nn import Embedding4bit, EmbeddingNF4, Linear4bit
 from torch import Tensor
-from transformers import PretrainedConfig, PreTrainedModel, Qwen2AudioForConditionalGeneration
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 MARK = "embedding_quantization"  # the key in config.json, "nf4"
 DTYPE = torch.bfloat16
@@ -59,28 +60,31 @@ class NF4Embedding(EmbeddingNF4):
             destination[f"{prefix}weight.{key}"] = tensor
 
 
-class Qwen2AudioWithNF4Embedding(Qwen2AudioForConditionalGeneration):
-    """transformers' model with a 4-bit embedding."""
-
-    def __init__(self, config: PretrainedConfig):
-        super().__init__(config)
-        plain = self.get_input_embeddings()
-        with torch.device("meta"):
-            packed = NF4Embedding(plain.num_embeddings, plain.embedding_dim, dtype=DTYPE)
-            weight = torch.empty(plain.weight.numel() // 2, 1, dtype=torch.uint8)
-        packed.weight.data = weight
-        packed.compute_dtype = DTYPE
-        self.set_input_embeddings(packed)
-
-    @classmethod
-    def from_pretrained(cls, directory: Any, **options: Any) -> Any:
-        return super().from_pretrained(directory, **{"key_mapping": NAMES} | options)
+def model_class(config: PretrainedConfig, name: str) -> type[PreTrainedModel]:
+    """The class that loads a directory: transformers' own of that name, or one made of it."""
+    plain = getattr(transformers, name)
+    return _with_nf4_embedding(plain) if getattr(config, MARK, None) is not None else plain
 
 
-def model_class(config: PretrainedConfig) -> type[Qwen2AudioForConditionalGeneration]:
-    """The class that loads a directory with this config."""
-    marked = getattr(config, MARK, None) is not None
-    return Qwen2AudioWithNF4Embedding if marked else Qwen2AudioForConditionalGeneration
+def _with_nf4_embedding(plain: type[PreTrainedModel]) -> type[PreTrainedModel]:
+    class WithNF4Embedding(plain):
+        """A model of transformers with a 4-bit embedding."""
+
+        def __init__(self, config: PretrainedConfig):
+            super().__init__(config)
+            whole = self.get_input_embeddings()
+            with torch.device("meta"):
+                packed = NF4Embedding(whole.num_embeddings, whole.embedding_dim, dtype=DTYPE)
+                weight = torch.empty(whole.weight.numel() // 2, 1, dtype=torch.uint8)
+            packed.weight.data = weight
+            packed.compute_dtype = DTYPE
+            self.set_input_embeddings(packed)
+
+        @classmethod
+        def from_pretrained(cls, directory: Any, **options: Any) -> Any:
+            return super().from_pretrained(directory, **{"key_mapping": NAMES} | options)
+
+    return WithNF4Embedding
 
 
 def allow_any_width(model: PreTrainedModel) -> PreTrainedModel:
@@ -91,8 +95,9 @@ def allow_any_width(model: PreTrainedModel) -> PreTrainedModel:
     return model
 
 
-def load(directory: str, **options: Any) -> Qwen2AudioForConditionalGeneration:
+def load(directory: str, **options: Any) -> PreTrainedModel:
     """The model of a packed directory, in evaluation mode. Options are from_pretrained's."""
     options = {"dtype": DTYPE, "use_safetensors": True} | options
-    model = Qwen2AudioWithNF4Embedding.from_pretrained(directory, **options)
+    config = AutoConfig.from_pretrained(directory)
+    model = model_class(config, config.architectures[0]).from_pretrained(directory, **options)
     return allow_any_width(model).eval()

@@ -8,27 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
 
-from slimspeech import languages
+from slimspeech import families, languages
 from slimspeech.errors import InputError
 from slimspeech.models.validation.chat_template import find_problem
 
 if TYPE_CHECKING:  # transformers is slow to import
     from transformers import ProcessorMixin
 
-# Ends every turn of the ChatML template that Qwen2-Audio-Instruct was trained on. Here it also ends
-# a translation after a plain prompt: it is one token in all Qwen2 tokenizers.
-END_OF_TURN = "<|im_end|>"
-
 
 @dataclass(frozen=True)
 class Prompt:
-    """A system message, and a user's request with {source} and {target} for the languages.
+    """A system message or none, and a user's request with {source} and {target} for the languages.
 
     languages: names by code, for languages that slimspeech.languages lacks. template: "chat", or
     "plain", which leaves the system message out.
     """
 
-    system: str
+    system: str | None
     user: str
     languages: dict[str, str]
     template: str = "chat"
@@ -52,17 +48,32 @@ class Prompt:
                 "write a brace that the model shall read twice, {{ or }}"
             ) from error
 
+    def ids(self, processor: ProcessorMixin, pair: str, audio_tokens: int) -> list[int]:
+        """The tokens up to the translation, of a clip with so many audio tokens.
+
+        They equal those of the processor when it gets the audio.
+        Raises InputError for what the model's prompt cannot say.
+        """
+        family = families.of_processor(processor)
+        if self.template == "chat" and family.prompt_ids:
+            request = self.request(pair)
+            return family.prompt_ids(processor, self.system, request, audio_tokens)
+        _, placeholder, _ = family.audio_marks
+        text = self.render(processor, pair).replace(placeholder, placeholder * audio_tokens)
+        return processor.tokenizer(text).input_ids
+
     def render(self, processor: ProcessorMixin, pair: str) -> str:
-        """The prompt up to the translation, with one audio placeholder.
+        """The prompt up to the translation, with one audio placeholder, by the chat template.
 
         As published (paper, section 3): system message, then audio and request in one user turn.
         A plain prompt is audio and request alone.
         """
         if self.template == "plain":
-            audio = (processor.audio_bos_token, processor.audio_token, processor.audio_eos_token)
-            return "".join(audio) + self.request(pair)
+            marks = families.of_processor(processor).audio_marks
+            return "".join(marks) + self.request(pair)
+        system = [] if self.system is None else [{"role": "system", "content": self.system}]
         messages = [
-            {"role": "system", "content": self.system},
+            *system,
             {
                 "role": "user",
                 "content": [{"type": "audio"}, {"type": "text", "text": self.request(pair)}],

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from slimspeech import families
 from slimspeech.artifacts import read_json
 from slimspeech.models.validation.directory import check_directory
 from slimspeech.models.validation.weights import QUANT_STATE, Stored, read_weights
@@ -15,16 +16,7 @@ from slimspeech.models.validation.weights import QUANT_STATE, Stored, read_weigh
 # Endings of the names of what bitsandbytes stores beside a 4-bit weight.
 SIDE_TENSORS = (".absmax", ".nested_absmax", ".quant_map", ".nested_quant_map", QUANT_STATE)
 
-# From the beginning of a tensor's name to the part of the model.
-PARTS = {
-    "base_model.": "adapter",
-    "audio_tower.": "audio_tower",
-    "multi_modal_projector.": "projector",
-    "language_model.model.embed_tokens.": "embedding",
-    "language_model.model.": "decoder",
-    "language_model.lm_head.": "head",
-}
-LAYERS = "language_model.model.layers."
+ADAPTER = "base_model."  # where the names of an adapter's weights begin
 
 
 def measure_size(directory: str | Path) -> dict[str, Any]:
@@ -37,21 +29,22 @@ def measure_size(directory: str | Path) -> dict[str, Any]:
     directory = Path(directory)
     check_directory(directory)
     tensors = read_weights(directory)
+    config = read_json(directory / "config.json")
+    family = families.by_type(config["model_type"])
     weights: Counter[str] = Counter()
     stored: Counter[str] = Counter()
     dtypes: dict[str, set[str]] = defaultdict(set)
     for name, tensor in tensors.items():
         count, dtype = _weights(name, tensors)
-        part = part_of(name)
+        part = "adapter" if name.startswith(ADAPTER) else family.part_of(name)
         weights[part] += count
         stored[part] += tensor.bytes
         if count:
             dtypes[part].add(dtype)
-    config = read_json(directory / "config.json")
     quantization = config.get("quantization_config") or {}
     return {
         "weights": weights.total(),
-        "decoder_layers": len({name.split(".")[3] for name in tensors if name.startswith(LAYERS)}),
+        "decoder_layers": len({family.layer_of(name) for name in tensors} - {None}),
         "bytes": sum(file.stat().st_size for file in directory.glob("*.safetensors")),
         "quantization": quantization.get("bnb_4bit_quant_type", "none"),
         "dtypes_by_part": {part: sorted(names) for part, names in sorted(dtypes.items())},
@@ -68,11 +61,3 @@ def _weights(name: str, tensors: Mapping[str, Stored]) -> tuple[int, str]:
     if name + QUANT_STATE in tensors:
         return 2 * tensor.count, "nf4"  # two to a byte; the layers of a model have even widths
     return tensor.count, tensor.dtype
-
-
-def part_of(name: str) -> str:
-    """The part of the model that a stored tensor belongs to."""
-    for beginning, part in PARTS.items():
-        if name.startswith(beginning):
-            return part
-    return "other"

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from slimspeech.models.qwen2audio import load_model, read_config
+from slimspeech.models.loading import load_model, read_config
 
 
 class _Counter:

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import PreTrainedModel, ProcessorMixin
 
+from slimspeech import families
 from slimspeech.artifacts import Row
 from slimspeech.errors import InputError
-from slimspeech.generation.greedy import attention_inputs, embed_prompts, logits_of
 from slimspeech.models.collation import IGNORED, Collator
-from slimspeech.models.encoder import encode
+from slimspeech.models.decoder import embed_prompts, kind_of, layer_inputs, logits_of
 from slimspeech.models.prompts import Prompt
 
 logger = logging.getLogger(__name__)
@@ -176,16 +176,16 @@ class _Batch:
     def __init__(self, corpus: GoldCorpus, segments: Sequence[Row]):
         model, collate = corpus.model, Collator(corpus.processor, corpus.prompt)
         inputs = {key: value.to(model.device) for key, value in collate(segments).items()}
-        clips = encode(model, inputs["input_features"], inputs["feature_attention_mask"])
-        self.mask = inputs["attention_mask"]
-        self.labels = inputs["labels"]
-        self.embeddings = embed_prompts(model, inputs["input_ids"], clips)
+        ids, self.mask, self.labels = map(inputs.pop, ("input_ids", "attention_mask", "labels"))
+        tokens = (ids == model.config.audio_token_id).sum(-1).tolist()
+        clips = families.of(model.config).encode(model, inputs, tokens)
+        self.embeddings = embed_prompts(model, ids, clips)
         self.decoder = model.get_decoder()
-        self.bias, self.rotary = attention_inputs(self.decoder, self.embeddings, self.mask)
+        self.inputs = layer_inputs(model, self.embeddings, self.mask)
 
     def run(self, layers: Sequence[int], states: Tensor) -> Tensor:
         for layer in layers:
-            states = self.decoder.layers[layer](states, self.bias, position_embeddings=self.rotary)
+            states = self.decoder.layers[layer](states, **self.inputs[kind_of(self.decoder, layer)])
         return states
 
 

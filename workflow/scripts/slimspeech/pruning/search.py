@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel, ProcessorMixin
 
+from slimspeech import families
 from slimspeech.artifacts import Row
 from slimspeech.errors import InputError
 from slimspeech.evaluation.metrics import score, search_metric
@@ -19,9 +20,15 @@ from slimspeech.pruning.criteria import (
     block_influence,
     removal_losses,
 )
-from slimspeech.pruning.layers import keep_encoder_layers, keep_layers, without_encoder_layer
+from slimspeech.pruning.layers import (
+    audio_encoder,
+    keep_encoder_layers,
+    keep_layers,
+    without_encoder_layer,
+)
 from slimspeech.pruning.racing import race
-from slimspeech.pruning.selection import drop_least_important, removable
+from slimspeech.pruning.selection import drop_least_important
+from slimspeech.pruning.stack import removable
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +82,9 @@ def score_removals(
             costs = block_influence(corpus, kept, candidates)
         else:  # angular looks at the whole stack, whatever was removed and is a candidate
             whole = range(len(model.get_decoder().layers))
-            all_removable = removable(whole, settings.protect_first, settings.protect_last)
+            last = families.of(model.config).may_be_last(model.config.text_config)
+            ends = (settings.protect_first, settings.protect_last)
+            all_removable = removable(whole, *ends, last)
             costs = angular_distances(corpus, all_removable, settings.block)
         name = settings.criterion
         return [{"layer": i, "metric": name, "score": costs[i]} for i in candidates], []
@@ -162,15 +171,18 @@ def prune(
     decoder by the settings' criterion.
     """
     in_decoder = part == "decoder"
-    stack = model.get_decoder().layers if in_decoder else model.model.audio_tower.layers
+    stack = model.get_decoder().layers if in_decoder else audio_encoder(model).layers
     layers: Row = {"kept": list(range(len(stack))), "removed": []}
+    last = families.of(model.config).may_be_last(model.config.text_config) if in_decoder else None
+    if last is not None:
+        layers["may_be_last"] = last
     clips = []
     if in_decoder and settings.criterion == "chrf":
         clips = encode_clips(model, processor, read_clips(segments, processor))
     score_rows = []
     for iteration in range(1, count + 1):
         kept = layers["kept"]
-        remaining = removable(kept, settings.protect_first, settings.protect_last)
+        remaining = removable(kept, settings.protect_first, settings.protect_last, last)
         if in_decoder:
             scores, hypotheses = score_removals(
                 model, processor, kept, remaining, segments, clips, prompt, generation, settings

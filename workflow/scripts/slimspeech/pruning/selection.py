@@ -16,6 +16,7 @@ from slimspeech.evaluation.metrics import METRICS
 from slimspeech.evaluation.significance import RESAMPLES, draw, mean_scores
 from slimspeech.pruning.racing import finishers
 from slimspeech.pruning.resampling import judgement, text_scores_by_layer
+from slimspeech.pruning.stack import check_last, removable
 
 logger = logging.getLogger(__name__)
 
@@ -25,33 +26,20 @@ LOWER_COSTS_LESS = frozenset({"loss", "block_influence", "angular"})
 COMET = "comet"  # part of the name of every COMET metric; a high score means a small cost
 
 
-def removable(kept: Sequence[int], protect_first: int, protect_last: int) -> list[int]:
-    """The layers that may be removed: all but the protected ones at both ends of `kept`.
-
-    Raises InputError if there is none.
-    """
-    layers = list(kept[protect_first : len(kept) - protect_last])
-    if not layers:
-        raise InputError(
-            f"no layer can be removed: {len(kept)} are left, {protect_first} + {protect_last} "
-            "are protected; lower pruning.iterations"
-        )
-    return layers
-
-
 def candidates(
     kept: Sequence[int],
     protect_first: int,
     protect_last: int,
     proposal: Sequence[Mapping[str, Any]] = (),
     size: int = 0,
+    may_be_last: Sequence[int] | None = None,
 ) -> list[int]:
     """The layers to measure: all that may be removed, or the `size` best of a proposal.
 
     proposal: rows (layer, metric, score) of every layer that may be removed, or nothing.
     Raises InputError if the proposal has other layers; else as removable() and shortlisted().
     """
-    layers = removable(kept, protect_first, protect_last)
+    layers = removable(kept, protect_first, protect_last, may_be_last)
     if not proposal:
         return layers
     proposed = sorted(int(row["layer"]) for row in proposal)
@@ -113,7 +101,7 @@ def drop_by_place(
         if position == len(listed):
             raise InputError(f"all {position} layers of the set {criterion} are removed; list more")
         return drop(layers, listed[position])
-    remaining = removable(layers["kept"], protect_first, protect_last)
+    remaining = removable(layers["kept"], protect_first, protect_last, layers.get("may_be_last"))
     count = len(layers["kept"]) + len(layers["removed"])
     if criterion == "middle":
         return drop(layers, middle_layer(remaining, count))
@@ -130,11 +118,14 @@ def drop(layers: Row, layer: int, **measured: Any) -> Row:
             f"layer {layer} cannot be removed, it is not in the stack {layers['kept']}; delete the "
             "file that names it, which belongs to another iteration, and run again"
         )
-    return {
+    dropped = {
         "kept": [kept for kept in layers["kept"] if kept != layer],
         "removed": [*layers["removed"], layer],
-        **measured,
     }
+    if "may_be_last" in layers:
+        check_last(dropped["kept"], layers["may_be_last"])
+        dropped["may_be_last"] = layers["may_be_last"]
+    return dropped | measured
 
 
 def drop_least_important(

@@ -10,10 +10,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from slimspeech import families
 from slimspeech.errors import InputError
 from slimspeech.models.checkpoints import rewrite
-from slimspeech.models.qwen2audio import device, read_config, readable
-from slimspeech.models.shapes import skeleton, stored_name
+from slimspeech.models.loading import device, read_config, readable
+from slimspeech.models.shapes import skeleton
 from slimspeech.models.validation.directory import check_adapter
 from slimspeech.models.validation.weights import ADAPTER_WEIGHTS, read_header
 from slimspeech.quantization.nf4 import round_to_nf4
@@ -100,8 +101,9 @@ def _read_adapter(
             f"{directory}: {len(idle)} adapter matrices are zero, such as {idle[0]}; the adapter "
             "never trained: check that the stage has data and a learning rate"
         )
+    family = families.of(config)
     return {
-        stored_name(f"{name.removeprefix(PREFIX)}.weight"): (
+        family.stored_name(f"{name.removeprefix(PREFIX)}.weight"): (
             stored[f"{name}.lora_A.weight"].float(),
             stored[f"{name}.lora_B.weight"].float(),
             layer.scaling["default"],

@@ -10,21 +10,16 @@ from torch import Tensor, nn
 from transformers import BitsAndBytesConfig, PreTrainedModel
 
 from slimspeech.errors import InputError
+from slimspeech.families.family import Family
 from slimspeech.models.validation.weights import BLOCK
 
-PARTS = ("audio_tower", "projector", "decoder", "embedding", "head")
+PARTS = ("audio_tower", "projector", "decoder", "embedding", "head", "vision")
 # What the names nf4 and none mean, by part. The output head's is bitsandbytes' own default.
 NAMED = {
     "nf4": dict.fromkeys(PARTS, "nf4") | {"embedding": "none", "head": "none"},
     "none": dict.fromkeys(PARTS, "none"),
 }
-# The module of a part whose linear layers transformers can be told to leave alone.
-MODULES = {
-    "audio_tower": "model.audio_tower",
-    "projector": "model.multi_modal_projector",
-    "decoder": "model.language_model",
-    "head": "lm_head",
-}
+HEAD = "lm_head"
 CHUNK = 2**24  # weights quantised at a time; a multiple of BLOCK
 
 
@@ -44,21 +39,25 @@ def formats(quantization: str | Mapping[str, str]) -> dict[str, str]:
     return named | changes
 
 
-def nf4(quantization: str | Mapping[str, str] = "nf4") -> BitsAndBytesConfig:
+def nf4(
+    quantization: str | Mapping[str, str] = "nf4", family: Family | None = None
+) -> BitsAndBytesConfig:
     """The paper's 4-bit: NF4, double quantisation, bfloat16 compute (section 4).
 
     By default every linear layer but the output head: audio tower, projector and decoder. The
-    embedding is no linear layer and not for transformers to quantise; see four_bit_embedding.
+    embedding is no linear layer and not for transformers to quantise; see nf4_embedding.
+    family: of the model, if `quantization` leaves more parts alone than the head.
     """
     chosen = formats(quantization)
-    left = [module for part, module in MODULES.items() if chosen[part] == "none"]
+    modules = family.modules if family else {"head": HEAD}
+    left = [module for part, module in modules.items() if chosen[part] == "none"]
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
         # None leaves the output head alone, a list exactly what it names
-        llm_int8_skip_modules=None if left == [MODULES["head"]] else left,
+        llm_int8_skip_modules=None if left == [HEAD] else left,
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from slimspeech import languages
+from slimspeech import families, languages
 from slimspeech.artifacts import read_json
 from slimspeech.errors import InputError
 from slimspeech.models.prompts import Prompt
@@ -88,12 +88,22 @@ def read_deployment(directory: str | Path) -> Deployment:
                 f"{place.experiment / 'config.json'}: {problem}; move the model to another folder"
             )
     generation = facts.get("generation") or {}
+    prompt = facts.get("prompt") or _default_prompt(path)
     return Deployment(
         directory=path,
         pair=facts.get("pair"),
-        prompt=Prompt.of(facts.get("prompt") or DEFAULT_PROMPT, facts.get("languages") or {}),
+        prompt=Prompt.of(prompt, facts.get("languages") or {}),
         max_new_tokens=generation.get("max_new_tokens", DEFAULT_MAX_NEW_TOKENS),
         facts=facts,
+    )
+
+
+def _default_prompt(directory: Path) -> dict[str, Any]:
+    """The paper's, without what the model's family cannot say."""
+    model_type = read_json(directory / "config.json").get("model_type")
+    family = families.FAMILIES.get(model_type)  # the check of the directory refuses another
+    return (
+        DEFAULT_PROMPT if not family or family.takes_system else DEFAULT_PROMPT | {"system": None}
     )
 
 

@@ -1,10 +1,10 @@
-"""Export a trained model for serving engines, in the layout of Qwen2-Audio itself.
+"""Export a trained model for serving engines, in the layout of the model's publisher.
 
-vLLM, llama.cpp's converter and transformers 4 read that layout, and so does transformers 5. But
-transformers 5 writes another one: it stores the feature extractor's settings in another file, and
-the special tokens and the rotary base under other names.
+vLLM, llama.cpp's converter and older transformers read that layout, and so does transformers 5,
+which writes another one.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 from transformers.models.whisper.modeling_whisper import sinusoids
 
-from slimspeech.artifacts import read_json, write_directory, write_json
+from slimspeech import families
+from slimspeech.artifacts import write_directory
 from slimspeech.errors import InputError
-from slimspeech.models.checkpoints import rewrite
-from slimspeech.models.qwen2audio import load_processor, read_config
+from slimspeech.models.checkpoints import rewrite, unchanged
+from slimspeech.models.loading import load_processor, read_config
 from slimspeech.quantization.predicted_size import predicted_bytes
 
-WINDOW = 30  # seconds; engines take no other window than that of Qwen2-Audio
+WINDOW = 30  # seconds; engines take no shorter window of an encoder that masks padding
 POSITIONS = "audio_tower.embed_positions.weight"
 FRAMES_PER_POSITION = 2  # mel frames
 
@@ -26,29 +27,33 @@ FRAMES_PER_POSITION = 2  # mel frames
 def export(model: str | Path, target: str | Path) -> None:
     """Write a model that is not quantised, tensor by tensor, in bfloat16, with a window of 30 s.
 
-    A shorter window is padded: the audio encoder masks what lies behind a clip, so the words of a
-    clip stay the same. Raises InputError as rewrite() does, such as for a quantised model, and for
-    a model whose shorter window cannot be padded.
+    A shorter window is padded, of an audio encoder that masks what lies behind a clip: the words
+    of a clip stay the same. Raises InputError as rewrite() does, such as for a quantised model, and
+    for a model whose shorter window cannot be padded.
     """
-    model_config = read_config(model)
-    needed = sum(predicted_bytes(model_config, "none").values())
-    extractor = load_processor(model, model_config).feature_extractor
-    padded = padded_extractor(extractor.to_dict())
-    positions = padded["nb_max_frames"] // FRAMES_PER_POSITION
-
-    def change(name: str, tensor: Tensor) -> dict[str, Tensor]:
-        if name == POSITIONS and len(tensor) < positions:
-            tensor = padded_positions(tensor, positions, model)
-        return {name: tensor}
-
-    def write(partial: Path) -> None:
-        config = read_config(model)
+    config = read_config(model)
+    family = families.of(config)
+    needed = sum(predicted_bytes(config, "none").values())
+    extractor = load_processor(model, config).feature_extractor.to_dict()
+    change = unchanged
+    if family.masks_padding:
+        extractor = padded_extractor(extractor)
+        positions = extractor["nb_max_frames"] // FRAMES_PER_POSITION
         config.audio_config.max_source_positions = positions
-        rewrite(model, partial, config, change, needed=needed)
-        write_original_layout(partial, padded)
-        load_processor(partial)
+        change = partial(_pad, count=positions, model=model)
+
+    def write(directory: Path) -> None:
+        rewrite(model, directory, config, change, needed=needed)
+        family.finish_export(directory, extractor)
+        load_processor(directory)
 
     write_directory(target, write)
+
+
+def _pad(name: str, tensor: Tensor, count: int, model: str | Path) -> dict[str, Tensor]:
+    if name == POSITIONS and len(tensor) < count:
+        tensor = padded_positions(tensor, count, model)
+    return {name: tensor}
 
 
 def padded_extractor(settings: dict[str, Any]) -> dict[str, Any]:
@@ -74,21 +79,3 @@ def padded_positions(weight: Tensor, count: int, model: str | Path) -> Tensor:
         )
     longer[: len(weight)] = weight
     return longer
-
-
-def write_original_layout(directory: Path, extractor: dict[str, Any]) -> None:
-    """Rewrite the settings that transformers 5 wrote. extractor: the feature extractor's."""
-    config = read_json(directory / "config.json")
-    text_config = config["text_config"]
-    text_config["rope_theta"] = text_config["rope_parameters"]["rope_theta"]
-    write_json(directory / "config.json", config)
-    tokenizer = read_json(directory / "tokenizer_config.json")
-    special_tokens = list(tokenizer.pop("extra_special_tokens", []))
-    tokenizer["additional_special_tokens"] = special_tokens
-    write_json(directory / "tokenizer_config.json", tokenizer)
-    processor = read_json(directory / "processor_config.json")
-    stored = processor.pop("feature_extractor")
-    changed = {key: extractor[key] for key in stored.keys() & extractor.keys()}
-    extractor = stored | changed | {"processor_class": processor["processor_class"]}
-    write_json(directory / "preprocessor_config.json", extractor)
-    write_json(directory / "processor_config.json", processor)

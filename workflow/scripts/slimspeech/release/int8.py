@@ -12,28 +12,26 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from slimspeech import families
 from slimspeech.artifacts import read_json, require_space, write_directory, write_json
+from slimspeech.families.family import Family
 from slimspeech.models.checkpoints import (
     SHARD_BYTES,
     ShardWriter,
     read_tensor,
     return_freed_memory,
 )
-from slimspeech.models.qwen2audio import read_config
+from slimspeech.models.loading import read_config
 from slimspeech.models.shapes import linear_weights, shapes
 from slimspeech.models.validation.weights import read_weights, require_weights
 
-LAYERS = "language_model.model.layers."
 LOWEST, HIGHEST = -128, 127
-# Modules that vLLM must not look for 8-bit weights in.
-IGNORED = ["re:.*audio_tower.*", "re:.*multi_modal_projector.*", "re:.*lm_head$"]
 NUMBERS = {"num_bits": 8, "type": "int", "symmetric": True}
 FORMAT = "int-quantized"
 QUANTIZATION = {
     "quant_method": "compressed-tensors",
     "format": FORMAT,
     "quantization_status": "compressed",
-    "ignore": IGNORED,
     "config_groups": {
         "group_0": {
             "format": FORMAT,
@@ -52,9 +50,10 @@ def round_export(exported: str | Path, target: str | Path, limit: int = SHARD_BY
     not finite, as those of a quantised model are, or if the disk is too small.
     """
     config = read_config(exported)
+    family = families.of(config)
     stored, expected = read_weights(exported), shapes(config)
     require_weights(exported, stored, expected, packed=False)
-    rounded = {name for name in linear_weights(config) if name.startswith(LAYERS)}
+    rounded = {name for name in linear_weights(config) if name.startswith(family.layers)}
     needed = sum(stored[name].bytes // (2 if name in rounded else 1) for name in expected)
     require_space(Path(target).parent, needed, f"the model {Path(target).name}")
 
@@ -71,9 +70,17 @@ def round_export(exported: str | Path, target: str | Path, limit: int = SHARD_BY
             if file.is_file() and ".safetensors" not in file.name:
                 shutil.copyfile(file, partial / file.name)
         settings = read_json(partial / "config.json")
-        write_json(partial / "config.json", settings | {"quantization_config": QUANTIZATION})
+        quantization = QUANTIZATION | {"ignore": _not_rounded(family)}
+        write_json(partial / "config.json", settings | {"quantization_config": quantization})
 
     write_directory(target, write)
+
+
+def _not_rounded(family: Family) -> list[str]:
+    """Modules that vLLM must not look for 8-bit weights in."""
+    parts = [part for part in family.modules if part not in ("decoder", "head")]
+    modules = [family.modules[part].rpartition(".")[2] for part in parts]
+    return [*(f"re:.*{module}.*" for module in modules), "re:.*lm_head$"]
 
 
 def rounded_weight(name: str, weight: Tensor) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from slimspeech import families
 from slimspeech.artifacts import Row, read_json
 from slimspeech.systems import BASE, TEACHER
 
@@ -46,7 +47,7 @@ def describe(
     base, revision = base_model(config["base"], config["release"])
     comparison = measured.comparison
     scored = comparison["systems"] if comparison else {}
-    extractor = read_json(Path(packed, "processor_config.json"))["feature_extractor"]
+    model_type = read_json(Path(packed, "config.json"))["model_type"]
     return {
         "format": FORMAT,
         "pair": pair,
@@ -57,6 +58,7 @@ def describe(
         "system": student,
         "base_model": base,
         "base_revision": revision,
+        "model_type": model_type,
         "layers": {**layers, "chosen_on": config["search_split"]},
         "size": measured.sizes[student],
         "scores": {
@@ -74,7 +76,7 @@ def describe(
         "recipe": config["recipe"],
         "corpora": [corpus | {"path": Path(corpus["path"]).name} for corpus in corpora],
         "software": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "clip_seconds": extractor["n_samples"] / extractor["sampling_rate"],
+        "clip_seconds": _clip_seconds(packed, model_type),
         "test": {key: comparison[key] for key in ("segments", "resamples")} if comparison else None,
         "others": {
             name: {"size": size, "cost": measured.costs.get(name)}
@@ -85,6 +87,14 @@ def describe(
         "data_split": config["data_split"],
         "release": config["release"],
     }
+
+
+def _clip_seconds(packed: str | Path, model_type: str) -> float:
+    """The longest clip that the model hears at once."""
+    if fixed := families.by_type(model_type).window_seconds:
+        return fixed
+    extractor = read_json(Path(packed, "processor_config.json"))["feature_extractor"]
+    return extractor["n_samples"] / extractor["sampling_rate"]
 
 
 def base_model(base: Row, release: Row) -> tuple[str, str | None]:

@@ -18,25 +18,32 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
+from slimspeech import families
 from slimspeech.artifacts import Row, read_json, write_json
 from slimspeech.errors import InputError
+from slimspeech.families.family import Family
 from slimspeech.models.collation import Collator, window_seconds
-from slimspeech.models.encoder import allow_short
 from slimspeech.models.four_bit import Linear4bit
 from slimspeech.models.prompts import Prompt
+from slimspeech.quantization.nf4 import quantised_layers
 from slimspeech.training.best_epoch import BestEpoch
 from slimspeech.training.settings import LoraSettings, TrainingSettings
 from slimspeech.training.trainer import Parts, UpdateTrainer, without_compiler
 
 log = logging.getLogger(__name__)
 
-AUDIO_TOKENS_PER_SECOND = 25
-KEPT_FEATURES = 10**9  # bytes: 650 clips of the 7B, 5,000 of the mini model
+KEPT_FEATURES = 10**9  # bytes: 650 clips of 30 s in 128 mel bins
 
 
 def add_adapter(model: PreTrainedModel, lora: LoraSettings, seed: int) -> PeftModel:
-    """A fresh adapter, in fp32, on a model whose linear layers are 4-bit."""
+    """A fresh adapter, in fp32, on a model whose linear layers are 4-bit.
+
+    Parts that hear nothing get none: they have no gradient.
+    """
     torch.manual_seed(seed)
+    targets = lora.target_modules
+    if targets == "all-linear" and families.of(model.config).deaf_parts:
+        targets = list(adapted_layers(model))
     model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     return get_peft_model(
         model,
@@ -45,11 +52,21 @@ def add_adapter(model: PreTrainedModel, lora: LoraSettings, seed: int) -> PeftMo
             lora_alpha=lora.alpha,
             lora_dropout=lora.dropout,
             use_rslora=lora.rslora,
-            target_modules=lora.target_modules,
+            target_modules=targets,
             bias="none",
             task_type="CAUSAL_LM",
         ),
     )
+
+
+def adapted_layers(model: PreTrainedModel) -> dict[str, nn.Linear]:
+    """The linear layers that an adapter is on, by name: all that hear, but not the output head."""
+    family = families.of(model.config)
+    return {
+        name: layer
+        for name, layer in quantised_layers(model).items()
+        if family.part_of(family.stored_name(f"{name}.weight")) not in family.deaf_parts
+    }
 
 
 def expand_four_bit(model: nn.Module) -> None:
@@ -126,7 +143,8 @@ def fine_tune(
                 "its translation would not match the audio that is heard: leave it out of training"
             )
     checkpointing = settings.gradient_checkpointing
-    allow_short(model.get_base_model() if isinstance(model, PeftModel) else model)
+    family = families.of(model.config)
+    family.prepare(model.get_base_model() if isinstance(model, PeftModel) else model)
     precision = settings.compute_precision
     compute_dtype = torch.float32 if precision == "fp32" else torch.bfloat16
     for layer in model.modules():
@@ -140,8 +158,8 @@ def fine_tune(
     trainer = UpdateTrainer(
         micro_batch=settings.batch_size,
         model=model,
-        train_dataset=_dataset(rows),
-        eval_dataset=_dataset(validation) if validation else None,
+        train_dataset=_dataset(rows, family),
+        eval_dataset=_dataset(validation, family) if validation else None,
         data_collator=Parts(Collator(processor, prompt, KEPT_FEATURES), settings.batch_size),
         args=TrainingArguments(
             output_dir=workspace,
@@ -173,8 +191,8 @@ def fine_tune(
             seed=seed,
         ),
     )
-    # Qwen2-Audio averages the loss over its own batch and ignores the token count the Trainer
-    # offers; left on, accumulation would add up the averages instead of averaging them.
+    # The loss is the mean over a micro-batch, without the token count that the Trainer offers; left
+    # on, accumulation would add up the means instead of averaging them.
     trainer.model_accepts_loss_kwargs = False
     best = BestEpoch(workspace)
     if settings.keep == "best":
@@ -250,13 +268,17 @@ def _checkpoint(workspace: str, key: Row) -> str | None:
     return checkpoint
 
 
-def _dataset(rows: list[Row]) -> Dataset:
+def _dataset(rows: list[Row], family: Family) -> Dataset:
     """Rows with the length by which batches are grouped: what the decoder will see, in tokens."""
     columns = ("id", "audio", "pair", "target")
+
+    def audio_tokens(seconds: float) -> float:
+        return family.heard_seconds(seconds) * family.tokens_per_second
+
     return Dataset.from_list(
         [
             {key: row[key] for key in columns}
-            | {"length": int(row["duration"] * AUDIO_TOKENS_PER_SECOND) + len(row["target"])}
+            | {"length": int(audio_tokens(row["duration"])) + len(row["target"])}
             for row in rows
         ]
     )

@@ -13,15 +13,15 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from slimspeech import families
 from slimspeech.artifacts import Row
-from slimspeech.models.qwen2audio import read_config
+from slimspeech.families.family import Family
+from slimspeech.models.loading import read_config
 from slimspeech.models.shapes import skeleton
 from slimspeech.training.settings import LoraSettings, TrainingSettings
 
 log = logging.getLogger(__name__)
 
-AUDIO_STATES_PER_SECOND = 50
-AUDIO_TOKENS_PER_SECOND = 25
 PROMPT_TOKENS = 40
 # NF4 with double quantisation: 4 bits, 8 for the scale of each 64 weights, 32 for each 256 scales.
 NF4_BYTES = 1 / 2 + 1 / 64 + 4 / (64 * 256)
@@ -49,13 +49,15 @@ class ModelShape:
     audio_hidden: int
     audio_intermediate: int
     audio_layers: int
+    family: Family
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> "ModelShape":
         """Of a model, which may be on the meta device."""
         head = model.get_output_embeddings()
         linear = [m for m in model.modules() if isinstance(m, nn.Linear) and m is not head]
-        text, audio = model.config.text_config, model.config.audio_config
+        text, family = model.config.text_config, families.of(model.config)
+        audio_hidden, audio_intermediate, audio_layers = family.audio_shape(model.config)
         return cls(
             weights=sum(weight.numel() for weight in model.parameters()),
             linear=sum(layer.weight.numel() for layer in linear),
@@ -64,9 +66,10 @@ class ModelShape:
             intermediate=text.intermediate_size,
             layers=text.num_hidden_layers,
             vocabulary=text.vocab_size,
-            audio_hidden=audio.d_model,
-            audio_intermediate=audio.encoder_ffn_dim,
-            audio_layers=audio.encoder_layers,
+            audio_hidden=audio_hidden,
+            audio_intermediate=audio_intermediate,
+            audio_layers=audio_layers,
+            family=family,
         )
 
     @classmethod
@@ -154,8 +157,9 @@ def _clip_activations(
     of the input of every product. A checkpointed layer keeps its input, and one layer at a time
     the rest. Of the logits, those of the answer are kept three times over.
     """
-    tokens = PROMPT_TOKENS + answer_tokens + AUDIO_TOKENS_PER_SECOND * seconds
-    states = AUDIO_STATES_PER_SECOND * seconds
+    family, heard = shape.family, shape.family.heard_seconds(seconds)
+    tokens = PROMPT_TOKENS + answer_tokens + family.tokens_per_second * heard
+    states = family.states_per_second * heard
     h, i = shape.hidden, shape.intermediate
     layer = tokens * (width * (9 * h + 4 * i) + 8 * h)
     d, f = shape.audio_hidden, shape.audio_intermediate

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 
 from slimspeech.errors import InputError
+from slimspeech.models.loading import device
 from slimspeech.models.precision import resolve_precision
-from slimspeech.models.qwen2audio import device
 
 PRECISIONS = ("auto", "bf16", "bf16_stochastic", "fp32")
 

@@ -12,6 +12,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 from datasets import Dataset
 from peft import PeftModel
 from transformers import (
+    PretrainedConfig,
     Trainer,
     TrainerCallback,
     TrainerControl,
@@ -20,13 +21,15 @@ from transformers import (
 )
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
+from slimspeech import families
 from slimspeech.errors import InputError
 from slimspeech.models.collation import IGNORED, Collator
-from slimspeech.models.encoder import crop
+from slimspeech.models.decoder import head
 
 log = logging.getLogger(__name__)
 
 Batch = dict[str, torch.Tensor]
+TEXT = ("input_ids", "attention_mask", "labels")  # all else in a batch are the clips' features
 
 
 class LengthGroupedBatches(LengthGroupedSampler):
@@ -105,7 +108,8 @@ class UpdateTrainer(Trainer):
         Raises InputError if one clip alone is too much.
         """
         while True:
-            parts = [part for batch in inputs["parts"] for part in split(batch, self.micro_batch)]
+            batches, config = inputs["parts"], self.model.config
+            parts = [part for batch in batches for part in split(batch, self.micro_batch, config)]
             self.current_gradient_accumulation_steps = len(parts)  # what a loss is divided by
             try:
                 return sum(super(UpdateTrainer, self).training_step(model, part) for part in parts)
@@ -152,7 +156,7 @@ class UpdateTrainer(Trainer):
         answers = labels != IGNORED
         with self.accelerator.autocast():
             hidden = plain.model(**inputs, use_cache=False).last_hidden_state
-            logits = plain.lm_head(hidden[:, :-1][answers])
+            logits = head(plain, hidden[:, :-1][answers])
         loss = torch.nn.functional.cross_entropy(logits.float(), labels[answers])
         return (loss, {}) if return_outputs else loss
 
@@ -186,22 +190,33 @@ class UpdateTrainer(Trainer):
         )
 
 
-def split(batch: Batch, size: int) -> list[Batch]:
-    """A collated batch in parts of at most `size` clips, each as if collated by itself."""
-    count = len(batch["labels"])
+def split(batch: Batch, size: int, config: PretrainedConfig) -> list[Batch]:
+    """A collated batch in parts of at most `size` clips, each as if collated by itself.
+
+    config: of the model.
+    """
+    count, family = len(batch["labels"]), families.of(config)
     if count <= size:
         return [batch]
+    clips = _clips(batch, config)
     parts = []
     for start in range(0, count, size):
-        part = {name: values[start : start + size] for name, values in batch.items()}
+        part = {name: batch[name][start : start + size] for name in TEXT}
         length = int(part["attention_mask"].sum(-1).max())
-        for name in ("input_ids", "attention_mask", "labels"):
-            part[name] = part[name][:, :length]
-        part["input_features"], part["feature_attention_mask"] = crop(
-            part["input_features"], part["feature_attention_mask"]
-        )
-        parts.append(part)
+        part = {name: values[:, :length] for name, values in part.items()}
+        parts.append(part | family.join(clips[start : start + size]))
     return parts
+
+
+def _clips(batch: Batch, config: PretrainedConfig) -> list[Batch]:
+    """The features of each clip of a batch."""
+    family = families.of(config)
+    tokens = (batch["input_ids"] == config.audio_token_id).sum(-1).tolist()
+    rows = [family.rows(count) for count in tokens]
+    features = {name: values.split(rows) for name, values in batch.items() if name not in TEXT}
+    return [
+        dict(zip(features, parts, strict=True)) for parts in zip(*features.values(), strict=True)
+    ]
 
 
 def smaller(size: int) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from slimspeech import families
 from slimspeech.errors import InputError
 from slimspeech.git_lfs import require_content
 
@@ -31,7 +32,6 @@ SETTINGS = (
     "preprocessor_config.json",
     "tokenizer_config.json",
 )
-MODEL_TYPES = ("qwen2_audio",)
 # Further models, which transformers would load with this one.
 FURTHER_MODELS = ("audio_tokenizer_config.json", ADAPTER_CONFIG)
 # Settings that ask for code, for another file than the usual one, or for a further model.
@@ -168,11 +168,10 @@ def _pairs(settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 def _check_type(config: dict[str, Any], name: str) -> None:
     """Refuse models of other classes, and weights that another package would have to unpack."""
     model_type = config.get("model_type")
-    if model_type not in MODEL_TYPES:
-        raise InputError(
-            f"{name}: the model is of the type {str(model_type)[:40]} and not "
-            f"{' or '.join(MODEL_TYPES)}; give a Qwen2-Audio model"
-        )
+    try:
+        families.by_type(model_type)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
     quantization = config.get("quantization_config")
     method = quantization.get("quant_method") if isinstance(quantization, dict) else quantization
     if quantization is not None and method != "bitsandbytes":

@@ -8,7 +8,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from slimspeech import languages
+from slimspeech import families, languages
 from slimspeech.evaluation.metrics import METRICS
 from slimspeech.evaluation.score_table import once_each
 from slimspeech.evaluation.significance import MIN_SEGMENTS
@@ -19,7 +19,7 @@ from slimspeech.release.card.tables import Facts, title
 from slimspeech.release.metadata import MINI_BASE, used_corpora
 
 TEMPLATE = "card.md.j2"
-TASK = "audio-text-to-text"  # the Hub's task for Qwen2-Audio
+TASK = "audio-text-to-text"  # as the Hub calls it
 TOY = 10**8  # a model with fewer weights serves only to try the workflow
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 # The Hub's ids of metrics; chrF++ is chrF with word pairs. All others are COMET metrics.
@@ -27,8 +27,11 @@ HUB_METRICS = {"bleu": "bleu", "chrf": "chrf", "chrf++": "chrf"}
 METRIC_ARGUMENTS = {"chrf++": {"word_order": 2}}
 # Licences of some base models, by the Hub's identifiers.
 BASE_LICENCES = {
-    "Qwen/Qwen2-Audio-7B": "apache-2.0",
-    "Qwen/Qwen2-Audio-7B-Instruct": "apache-2.0",
+    **{
+        repository: licence
+        for family in families.FAMILIES.values()
+        for repository, licence in family.hub_licences.items()
+    },
     MINI_BASE: "apache-2.0",
 }
 
@@ -54,7 +57,7 @@ def metadata(facts: Facts) -> ModelCardData:
     """The metadata that the Hub reads. What is not known, such as a licence, is left out."""
     four_bit = is_four_bit(facts)
     release = facts["release"]
-    tags = ["speech-translation", "audio", "qwen2_audio", "slimspeech"]
+    tags = ["speech-translation", "audio", facts["model_type"], "slimspeech"]
     tags += ["layer-pruning"] if facts["layers"]["removed"] else []
     tags += ["knowledge-distillation"] if _is_distilled(facts) else []
     tags += ["bitsandbytes", "4-bit"] if four_bit else []
@@ -109,6 +112,7 @@ def _parts(facts: Facts) -> dict[str, Any]:
     """The variables of the template."""
     source, target = _names(facts)
     base, size = facts["others"].get("base"), facts["size"]
+    family = families.by_type(facts["model_type"])
     used = used_corpora(facts["corpora"], facts["recipe"])
     return {
         "facts": facts,
@@ -118,6 +122,7 @@ def _parts(facts: Facts) -> dict[str, Any]:
         "target": target,
         "base": _base(facts),
         "base_licence": BASE_LICENCES.get(facts["base_model"]),
+        "base_citation": family.citation if facts["base_model"] in family.hub_licences else None,
         "how": _how(facts),
         "of_base": f"{100 * size['bytes'] / base['size']['bytes']:.0f} %" if base else None,
         "toy": size["weights"] < TOY,

@@ -4,20 +4,20 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from slimspeech import families
 from slimspeech.models.prompts import Prompt
 
 REQUIREMENTS = ("torch", "transformers", "bitsandbytes", "accelerate", "soundfile", "soxr")
-AUDIO = "<|audio_bos|><|AUDIO|><|audio_eos|>"  # of Qwen2-Audio, where no chat template writes it
 
 LOAD = """\
 import soundfile
 import soxr
 import torch
-from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
+from transformers import AutoProcessor, {model_class}
 
 directory = "."
 processor = AutoProcessor.from_pretrained(directory)
-model = Qwen2AudioForConditionalGeneration.from_pretrained(
+model = {model_class}.from_pretrained(
     directory, dtype=torch.bfloat16, device_map="auto"
 )
 """
@@ -38,8 +38,7 @@ audio = soxr.resample(audio.mean(axis=1), file_rate, rate)
 """
 CHAT_PROMPT = """
 messages = [
-    {{"role": "system", "content": {system}}},
-    {{
+{system}    {{
         "role": "user",
         "content": [
             {{"type": "audio"}},
@@ -67,15 +66,24 @@ def snippet(facts: Mapping[str, Any]) -> str:
 
     facts: content of slimspeech.json. The prompt is the one that the student was trained with.
     """
+    family = families.by_type(facts["model_type"])
     prompt = Prompt.of(facts["prompt"], facts["languages"])
     request = prompt.request(facts["pair"])
     if prompt.template == "plain":
-        make_prompt = f"\nprompt = {_quoted(AUDIO + request)}\n"
+        make_prompt = f"\nprompt = {_quoted(''.join(family.audio_marks) + request)}\n"
     else:
-        make_prompt = CHAT_PROMPT.format(system=_quoted(prompt.system), request=_quoted(request))
-    load = LOAD_BY_LOADER if needs_loader(facts) else LOAD
+        make_prompt = CHAT_PROMPT.format(system=_system(prompt), request=_quoted(request))
+    own = LOAD.format(model_class=family.model_class)
+    load = LOAD_BY_LOADER if needs_loader(facts) else own
     translate = TRANSLATE.format(limit=facts["generation"]["max_new_tokens"])
     return (load + READ_AUDIO + make_prompt + translate).strip()
+
+
+def _system(prompt: Prompt) -> str:
+    """The line of the system message, or nothing."""
+    if prompt.system is None:
+        return ""
+    return f'    {{"role": "system", "content": {_quoted(prompt.system)}}},\n'
 
 
 def _quoted(text: str) -> str:

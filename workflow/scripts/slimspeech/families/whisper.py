@@ -1,4 +1,4 @@
-"""Run the audio encoder on the length of the clips, instead of padding them to the whole window.
+"""Whisper's encoder with masked padding, on the length of the clips instead of the whole window.
 
 The encoder's attention masks padding, so its output for the clip is the same. A clip of 3 s costs
 a tenth of the window of 30 s.
@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
+
+from slimspeech.families.masks import bias_of
 
 MARGIN = 4  # mel frames kept behind a clip, because the convolutions read past its end
 
@@ -49,7 +51,7 @@ def states(tower: nn.Module, features: Tensor, bias: Tensor | None) -> Tensor:
 def _forward(
     self: nn.Module, input_features: Tensor, attention_mask: Tensor | None = None, **_: Any
 ) -> BaseModelOutput:
-    """Qwen2AudioEncoder.forward without its check that the features fill the window."""
+    """The encoder's own forward without its check that the features fill the window."""
     return BaseModelOutput(last_hidden_state=pooled(self, input_features, attention_mask))
 
 
@@ -88,9 +90,3 @@ def padding_bias(mask: Tensor, dtype: torch.dtype) -> Tensor:
     count = mask.shape[-1] // 2
     filled = torch.arange(count, device=mask.device) < state_counts(mask)[:, None]
     return bias_of(filled, dtype)[:, None, None, :].expand(-1, 1, count, -1)
-
-
-def bias_of(allowed: Tensor, dtype: torch.dtype) -> Tensor:
-    """The addend of attention scores: 0 where allowed, the lowest number elsewhere."""
-    zero = torch.zeros((), dtype=dtype, device=allowed.device)
-    return torch.where(allowed, zero, torch.finfo(dtype).min)

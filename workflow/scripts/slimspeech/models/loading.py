@@ -1,4 +1,4 @@
-"""Load, save and describe Qwen2-Audio models. Weights are safetensors; data brings no code."""
+"""Load, save and describe models. Weights are safetensors; data brings no code."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,17 +8,16 @@ import numpy as np
 import torch
 from transformers import (
     AutoConfig,
-    AutoProcessor,
     BitsAndBytesConfig,
     PreTrainedConfig,
     PreTrainedModel,
     ProcessorMixin,
-    Qwen2AudioProcessor,
 )
 
-from slimspeech.artifacts import write_directory
+from slimspeech import families
+from slimspeech.artifacts import read_json, write_directory, write_json
 from slimspeech.errors import InputError
-from slimspeech.models.encoder import allow_short
+from slimspeech.models.collation import extract_features, token_counts
 from slimspeech.models.four_bit import Linear4bit
 from slimspeech.models.nf4_embedding import NF4Embedding, allow_any_width, model_class
 from slimspeech.models.precision import resolve_precision
@@ -59,10 +58,11 @@ def load_processor(directory: str | Path, config: PreTrainedConfig | None = None
     """
     config = config or read_config(directory)
     with readable(directory, "the processor"):
-        processor = AutoProcessor.from_pretrained(directory, trust_remote_code=False)
-    if not isinstance(processor, Qwen2AudioProcessor):
+        family = families.of(config)
+        processor = family.load_processor(directory)
+    if type(processor).__name__ != family.processor_class:
         raise InputError(
-            f"{directory}: its processor is a {type(processor).__name__} and not Qwen2-Audio's; "
+            f"{directory}: its processor is a {type(processor).__name__} and not {family.title}'s; "
             "copy the processor's files from the model that these weights come from"
         )
     _check_tokenizer(directory, processor, config)
@@ -97,7 +97,7 @@ def _load(
         expected = shapes(config)
     require_weights(directory, read_weights(directory), expected, packed)
     with readable(directory, "the model"):
-        model, report = model_class(config).from_pretrained(
+        model, report = model_class(config, families.of(config).model_class).from_pretrained(
             directory,
             dtype=dtype,
             device_map={"": hardware or device()},
@@ -113,7 +113,7 @@ def _load(
         )
     if packed:
         _compute_in(model, dtype)
-    return allow_any_width(allow_short(model)).eval()
+    return allow_any_width(families.of(config).prepare(model)).eval()
 
 
 def load_for_inference(
@@ -144,10 +144,20 @@ def save_model(model: PreTrainedModel, processor: ProcessorMixin, directory: str
 
     def write(partial: Path) -> None:
         model.save_pretrained(partial)
+        publish_config(partial)
         processor.save_pretrained(partial)
         try_model(partial)
 
     write_directory(directory, write)
+
+
+def publish_config(directory: Path) -> None:
+    """Put config.json, as transformers writes it, into the layout of the model's publisher."""
+    path = directory / "config.json"
+    settings = read_json(path)
+    published = families.by_type(settings["model_type"]).as_published(settings)
+    if published != settings:
+        write_json(path, published)
 
 
 @torch.inference_mode()
@@ -158,20 +168,13 @@ def try_model(directory: str | Path) -> None:
     """
     model = load_model(directory, torch.bfloat16, hardware=torch.device("cpu"))
     processor = load_processor(directory, model.config)
-    rate = processor.feature_extractor.sampling_rate
-    batch = processor(
-        text=f"{processor.audio_bos_token}{processor.audio_token}{processor.audio_eos_token}",
-        audio=[np.zeros(rate, dtype=np.float32)],
-        sampling_rate=rate,
-        return_tensors="pt",
-    )
-    if not torch.isfinite(model(**batch).logits).all():
+    second = [np.zeros(processor.feature_extractor.sampling_rate, dtype=np.float32)]
+    before, placeholder, after = families.of(model.config).audio_marks
+    marks = [before, *[placeholder] * token_counts(processor, second)[0], after]
+    ids = processor.tokenizer.convert_tokens_to_ids([mark for mark in marks if mark])
+    features = extract_features(processor, second)
+    if not torch.isfinite(model(input_ids=torch.tensor([ids]), **features).logits).all():
         raise RuntimeError(f"{directory}: the model gives logits that are not numbers")
-
-
-def read_decoder_layers(directory: str) -> int:
-    """The number of decoder layers, from the config alone."""
-    return read_config(directory).text_config.num_hidden_layers
 
 
 @contextmanager
@@ -201,14 +204,13 @@ def _check_tokenizer(
 ) -> None:
     """Raises InputError for another model's tokenizer: the embedding has other tokens, or fewer."""
     tokens, rows = len(processor.tokenizer), config.text_config.vocab_size
+    _, placeholder, _ = families.of(config).audio_marks
+    token = processor.tokenizer.convert_tokens_to_ids(placeholder)
     problem = ""
     if tokens > rows:
         problem = f"it has {tokens} tokens and the embedding {rows}"
-    elif processor.audio_token_id != config.audio_token_id:
-        problem = (
-            f"its {processor.audio_token} is token {processor.audio_token_id} and the model's is "
-            f"{config.audio_token_id}"
-        )
+    elif token != config.audio_token_id:
+        problem = f"its {placeholder} is token {token} and the model's is {config.audio_token_id}"
     if problem:
         raise InputError(
             f"{directory}: the tokenizer is another model's: {problem}; copy the processor's files "

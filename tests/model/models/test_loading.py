@@ -8,14 +8,14 @@ from tiny_model import logits
 from transformers import Qwen2AudioForConditionalGeneration
 
 from slimspeech.errors import InputError
-from slimspeech.models import qwen2audio
-from slimspeech.models.qwen2audio import (
+from slimspeech.models import loading
+from slimspeech.models.loading import (
     load_for_inference,
     load_model,
     load_processor,
-    read_decoder_layers,
     save_model,
 )
+from slimspeech.pruning.layers import list_layers
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_model_that_cannot_be_tried_is_not_saved(model, processor, tmp_path, mon
     def fail(directory):
         raise RuntimeError("no good")
 
-    monkeypatch.setattr(qwen2audio, "try_model", fail)
+    monkeypatch.setattr(loading, "try_model", fail)
     with pytest.raises(RuntimeError, match="no good"):
         save_model(model, processor, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
@@ -72,7 +72,7 @@ def infer(directory):
     return load_for_inference(str(directory), "bf16")
 
 
-@pytest.mark.parametrize("read", [load, infer, load_processor, read_decoder_layers])
+@pytest.mark.parametrize("read", [load, infer, load_processor, list_layers])
 def test_missing_directory(read, tmp_path):
     with pytest.raises(InputError, match=r"nowhere: no model there \(config.json is missing\)"):
         read(tmp_path / "nowhere")
@@ -91,9 +91,9 @@ def test_pickled_weights_are_not_read(read, saved):
 def test_directory_is_checked_once(read, headers, saved, monkeypatch):
     checks = []
     for name in ("check_directory", "read_weights"):
-        check = getattr(qwen2audio, name)
+        check = getattr(loading, name)
         note = lambda path, name=name, check=check: (checks.append(name), check(path))[1]  # noqa: E731
-        monkeypatch.setattr(qwen2audio, name, note)
+        monkeypatch.setattr(loading, name, note)
     read(saved)
     assert checks == ["check_directory"] + headers * ["read_weights"]
 
@@ -122,7 +122,7 @@ def test_config_that_promises_more_layers_is_refused(saved):
     config["text_config"]["num_hidden_layers"] = 5
     config["text_config"]["layer_types"].append("full_attention")
     (saved / "config.json").write_text(json.dumps(config))
-    assert read_decoder_layers(str(saved)) == 5
+    assert len(list_layers(str(saved))["kept"]) == 5
     with pytest.raises(InputError, match="12 missing"):
         load(saved)
 
