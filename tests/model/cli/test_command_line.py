@@ -156,14 +156,16 @@ def test_invalid_audio_on_standard_input(capsys, student, monkeypatch):
 
 
 def test_a_file_that_fails_does_not_stop_the_others(capsys, student, german, tmp_path, monkeypatch):
-    """One file is missing, and one is cut short, which shows only while it is read."""
+    """One file is missing, and one is damaged, which shows only while it is read."""
     folder = tmp_path / "in"
     folder.mkdir()
     for name, row in zip(("a.wav", "b.wav", "c.wav"), german, strict=True):
         shutil.copy(row["audio"], folder / name)
     damaged = tmp_path / "damaged.flac"
     soundfile.write(damaged, np.random.default_rng(0).normal(scale=0.1, size=80_000), 16_000)
-    damaged.write_bytes(damaged.read_bytes()[:90_000])
+    content = bytearray(damaged.read_bytes())
+    content[90_000] ^= 0xFF
+    damaged.write_bytes(content)
     out_folder = tmp_path / "out"
     code, out, err = translate(
         capsys, student, str(damaged), str(folder), "no.wav", "--no-vad", "-o", str(out_folder)

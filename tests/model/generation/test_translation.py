@@ -187,6 +187,19 @@ def test_silent_parts_leave_no_spaces(processor, prompt, tmp_path, monkeypatch):
     assert found == ["Guten Tag."]
 
 
+def test_a_clip_of_less_than_an_audio_token_has_no_text(
+    model, processor, rows, prompt, greedy, tmp_path, caplog
+):
+    brief = []
+    for samples in (1, 320):
+        path = str(tmp_path / f"{samples}.wav")
+        write_wav(path, 0.1 * np.ones(samples))
+        brief.append(make_row(str(samples), path, 0.0, "en-de", ""))
+    texts = translate(model, processor, [brief[0], *rows, brief[1]], prompt, greedy)
+    assert texts == ["", *(row["target"] for row in rows), ""]
+    assert "shorter than one audio token: 2" in caplog.text
+
+
 def test_long_clip_through_the_model(model, processor, prompt, tmp_path):
     write_wav(tmp_path / "long.wav", 0.1 * np.sin(np.arange(16_000 * 7)))
     rows = [make_row("long", str(tmp_path / "long.wav"), 7.0, "en-de", "")]

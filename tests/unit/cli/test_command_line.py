@@ -1,8 +1,10 @@
 """The command line before it needs a model: options, inputs, errors, logging."""
 
 import errno
+import io
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,9 @@ import soundfile
 import slimspeech
 from slimspeech.cli import main
 from slimspeech.cli.inputs import find_talks
+from slimspeech.data.audio import read_blocks
 from slimspeech.errors import InputError
+from slimspeech.longform.subtitles import Utterance
 
 LIBRARY = Path(slimspeech.__file__).parents[1]
 
@@ -161,6 +165,140 @@ def test_ctrl_c_ends_a_command_without_a_traceback(wav, model, capsys, monkeypat
     monkeypatch.setattr("slimspeech.cli.translate.load_translator", interrupted)
     code, err = fails(capsys, "translate", wav, "--model", model)
     assert (code, err) == (130, "slimspeech: interrupted\n")
+
+
+class Echo:
+    """Translates a file into the number of its samples."""
+
+    pair = "en-de"
+
+    def translate(self, path, *_):
+        samples = sum(map(len, read_blocks(path)))
+        yield Utterance(0.0, samples / 16_000, f"{samples} samples 你")
+
+
+@pytest.fixture
+def echo(monkeypatch, model, tmp_path) -> str:
+    monkeypatch.setattr("slimspeech.cli.translate.load_translator", lambda *_: Echo())
+    monkeypatch.chdir(tmp_path)
+    return model
+
+
+def test_what_a_pipe_and_a_named_pipe_hold_is_translated(wav, echo, tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    code = (
+        "import sys\nfrom types import SimpleNamespace as N\nfrom slimspeech import cli\n"
+        "from slimspeech.longform.subtitles import Utterance as U\n"
+        "from slimspeech.data.audio import read_blocks\nimport slimspeech.cli.translate as t\n"
+        "say = lambda self, path, *_: iter([U(0, 1, str(sum(map(len, read_blocks(path)))))])\n"
+        "t.load_translator = lambda *_: type('E', (), dict(pair='en-de', translate=say))()\n"
+        "sys.exit(cli.main(sys.argv[1:]))"
+    )
+    shell = (
+        f'cat {wav} > pipe.wav & {sys.executable} -c "$CODE" translate pipe.wav -m m && '
+        f'{sys.executable} -c "$CODE" translate <(cat {wav}) -m m'
+    )
+    process = subprocess.run(
+        ["bash", "-c", shell],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(LIBRARY), "CODE": code},
+        check=False,
+    )
+    assert (process.returncode, process.stdout) == (0, "1600\n1600\n"), process.stderr
+
+
+def test_names_that_are_not_utf8_or_of_255_bytes_are_translated(wav, echo, tmp_path, capsys):
+    folder = tmp_path / "talks"
+    folder.mkdir()
+    names = [
+        b"caf\xe9.wav",
+        b"a" * 247 + b".wav",
+        "é".encode() * 125 + b".wav",
+        b"b" * 251 + b".mp3",
+    ]
+    for name in names:
+        shutil.copy(wav, os.fsencode(folder) + b"/" + name)
+    code = main(["translate", str(folder), "--model", echo, "-f", "json", "-o", "out"])
+    error = capsys.readouterr().err
+    written = sorted(os.listdir(b"out"))
+    assert written == sorted(
+        [b"caf\xe9.json", b"a" * 247 + b".json", "é".encode() * 125 + b".json"]
+    )
+    assert code == 1
+    [line] = error.splitlines()
+    assert "bbb.mp3" in line and "cannot be written (File name too long)" in line
+
+
+def test_what_cannot_be_read_or_written_is_one_sentence_and_the_others_are_done(
+    wav, echo, tmp_path, capsys
+):
+    folder = tmp_path / "talks"
+    (folder / "c.txt").mkdir(parents=True)
+    for name in ("a.wav", "b.wav", "c.wav", "e.wav"):
+        shutil.copy(wav, folder / name)
+    os.truncate(folder / "b.wav", 0)
+    code = main(["translate", str(folder), str(tmp_path / "d"), "--model", echo, "-o", "talks"])
+    error = capsys.readouterr().err.splitlines()
+    assert code == 1 and len(error) == 3
+    assert "b.wav: the file has 0 bytes" in error[0] and "d: no such audio file" in error[1]
+    assert "c.wav: talks/c.txt cannot be written" in error[2]
+    assert sorted(path.name for path in folder.glob("*.txt")) == ["a.txt", "c.txt", "e.txt"]
+    assert not list(folder.glob(".*"))
+
+
+def test_an_unreadable_folder_is_one_sentence(wav, tmp_path, monkeypatch, capsys, echo):
+    """As root every folder can be read, so os.scandir refuses one."""
+    (tmp_path / "talks" / "locked").mkdir(parents=True)
+    shutil.copy(wav, tmp_path / "talks")
+    scandir = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    code = main(["translate", "talks", "--model", echo, "-o", "out"])
+    error = capsys.readouterr().err
+    assert code == 1 and "talks/locked: cannot be read (Permission denied)" in error
+    assert os.listdir("out") == ["talk.txt"]
+
+
+def test_litter_and_other_media_in_a_folder_are_left_out_and_told(wav, tmp_path, caplog):
+    folder = tmp_path / "talks"
+    (folder / "__MACOSX").mkdir(parents=True)
+    for name in ("a.wav", "._a.wav", "__MACOSX/._a.wav", "b.m4a", "c.mp4", "notes.txt", "a.srt"):
+        (folder / name).touch()
+    [talk] = find_talks([str(folder)])
+    assert talk.path == folder / "a.wav"
+    assert "left out" in caplog.text
+    assert "._a.wav, __MACOSX/._a.wav, b.m4a and 1 more" in caplog.text
+    assert "notes" not in caplog.text
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252", "utf-8"])
+def test_a_terminal_that_lacks_characters_gets_question_marks(encoding, wav, echo, monkeypatch):
+    screen = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    screen.isatty = lambda: True
+    messages = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr(sys, "stderr", messages)
+    assert main(["translate", wav, "--model", echo]) == 0
+    screen.flush()
+    expected = "1600 samples 你\n" if encoding == "utf-8" else "1600 samples ?\n"
+    assert screen.buffer.getvalue().decode(encoding) == expected
+    assert ("PYTHONIOENCODING" in messages.getvalue()) == (encoding != "utf-8")
+
+
+def test_a_file_is_utf8_whatever_the_locale(wav, echo, monkeypatch):
+    monkeypatch.delenv("PYTHONIOENCODING", raising=False)
+    file = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr(sys, "stdout", file)
+    assert main(["translate", wav, "--model", echo]) == 0
+    file.flush()
+    assert file.buffer.getvalue().decode("utf-8") == "1600 samples 你\n"
 
 
 def outputs(talks):

@@ -65,7 +65,10 @@ def read_audio(
         if seconds is not None or start:
             _check_part(file, start, seconds, samples_read)
         _report(file, whole)
-    return np.ascontiguousarray(np.concatenate(pieces), dtype=np.float32)
+    audio = np.concatenate(pieces)
+    if not len(audio):
+        raise InputError(f"{file.name}: shorter than a sample at {sampling_rate} Hz; remove it")
+    return np.ascontiguousarray(audio, dtype=np.float32)
 
 
 def read_blocks(

@@ -88,20 +88,26 @@ def translate_variants(
 
     clips: with samples or embeddings, those of one row together. kept: the decoder layers that
     run. missing: for each variant the one of them that it lacks, or None. Clips are batched by
-    length to waste less; where one clip's variants do not fit together, they are split as well.
+    length to waste less; where one clip's variants do not fit together, they are split as well. A
+    clip of fewer samples than one audio token has no text.
     """
     if not missing:
         return []
     collator = Collator(processor, prompt)
     tokens = lengths(clips, processor)
-    longest_first = sorted(range(len(clips)), key=lambda i: -tokens[i])
+    # The model would make up a sentence for a clip in which it hears nothing.
+    unheard = [i for i in range(len(clips)) if tokens[i] == 0]
+    if unheard:
+        logger.warning("no text for clips shorter than one audio token: %d", len(unheard))
+    audible = [i for i in range(len(clips)) if tokens[i] > 0]
+    longest_first = sorted(audible, key=lambda i: -tokens[i])
     limit = settings.batch_size
     if limit == "auto":
         positions = max(tokens, default=0) + PROMPT_TOKENS + settings.max_new_tokens
         limit = rows_that_fit(model, positions)
     parts: dict[int, list[str]] = {}
     with tqdm(total=len(clips), desc=progress, unit="clip", disable=progress is None) as bar:
-        while len(parts) < len(clips):
+        while len(parts) < len(longest_first):
             size = max(1, limit // len(missing))
             batch = longest_first[len(parts) : len(parts) + size]
             groups = [missing[i : i + limit] for i in range(0, len(missing), limit)]
@@ -118,6 +124,7 @@ def translate_variants(
                 continue
             parts |= zip(batch, texts, strict=True)
             bar.update(len(batch))
+    parts |= {i: [""] * len(missing) for i in unheard}
     return [
         _join(clips, [parts[i][variant] for i in range(len(clips))])
         for variant in range(len(missing))

@@ -124,24 +124,24 @@ def fine_tune(
         resumed from, in the same data order; any other is thrown away. It is removed at the end.
     Returns the curve: dicts with step, epoch, loss or eval_loss (on `validation`, each epoch) and
         compute_dtype; with `keep: best`, `kept` marks the epoch whose weights the model has.
-    If memory runs out, each update is computed in smaller micro-batches from there on.
-    Raises InputError if there is nothing to train or to judge an epoch on, a clip is longer than
-    the model reads, the precision is not one for this model, or one clip at a time is too much for
-    the memory, RuntimeError if the loss stops being a number.
+    If memory runs out, each update is computed in smaller micro-batches from there on. Segments
+    that are longer than the model's window are left out, with a warning that counts them.
+    Raises InputError if there is nothing to train or to judge an epoch on, the precision is not
+    one for this model, or one clip at a time is too much for the memory, RuntimeError if the loss
+    stops being a number.
     """
+    window = window_seconds(processor)
+    rows = _that_fit(rows, window, "training")
+    validation = _that_fit(validation, window, "validation")
     if not rows:
-        raise InputError("no training rows; check the manifests and the data mix in config")
+        raise InputError(
+            f"no training rows of at most {window:g} s; check the manifests and the data mix in "
+            "config"
+        )
     if settings.keep == "best" and not validation:
         raise InputError("keep: best needs validation data; set some aside, or keep: last")
     if settings.precision == "bf16_stochastic" and isinstance(model, PeftModel):
         raise InputError("precision: bf16_stochastic trains all weights; give a qlora stage bf16")
-    window = window_seconds(processor)
-    for row in rows + validation:
-        if row["duration"] > window:
-            raise InputError(
-                f"segment {row['id']} lasts {row['duration']} s and the model reads {window:g} s; "
-                "its translation would not match the audio that is heard: leave it out of training"
-            )
     checkpointing = settings.gradient_checkpointing
     family = families.of(model.config)
     family.prepare(model.get_base_model() if isinstance(model, PeftModel) else model)
@@ -223,6 +223,22 @@ def fine_tune(
                 entry["kept"] = True
     shutil.rmtree(workspace)
     return curve
+
+
+def _that_fit(rows: list[Row], window: float, part: str) -> list[Row]:
+    """The rows whose audio the model reads whole; the translation of others would not match."""
+    fitting = [row for row in rows if row["duration"] <= window]
+    if left_out := [row["id"] for row in rows if row["duration"] > window]:
+        log.warning(
+            "%d of %d segments left out of %s, because the model reads only %g s: %s%s",
+            len(left_out),
+            len(rows),
+            part,
+            window,
+            ", ".join(left_out[:3]),
+            ", …" if len(left_out) > 3 else "",
+        )
+    return fitting
 
 
 def _optimizer(precision: str) -> dict[str, Any]:
