@@ -81,9 +81,12 @@ class Project:
         path.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
         return str(path)
 
-    def plan(self, *targets: str, config: dict[str, Any] | None = None) -> dict[str, int]:
-        """Jobs by rule that a dry-run announces, without `all`."""
-        chosen = ["--configfile", self.write_config(config)] if config else []
+    def plan(
+        self, *targets: str, config: dict[str, Any] | None = None, configs: tuple[str, ...] = ()
+    ) -> dict[str, int]:
+        """Jobs by rule that a dry-run announces, without `all`. configs: paths, in place of one."""
+        files = [self.write_config(config)] if config else configs
+        chosen = ["--configfile", *files] if files else []
         text = self.succeed(*targets, *chosen, "--dry-run", "--quiet", "rules")
         table = re.search(r"^job +count\n[- ]+\n(.*?)^total ", text, re.M | re.S)
         rows = [line.split() for line in table[1].splitlines()] if table else []
