@@ -176,6 +176,15 @@ def test_a_file_that_is_no_audio_gets_a_message(page, models):
     assert not error.is_visible()
 
 
+def test_what_is_missing_from_the_audio_is_shown_until_the_next_job(page, models):
+    models.go.set()
+    translate(page, WAV | {"buffer": wav_bytes(16_000)[:9044]})
+    assert "holds 4500 (0.28 s)" in page.inner_text("#warning")
+    assert not page.locator("#error").is_visible()
+    translate(page)
+    assert not page.locator("#warning").is_visible()
+
+
 def test_a_file_over_the_limit_is_not_sent(page, url):
     page.set_input_files("#file", WAV | {"buffer": wav_bytes(300_000)})
     page.locator("#error").wait_for()

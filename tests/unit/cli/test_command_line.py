@@ -301,6 +301,15 @@ def test_a_file_is_utf8_whatever_the_locale(wav, echo, monkeypatch):
     assert file.buffer.getvalue().decode("utf-8") == "1600 samples 你\n"
 
 
+def test_a_name_that_is_no_text_is_printed(monkeypatch, capsys):
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr("slimspeech.cli.info.run", lambda _: print("caf\udce9") or 0)
+    assert main(["info", "model"]) == 0
+    screen.flush()
+    assert screen.buffer.getvalue() == b"caf\\udce9\n"
+
+
 def outputs(talks):
     return [talk.output.as_posix() for talk in talks]
 

@@ -1,6 +1,8 @@
 """From arguments to an exit code; an error is one line."""
 
 import argparse
+import codecs
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -63,15 +65,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _write_any_text() -> None:
-    """Let stdout take text in any language.
+    """Let stdout take text in any language, and names that are no text.
 
     A file or a pipe gets UTF-8. A terminal that cannot show a character, or an encoding that the
     user asks for by PYTHONIOENCODING, gets a question mark in its place, and a warning.
     """
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    if encoding.lower().replace("_", "-") in ("utf-8", "utf8") or sys.stdout.errors == "replace":
+    if not isinstance(sys.stdout, io.TextIOWrapper):
         return
-    if sys.stdout.isatty() or os.environ.get("PYTHONIOENCODING"):
+    encoding = sys.stdout.encoding
+    if codecs.lookup(encoding).name == "utf-8":
+        sys.stdout.reconfigure(errors="backslashreplace")
+    elif sys.stdout.isatty() or os.environ.get("PYTHONIOENCODING"):
         sys.stdout.reconfigure(errors="replace")
         print(
             f"slimspeech: warning: the output is in {encoding}; characters that it lacks become ?; "
@@ -79,7 +83,7 @@ def _write_any_text() -> None:
             file=sys.stderr,
         )
     else:
-        sys.stdout.reconfigure(encoding="utf-8")
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _hyphenated(argument: str) -> str:
