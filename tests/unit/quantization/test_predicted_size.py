@@ -1,7 +1,11 @@
 """Known figures of the true shape, worked out without its weights."""
 
+from collections import Counter
+
 import pytest
 
+from slimspeech.families import FAMILIES
+from slimspeech.models.shapes import shapes
 from slimspeech.quantization.predicted_size import (
     count_adapter,
     count_weights,
@@ -11,6 +15,41 @@ from slimspeech.quantization.predicted_size import (
 
 QWEN = "qwen2_audio"
 SMALLEST = {"embedding": "nf4", "head": "nf4"}
+
+
+# Weights, bytes in bfloat16, bytes with all linear layers but the head in NF4. Those of Gemma in
+# bfloat16 are those of the published file without its header, 23,919,549,408 - 88,960.
+PUBLISHED = {
+    "qwen2_audio": (8_397_094_912, 16_794_189_824, 6_241_960_813),
+    "gemma4_unified": (11_959_730_224, 23_919_460_448, 7_678_005_774),
+    "voxtral": (4_676_271_104, 9_352_542_208, 3_619_922_436),
+}
+
+
+@pytest.mark.parametrize("family", PUBLISHED)
+def test_published_models(family):
+    weights, plain, packed = PUBLISHED[family]
+    config = full_size(family)
+    assert sum(count_weights(config).values()) == weights
+    assert sum(predicted_bytes(config, "none").values()) == plain
+    # A 4-bit matrix carries one number as text, whose length is an estimate.
+    assert sum(predicted_bytes(config, "nf4").values()) == pytest.approx(packed, abs=2000)
+
+
+def test_layers_of_different_kinds_differ_in_size():
+    config = full_size("gemma4_unified")
+    by_layer = Counter()
+    for name, shape in shapes(config).items():
+        by_layer[FAMILIES["gemma4_unified"].layer_of(name)] += shape.numel()
+    assert (by_layer[0], by_layer[5]) == (224_148_993, 241_844_225)
+    assert max(by_layer.keys() - {None}) == 47
+
+
+def test_without_pictures():
+    """99,844,608 bytes less."""
+    config = full_size("gemma4_unified")
+    config.vision_config = None
+    assert sum(predicted_bytes(config, "none").values()) == 23_919_460_448 - 99_844_608
 
 
 @pytest.mark.parametrize(("layers", "weights"), [(32, 8_397_094_912), (24, 6_777_929_728)])

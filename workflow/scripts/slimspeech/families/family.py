@@ -99,6 +99,9 @@ class Family:
         hidden size).
     prompt_ids(processor, system, request, audio_tokens): the chat prompt up to the translation;
         None: by the chat template of the model. Raises InputError for what cannot be said.
+    card_code(system, request): Python of a model card, of transformers alone: what loads
+        `tokenizer` and `extractor` from `directory`, and what makes `inputs` of `audio` and `rate`;
+        None: by the model's processor and its chat template.
     prepare(model): in place, what the functions here need of it.
     embed(model, ids): (…, hidden size), as the model embeds its own tokens.
     rotary(decoder, states, positions, kind): cosines and sines for layers of a kind.
@@ -141,6 +144,7 @@ class Family:
     deaf_parts: Mapping[str, str] = field(default_factory=dict)
 
     prompt_ids: Callable[[ProcessorMixin, str | None, str, int], list[int]] | None = None
+    card_code: Callable[[str | None, str], tuple[str, str]] | None = None
     load_processor: Callable[[str | Path], ProcessorMixin] = load_processor
     prepare: Callable[[PreTrainedModel], PreTrainedModel] = prepare
     embed: Callable[[PreTrainedModel, Tensor], Tensor] = embed

@@ -6,6 +6,7 @@ and output head are one matrix. Pictures and video have a part of their own, whi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,17 +73,38 @@ def encode(
 def prompt_ids(
     processor: SpeechProcessor, system: str | None, request: str, audio_tokens: int
 ) -> list[int]:
-    """As the publisher's chat template lays out one turn of text and audio, thinking off.
+    before, after = around_audio(system, request)
+    text = before + PLACEHOLDER * audio_tokens + after
+    return processor.tokenizer(text, add_special_tokens=False).input_ids
 
-    The template itself is not rendered: it is long, and defines macros.
+
+def around_audio(system: str | None, request: str) -> tuple[str, str]:
+    """What a prompt has before its audio tokens, and behind them.
+
+    As the publisher's chat template lays out one turn of text and audio, thinking off. The template
+    itself is not rendered: it is long, and defines macros.
     """
-    tokenizer = processor.tokenizer
-    audio = BEFORE + PLACEHOLDER * audio_tokens + AFTER
-    text = tokenizer.bos_token
-    if system:
-        text += f"{TURN}system\n{system.strip()}{END_OF_TURN}\n"
-    text += f"{TURN}user\n{request.strip()}{audio}{END_OF_TURN}\n{TURN}model\n{NO_THOUGHT}"
-    return tokenizer(text, add_special_tokens=False).input_ids
+    opening = f"{TURN}system\n{system.strip()}{END_OF_TURN}\n" if system else ""
+    before = f"<bos>{opening}{TURN}user\n{request.strip()}{BEFORE}"
+    return before, f"{AFTER}{END_OF_TURN}\n{TURN}model\n{NO_THOUGHT}"
+
+
+def card_code(system: str | None, request: str) -> tuple[str, str]:
+    before, after = (json.dumps(text, ensure_ascii=False) for text in around_audio(system, request))
+    load = """\
+from transformers import AutoTokenizer, Gemma4UnifiedAudioFeatureExtractor
+
+tokenizer = AutoTokenizer.from_pretrained(directory)
+extractor = Gemma4UnifiedAudioFeatureExtractor.from_pretrained(directory)
+"""
+    inputs = f"""\
+features = extractor([audio], return_tensors="pt")
+before = {before}
+after = {after}
+prompt = before + {json.dumps(PLACEHOLDER)} * features["input_features"].shape[1] + after
+inputs = {{**tokenizer(prompt, add_special_tokens=False, return_tensors="pt"), **features}}
+"""
+    return load, inputs
 
 
 def embed(model: PreTrainedModel, ids: Tensor) -> Tensor:
@@ -206,6 +228,7 @@ FAMILY = Family(
     layer_arguments={"shared_kv_states": None},
     deaf_parts={"vision": "vision_config"},
     prompt_ids=prompt_ids,
+    card_code=card_code,
     load_processor=load_processor,
     embed=embed,
     rotary=rotary,

@@ -6,6 +6,7 @@ whole chunks of 30 s, and all 375 audio tokens of a chunk are kept. Long audio i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,6 +105,34 @@ def prompt_ids(
     return [tokenizer.bos_token_id, number("[INST]"), *audio, *text, number("[/INST]")]
 
 
+def card_code(system: str | None, request: str) -> tuple[str, str]:
+    load = """\
+from transformers import TokenizersBackend, WhisperFeatureExtractor
+
+tokenizer = TokenizersBackend.from_pretrained(directory, bos_token="<s>", eos_token="</s>")
+extractor = WhisperFeatureExtractor.from_pretrained(directory)
+"""
+    inputs = f"""\
+seconds = {CHUNK_SECONDS}  # of a chunk, which has {TOKENS} audio tokens
+features = extractor(
+    audio,
+    sampling_rate=rate,
+    padding=True,
+    truncation=False,
+    pad_to_multiple_of=seconds * rate,
+    return_tensors="pt",
+)["input_features"]
+chunks = features.reshape(features.shape[1], -1, 100 * seconds).transpose(0, 1)
+request = {json.dumps(request, ensure_ascii=False)}
+request = tokenizer(request, add_special_tokens=False, split_special_tokens=True).input_ids
+special = tokenizer.convert_tokens_to_ids
+prompt = [special(token) for token in ("<s>", "[INST]", "{BEFORE}")]
+prompt += [special("{PLACEHOLDER}")] * {TOKENS} * len(chunks) + request + [special("[/INST]")]
+inputs = {{"input_ids": torch.tensor([prompt]), "input_features": chunks}}
+"""
+    return load, inputs
+
+
 FAMILY = Family(
     model_type="voxtral",
     title="Voxtral",
@@ -167,5 +196,6 @@ FAMILY = Family(
     tokens_per_row=TOKENS,
     takes_system=False,
     prompt_ids=prompt_ids,
+    card_code=card_code,
     load_processor=load_processor,
 )

@@ -128,6 +128,7 @@ def _parts(facts: Facts) -> dict[str, Any]:
         "toy": size["weights"] < TOY,
         "requirements": " ".join(_requirement(facts, package) for package in REQUIREMENTS),
         "loader": needs_loader(facts),
+        "cuts": family.window_seconds is None,
         "snippet": snippet(facts),
         "test_corpus": _one_line(_gold(facts)["name"]),
         "signatures": {title(m): text for m, text in (facts["signatures"] or {}).items()},

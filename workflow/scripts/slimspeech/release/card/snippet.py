@@ -54,6 +54,22 @@ tokens = model.generate(**inputs.to(model.device), max_new_tokens={limit}, do_sa
 answer = tokens[:, inputs["input_ids"].shape[1] :]
 print(processor.batch_decode(answer, skip_special_tokens=True)[0].strip())
 """
+# For families whose own processor asks for more than speech.
+LOAD_PARTS = """\
+import soundfile
+import soxr
+import torch
+{import_model}
+directory = "."
+{load_model}
+"""
+READ_FOR_PARTS = READ_AUDIO.replace("processor.feature_extractor", "extractor")
+TRANSLATE_PARTS = """\
+inputs = {{name: tensor.to(model.device) for name, tensor in inputs.items()}}
+tokens = model.generate(**inputs, max_new_tokens={limit}, do_sample=False)
+answer = tokens[0, inputs["input_ids"].shape[1] :]
+print(tokenizer.decode(answer, skip_special_tokens=True).strip())
+"""
 
 
 def needs_loader(facts: Mapping[str, Any]) -> bool:
@@ -69,6 +85,8 @@ def snippet(facts: Mapping[str, Any]) -> str:
     family = families.by_type(facts["model_type"])
     prompt = Prompt.of(facts["prompt"], facts["languages"])
     request = prompt.request(facts["pair"])
+    if family.card_code and prompt.template == "chat":
+        return _by_parts(facts, *family.card_code(prompt.system, request)).strip()
     if prompt.template == "plain":
         make_prompt = f"\nprompt = {_quoted(''.join(family.audio_marks) + request)}\n"
     else:
@@ -77,6 +95,19 @@ def snippet(facts: Mapping[str, Any]) -> str:
     load = LOAD_BY_LOADER if needs_loader(facts) else own
     translate = TRANSLATE.format(limit=facts["generation"]["max_new_tokens"])
     return (load + READ_AUDIO + make_prompt + translate).strip()
+
+
+def _by_parts(facts: Mapping[str, Any], load_parts: str, make_inputs: str) -> str:
+    """The code with tokenizer and feature extractor by themselves."""
+    name = families.by_type(facts["model_type"]).model_class
+    import_model = f"from transformers import {name}\n"
+    load_model = f'model = {name}.from_pretrained(directory, dtype="auto", device_map="auto")'
+    if needs_loader(facts):
+        import_model = "from load_student import load\n"
+        load_model = 'model = load(directory, device_map="auto")'
+    load = LOAD_PARTS.format(import_model=import_model, load_model=load_model)
+    translate = TRANSLATE_PARTS.format(limit=facts["generation"]["max_new_tokens"])
+    return load + load_parts + READ_FOR_PARTS + make_inputs + translate
 
 
 def _system(prompt: Prompt) -> str:
