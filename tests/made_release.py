@@ -149,12 +149,13 @@ def made_facts(
     costs: dict[str, Any] | None = None,
     comparison: dict[str, Any] | None = COMPARISON,
     pair: str = "en-de",
+    vocabulary: dict[str, Any] | None = None,
     **changes: Any,
 ) -> dict[str, Any]:
     """slimspeech.json of student B of `packed`. changes: of CONFIG, by key."""
     if costs is None:
         costs = dict.fromkeys(sizes, COST)
-    measured = Measurements(sizes, costs, comparison)
+    measured = Measurements(sizes, costs, comparison, vocabulary)
     layers = compose_layers(LAYERS, [])
     return describe("B", pair, CONFIG | changes, layers, measured, CORPORA, packed)
 

@@ -154,6 +154,14 @@ def _path_problems(config: Config, root: Path) -> Iterator[str]:
     for key, path in corpora.items():
         if path and not _is_made_here(config, path) and not os.path.exists(root / path):
             yield f"{key}: there is no {path!r}; give the path of the corpus you downloaded"
+    for name, student in config["students"].items():
+        texts = (student["vocabulary"] or {}).get("texts", [])
+        for path in {path.replace("{pair}", pair): 0 for pair in config["pairs"] for path in texts}:
+            if not _is_made_here(config, path) and not (root / path).is_file():
+                yield (
+                    f"students.{name}.vocabulary.texts: there is no file {path!r}; give plain "
+                    "text in the target language"
+                )
     for name, folder in config["evaluation"]["texts"].items():
         for path in [folder.replace("{pair}", pair) for pair in config["pairs"]]:
             if not os.path.isdir(root / path):

@@ -86,6 +86,12 @@ def root(tmp_path_factory):
         ("base/model", "a" * 300, "base.model", "there is no directory 'aaa"),
         ("data/archive", "results/corpora/acl6060-hub", "data.hub", "name the revision"),
         ("data/out_of_domain/folder", "cv", "data.out_of_domain.folder", "there is no 'cv'"),
+        (
+            "students/B/vocabulary",
+            {"size": 512, "texts": ["{pair}.txt"], "scripts": [], "before": "packing"},
+            "students.B.vocabulary.texts",
+            "there is no file 'en-de.txt'",
+        ),
         ("evaluation/texts", {"x": "none/{pair}"}, "evaluation.texts.x", "folder 'none/en-de'"),
         ("data/split/test_talks", [], "data.split.test_talks", "needs a talk to test on"),
         ("data/split/validation_talks", [], "pruning.split", "translates validation data"),

@@ -136,6 +136,47 @@ def test_students_that_begin_alike_share_their_stages():
     assert {"train_student": "logs/{experiment}/{pair}/train_student/B-1-full.log"} in logs
 
 
+def trimmed(before: str, **others) -> dict:
+    """CONFIG with the vocabulary of B trimmed. others: more students."""
+    student = CONFIG["students"]["B"] | {"vocabulary": {"size": 512, "before": before}}
+    return CONFIG | {"students": CONFIG["students"] | {"B": student} | others}
+
+
+def test_a_vocabulary_is_trimmed_before_packing_or_before_training():
+    start, folder = f"{PAIR}/pruning/chrf/iter_02/model", f"{PAIR}/students/B"
+    packing, training = trimmed("packing"), trimmed("training")
+    assert systems.stage_models(packing, "B") == systems.stage_models(CONFIG, "B")
+    assert systems.untrimmed_model(packing, "B") == f"{folder}/3-qlora/model"
+    assert systems.final_model(packing, "B") == f"{folder}/trimmed"
+    assert systems.stage_models(training, "B")[:2] == [
+        f"{folder}/trimmed",
+        f"{folder}/1-full/model",
+    ]
+    assert systems.untrimmed_model(training, "B") == start
+    assert systems.final_model(training, "B") == f"{folder}/3-qlora/model"
+    assert systems.final_model(CONFIG, "B") == f"{folder}/3-qlora/model"
+    steps = [[*step.logs] for step in systems.steps(training, "B")]
+    trim = ["choose_vocabulary", "trim_vocabulary"]
+    assert steps.index(trim) < steps.index(["train_student"])
+    steps = [[*step.logs] for step in systems.steps(packing, "B")]
+    assert steps.index(trim) == steps.index(["pack_student"]) - 1
+
+
+@pytest.mark.parametrize(("before", "owner"), [("packing", "B"), ("training", "C")])
+def test_students_with_other_tokens_in_training_share_no_stage(before, owner):
+    config = trimmed(before, C={"layers_removed": 2, "criterion": None, "stages": [FULL]})
+    assert systems.stage_owners(config, "C") == {"1-full": owner}
+
+
+def test_a_vocabulary_is_chosen_by_what_the_student_is_trained_on():
+    assert systems.training_data(CONFIG, "A") == [f"{PAIR}/data/train.jsonl"]
+    assert systems.training_data(CONFIG, "B") == [
+        f"{PAIR}/data/train.jsonl",
+        f"{PAIR}/distillation/distilled.jsonl",
+        f"{PAIR}/data/out_of_domain.jsonl",
+    ]
+
+
 @pytest.mark.parametrize(
     ("path", "system"),
     [

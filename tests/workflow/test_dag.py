@@ -449,6 +449,22 @@ def test_a_student_that_begins_as_another_trains_no_stage_again(finished):
     }
 
 
+@pytest.mark.parametrize(("before", "trainings"), [("packing", 0), ("training", 1)])
+def test_a_trimmed_vocabulary_trains_again_only_if_it_is_trimmed_before(
+    finished, before, trainings
+):
+    config = finished.default_config()
+    config["students"]["C"] = deepcopy(config["students"]["B"])
+    config["students"]["C"]["vocabulary"] = {"size": 1024, "before": before}
+    config["evaluation"]["systems"].append("C")
+    rules = {"choose_vocabulary": 1, "trim_vocabulary": 1}
+    if trainings:
+        rules |= dict.fromkeys(("train_student", "train_adapter", "merge_adapter"), trainings)
+    assert finished.plan(config=config) == both_pairs(rules, STUDENT, {"release_student": 5}) | {
+        "tabulate_scores": 1
+    }
+
+
 def test_one_more_iteration_runs_that_iteration_alone(finished):
     config = finished.default_config()
     config["pruning"]["iterations"] = 4

@@ -114,8 +114,28 @@ def get_stage_start(wildcards):
 
 
 def get_trained_model(wildcards):
-    """The model at the end of a student's last stage, before it is packed."""
-    return systems.stage_models(config, wildcards.student)[-1]
+    """The model at the end of a student's stages and its trimming, before it is packed."""
+    return systems.final_model(config, wildcards.student)
+
+
+def get_untrimmed_model(wildcards):
+    """The model of a student before its vocabulary is trimmed."""
+    return systems.untrimmed_model(config, wildcards.student)
+
+
+def get_training_data(wildcards):
+    """The manifests whose targets a student must be able to say."""
+    return systems.training_data(config, wildcards.student)
+
+
+def get_vocabulary_texts(wildcards):
+    """The files of plain text that a student's vocabulary is chosen by, beside its training data."""
+    vocabulary = config["students"][wildcards.student]["vocabulary"]
+    if vocabulary is None:
+        raise WorkflowError(
+            f"config: students.{wildcards.student}.vocabulary: not given, so nothing is trimmed"
+        )
+    return [path.replace("{pair}", wildcards.pair) for path in vocabulary["texts"]]
 
 
 def get_search_comet(wildcards):

@@ -55,6 +55,10 @@ rule release_student:
             evaluate(f"{{student}} in {SYSTEMS}"),
             then=["results/{experiment}/{pair}/evaluation/comparison.json"],
         ),
+        vocabulary=branch(
+            lookup("students/{student}/vocabulary", within=config),
+            then=["results/{experiment}/{pair}/students/{student}/vocabulary.json"],
+        ),
         packed="results/{experiment}/{pair}/students/{student}/packed",
         hashes="results/{experiment}/{pair}/students/{student}/sha256.txt",
         corpora="results/{experiment}/data/corpus.json",

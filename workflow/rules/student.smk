@@ -148,6 +148,51 @@ rule prune_stage:
         "../scripts/prune_stage.py"
 
 
+# Choose the tokens that a student keeps, and measure how much longer text gets.
+rule choose_vocabulary:
+    input:
+        model=TEACHER_MODEL,
+        targets=get_training_data,
+        texts=get_vocabulary_texts,
+        held_out="results/{experiment}/{pair}/data/test.jsonl",
+    output:
+        vocabulary="results/{experiment}/{pair}/students/{student}/vocabulary.json",
+    log:
+        "logs/{experiment}/{pair}/choose_vocabulary/{student}.log",
+    conda:
+        "../../envs/models.yaml"
+    resources:
+        mem_mb=8000,
+        runtime="1h",
+    params:
+        size=lookup("students/{student}/vocabulary/size", within=config),
+        scripts=lookup("students/{student}/vocabulary/scripts", within=config),
+        prompt=lookup("prompt", within=config),
+        languages=lookup("languages", within=config),
+    script:
+        "../scripts/choose_vocabulary.py"
+
+
+# Write a model with the chosen tokens alone; where in the recipe, the config says.
+rule trim_vocabulary:
+    input:
+        model=get_untrimmed_model,
+        vocabulary="results/{experiment}/{pair}/students/{student}/vocabulary.json",
+    output:
+        model=directory("results/{experiment}/{pair}/students/{student}/trimmed"),
+    log:
+        "logs/{experiment}/{pair}/trim_vocabulary/{student}.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/trim_vocabulary/{student}.jsonl"
+    conda:
+        "../../envs/models.yaml"
+    resources:
+        mem_mb=20000,
+        runtime="1h",
+    script:
+        "../scripts/trim_vocabulary.py"
+
+
 # Quantise once, and write the directory that is scored and that a user downloads.
 rule pack_student:
     input:

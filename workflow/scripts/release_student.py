@@ -17,6 +17,7 @@ measured = Measurements(
     sizes=dict(zip(params.systems, map(read_json, files.sizes), strict=True)),
     costs=dict(zip(params.systems, map(read_json, files.costs), strict=bool(files.costs))),
     comparison=read_json(files.comparison[0]) if files.comparison else None,
+    vocabulary=read_json(files.vocabulary[0]) if files.vocabulary else None,
 )
 facts = describe(
     snakemake.wildcards.student,

@@ -78,3 +78,40 @@ def test_bytes(quantization, gigabytes):
     for layers, expected in zip((32, 24), gigabytes, strict=True):
         found = sum(predicted_bytes(full_size(QWEN, layers), quantization).values())
         assert found / 1e9 == pytest.approx(expected, abs=0.005)
+
+
+# Embedding and head of 156,032 rows of 4096 weights take 2.56 GB.
+@pytest.mark.parametrize(
+    ("layers", "vocabulary", "gigabytes"),
+    [(24, 20_000, 3.18), (24, 33_000, 3.39), (32, 20_000, 4.01), (24, None, 5.41)],
+)
+def test_bytes_with_a_trimmed_vocabulary(layers, vocabulary, gigabytes):
+    found = predicted_bytes(full_size(QWEN, layers), "nf4", vocabulary)
+    whole = predicted_bytes(full_size(QWEN, layers), "nf4")
+    assert sum(found.values()) / 1e9 == pytest.approx(gigabytes, abs=0.005)
+    assert {part for part in whole if whole[part] != found[part]} <= {"embedding", "head"}
+    assert found["head"] == 2 * 4096 * (vocabulary or 156_032)
+
+
+# In Gemma 4 embedding and head are one matrix. Sliding layers are removed first, the vision part
+# is left out. Of each 4-bit matrix a few bytes are text, which files can have more or fewer of.
+@pytest.mark.parametrize(
+    ("model_type", "layers", "vocabulary", "size"),
+    [
+        ("gemma4_unified", 40, 65_536, 5_204_174_036),
+        ("gemma4_unified", 32, 65_536, 4_278_862_548),
+        ("gemma4_unified", 48, 32_768, 5_877_827_284),
+        ("voxtral", 22, 65_536, 2_373_049_900),
+        ("voxtral", 22, 32_768, 1_970_396_716),
+    ],
+)
+def test_bytes_of_other_families(model_type, layers, vocabulary, size):
+    config = full_size(model_type)
+    kinds = getattr(config.text_config, "layer_types", None) or [None] * 30
+    sliding = [layer for layer, kind in enumerate(kinds) if kind != "full_attention"]
+    gone = set(sliding[: len(kinds) - layers])
+    kept = [layer for layer in range(len(kinds)) if layer not in gone]
+    FAMILIES[model_type].keep_in_config(config.text_config, kept)
+    config.vision_config = None
+    found = sum(predicted_bytes(config, "nf4", vocabulary).values())
+    assert found == pytest.approx(size, abs=2000)

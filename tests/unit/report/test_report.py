@@ -87,6 +87,16 @@ def test_scores_of_comet_and_of_talks_join_the_others(config, tmp_path):
     assert "wmt22" in page(config, tmp_path)
 
 
+def test_a_trimmed_vocabulary_is_told_with_its_price(config, tmp_path):
+    lengths = {"texts": 12, "tokens": 200, "trimmed": 210, "longer_percent": 5.0}
+    path = "results/made/en-de/students/S1/vocabulary.json"
+    write_json(tmp_path / path, {"tokens": 2048, "size": 1024, "held_out": lengths})
+    assert read(config, tmp_path).system("S1").vocabulary["size"] == 1024
+    text = page(config, tmp_path)
+    assert "S1 keeps 1024 of 2048 tokens" in text and "take 5.0 % more tokens" in text
+    assert "<code>en-de/students/S1/vocabulary.json</code>" in text
+
+
 @pytest.mark.parametrize("step", ["train_student", "translate_test"])
 def test_a_failed_system_differs_from_one_that_did_not_run(config, tmp_path, step):
     folder = tmp_path / "results" / "made" / "en-de"

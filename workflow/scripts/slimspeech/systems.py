@@ -20,11 +20,15 @@ ONE_PASS = ("block_influence", "angular")
 MEASURED = (*TRANSLATING, "loss", *ONE_PASS)
 BY_PLACE = ("middle", "last")
 
-# What a training stage may mix.
-DATA_PARTS = ("gold", "distilled", "out_of_domain")
-
 PAIR = "results/{experiment}/{pair}"
 LOGS = "logs/{experiment}/{pair}"
+
+# What a training stage may mix, and where it is.
+DATA_PARTS = {
+    "gold": f"{PAIR}/data/train.jsonl",
+    "distilled": f"{PAIR}/distillation/distilled.jsonl",
+    "out_of_domain": f"{PAIR}/data/out_of_domain.jsonl",
+}
 
 Config = Mapping[str, Any]
 
@@ -163,13 +167,15 @@ def student_start(config: Config, student: str) -> Pruned:
 def stage_owners(config: Config, student: str) -> dict[str, str]:
     """By stage, the student in whose folder it lies.
 
-    Students that begin alike (the same layers, the same first stages) share these stages, which lie
-    with the first of them by name.
+    Students that begin alike (the same layers, the same vocabulary, the same first stages) share
+    these stages, which lie with the first of them by name.
     """
 
-    def beginning(name: str, count: int) -> tuple[Pruned, list[Config]]:
-        start = student_start(config, name)
-        return start if start.removed else UNPRUNED, config["students"][name]["stages"][:count]
+    def beginning(name: str, count: int) -> tuple[Pruned, Config | None, list[Config]]:
+        start, recipe = student_start(config, name), config["students"][name]
+        vocabulary = recipe["vocabulary"] if trimming(config, name) == "training" else None
+        stages = recipe["stages"][:count]
+        return start if start.removed else UNPRUNED, vocabulary, stages
 
     return {
         stage: min(
@@ -181,10 +187,46 @@ def stage_owners(config: Config, student: str) -> dict[str, str]:
     }
 
 
+def trimming(config: Config, student: str) -> str | None:
+    """Before what the vocabulary of a student is trimmed: "training", "packing" or nothing."""
+    vocabulary = config["students"][student].get("vocabulary")
+    return vocabulary["before"] if vocabulary else None
+
+
+def trimmed_model(student: str) -> str:
+    """The model of a student after its vocabulary was trimmed."""
+    return f"{PAIR}/students/{student}/trimmed"
+
+
+def untrimmed_model(config: Config, student: str) -> str:
+    """The model of a student before its vocabulary is trimmed."""
+    if trimming(config, student) == "training":
+        return pruned_model(config, student_start(config, student))
+    return stage_models(config, student)[-1]
+
+
+def final_model(config: Config, student: str) -> str:
+    """The model of a student that is packed and exported."""
+    if trimming(config, student) == "packing":
+        return trimmed_model(student)
+    return stage_models(config, student)[-1]
+
+
+def training_data(config: Config, student: str) -> list[str]:
+    """The manifests that a student or its teacher was trained on."""
+    recipe = config["students"][student]["stages"]
+    return [
+        path
+        for part, path in DATA_PARTS.items()
+        if part == "gold" or any(stage.get("data", {}).get(part) for stage in recipe)
+    ]
+
+
 def stage_models(config: Config, student: str) -> list[str]:
     """What the first stage of a student starts from, and what each stage ends with."""
+    start = pruned_model(config, student_start(config, student))
     return [
-        pruned_model(config, student_start(config, student)),
+        trimmed_model(student) if trimming(config, student) == "training" else start,
         *(
             f"{PAIR}/students/{owner}/{stage}/model"
             for stage, owner in stage_owners(config, student).items()
@@ -279,17 +321,23 @@ def _student_steps(config: Config, student: str) -> list[Step]:
     }
     data = {
         "distilled": Step(
-            f"{PAIR}/distillation/distilled.jsonl",
-            _logs("translate_train", "filter_pseudo_labels"),
+            DATA_PARTS["distilled"], _logs("translate_train", "filter_pseudo_labels")
         ),
-        "out_of_domain": Step(f"{PAIR}/data/out_of_domain.jsonl", _logs("prepare_out_of_domain")),
+        "out_of_domain": Step(DATA_PARTS["out_of_domain"], _logs("prepare_out_of_domain")),
     }
+    trimmed = Step(
+        trimmed_model(student), _logs("choose_vocabulary", "trim_vocabulary", job=student)
+    )
+    if trimming(config, student) == "training":
+        chain.append(trimmed)
     owners = stage_owners(config, student)
     for name, stage in stages(config["students"][student]).items():
         chain += [step for part, step in data.items() if stage.get("data", {}).get(part)]
         logs = _logs("choose_segments") if stage["method"] == "prune" else {}
         logs |= _logs(*rules[stage["method"]], job=f"{owners[name]}-{name}")
         chain.append(Step(f"{PAIR}/students/{owners[name]}/{name}/model", logs))
+    if trimming(config, student) == "packing":
+        chain.append(trimmed)
     return [*chain, Step(f"{PAIR}/students/{student}/packed", _logs("pack_student", job=student))]
 
 

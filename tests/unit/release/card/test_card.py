@@ -213,3 +213,20 @@ def test_a_four_bit_embedding_is_loaded_by_the_loader(packed):
     assert "from load_student import load" in snippet(facts)
     assert "load_student.py" in model_card(facts)
     assert "load_student" not in model_card(made_facts(packed))
+
+
+def test_a_trimmed_vocabulary_is_told_with_its_price(packed):
+    trimmed = {"size": 20_000, "before": "packing"}
+    lengths = {"texts": 184, "tokens": 5000, "trimmed": 5120, "longer_percent": 2.4}
+    vocabulary = {"tokens": 151_649, "size": 19_968, "kept": [], "held_out": lengths}
+    facts = made_facts(
+        packed, vocabulary=vocabulary, recipe=CONFIG["recipe"] | {"vocabulary": trimmed}
+    )
+    assert facts["vocabulary"] == {"tokens": 151_649, "size": 19_968, "held_out": lengths}
+    text = " ".join(model_card(facts).split())
+    assert "trimmed to 19968 of 151649 tokens" in text
+    assert "184 translations in German, takes 2.4 % more tokens" in text
+    assert "chosen for German" in text and "other languages in many more tokens" in text
+    steps = [cells[0] for cells in rows(model_card(facts), "How it was made")]
+    assert steps[-2:] == ["vocabulary", "packed"]
+    assert "vocabulary" not in model_card(made_facts(packed))

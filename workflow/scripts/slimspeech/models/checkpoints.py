@@ -94,14 +94,16 @@ def rewrite(
     names: Mapping[str, str] | None = None,
     limit: int = SHARD_BYTES,
     memory: float = math.inf,
+    finish: Callable[[Path], None] | None = None,
 ) -> None:
     """Write a model directory from another, tensor by tensor, in bfloat16.
 
     config: that of the target, but for its quantization. change: the tensors to write for a
     tensor, by its name in the target. needed: bytes that must be free on the disk. names: from
     tensors of the target to those of the source; by default all, under the same names. limit:
-    bytes of a file. memory: bytes that the job may take. The result is loaded and run as in
-    save_model() if `memory` and the free memory suffice.
+    bytes of a file. memory: bytes that the job may take. finish: changes the other files, such as
+    the tokenizer's. The result is loaded and run as in save_model() if `memory` and the free memory
+    suffice.
     Raises InputError if tensors are missing, misshapen or not finite, or if the disk is too small.
     """
     original = read_config(source)
@@ -130,6 +132,8 @@ def rewrite(
                 writer.add(target_name, tensor)
         writer.finish()
         write_rest(source, original, partial, config)
+        if finish:
+            finish(partial)
         try_if_it_fits(partial, config, memory)
 
     write_directory(target, write)

@@ -1,1 +1,1 @@
-"""NF4, merging of adapters, packing, and the size that comes of it."""
+"""NF4, merging of adapters, trimming, packing, and the size that comes of it."""

@@ -4,12 +4,16 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import torch
 from transformers import AutoConfig, PretrainedConfig
 
 from slimspeech import families
 from slimspeech.models.shapes import linear_weights, shapes
 from slimspeech.models.validation.weights import nf4_state, nf4_tensors, width
 from slimspeech.quantization.nf4 import formats
+
+# Parts with a row for each token of the vocabulary.
+TRIMMED_PARTS = ("embedding", "head")
 
 
 def full_size(model_type: str, decoder_layers: int | None = None) -> PretrainedConfig:
@@ -38,16 +42,21 @@ def count_adapter(config: PretrainedConfig, r: int) -> int:
 
 
 def predicted_bytes(
-    config: PretrainedConfig, quantization: str | Mapping[str, str]
+    config: PretrainedConfig,
+    quantization: str | Mapping[str, str],
+    vocabulary: int | None = None,
 ) -> dict[str, int]:
     """Bytes of a packed model's tensors by part; see quantization.formats().
 
+    vocabulary: tokens of a trimmed one; None for that of the config.
     Exact for bfloat16. A 4-bit matrix may differ by some bytes, as it carries one number as text.
     File headers are not in it: about 150 bytes a tensor, of which a 4-bit matrix has six.
     """
     four_bit = set(four_bit_weights(config, quantization))
     part_of, sizes = families.of(config).part_of, Counter()
     for name, shape in shapes(config).items():
+        if vocabulary and part_of(name) in TRIMMED_PARTS:
+            shape = torch.Size((vocabulary, *shape[1:]))
         size = _nf4_bytes(shape) if name in four_bit else 2 * shape.numel()
         sizes[part_of(name)] += size
     return dict(sorted(sizes.items()))

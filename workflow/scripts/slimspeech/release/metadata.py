@@ -12,6 +12,7 @@ from slimspeech.systems import BASE, TEACHER
 FORMAT = 1
 FACTS = "slimspeech.json"
 SCORE_KEYS = ("score", "low", "high", "retention", "retention_low", "retention_high")
+VOCABULARY_KEYS = ("tokens", "size", "held_out")
 PACKAGES = ("bitsandbytes", "peft", "safetensors", "torch", "transformers")
 # Folders of the project's own base models, which are not on the Hub.
 MINI_FOLDERS = (Path("resources/mini"), Path("results/mini_base"))
@@ -20,14 +21,16 @@ MINI_BASE = "mini base model of slimspeech"
 
 @dataclass(frozen=True)
 class Measurements:
-    """Contents of size.json and cost.json by system, and of comparison.json.
+    """Contents of size.json and cost.json by system, of comparison.json and of vocabulary.json.
 
-    Without measurements costs is empty and comparison is None.
+    Without measurements costs is empty and comparison is None; vocabulary is None unless it was
+    trimmed.
     """
 
     sizes: Mapping[str, Row]
     costs: Mapping[str, Row] = field(default_factory=dict)
     comparison: Row | None = None
+    vocabulary: Row | None = None
 
 
 def describe(
@@ -61,6 +64,9 @@ def describe(
         "model_type": model_type,
         "layers": {**layers, "chosen_on": config["search_split"]},
         "size": measured.sizes[student],
+        "vocabulary": {key: measured.vocabulary[key] for key in VOCABULARY_KEYS}
+        if measured.vocabulary
+        else None,
         "scores": {
             name: {
                 metric: {key: score[key] for key in SCORE_KEYS}

@@ -163,6 +163,11 @@ def _limits(facts: Facts) -> Iterator[str]:
                 "The scores compare letters and words; no metric of meaning, such as COMET, was "
                 "measured."
             )
+    if facts["vocabulary"]:
+        yield (
+            f"Its vocabulary was chosen for {target}. It can still write any text, but other "
+            "languages in many more tokens, and worse."
+        )
     if facts["layers"]["removed"] and facts["layers"]["chosen_on"] == "test":
         yield (
             "The layers were chosen by scores on the test segments, so the scores here are too "

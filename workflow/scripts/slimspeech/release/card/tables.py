@@ -130,6 +130,10 @@ def recipe_steps(recipe: Facts, teacher: Facts, size: Facts) -> list[tuple[str, 
         fixed = {"middle": "from the middle of the stack", "last": "from its end"}
         how = fixed.get(recipe["criterion"], f"by the criterion `{recipe['criterion']}`")
         steps.append(("layers", f"{recipe['layers_removed']} decoder layers removed, {how}"))
+    vocabulary = recipe.get("vocabulary")
+    trimmed = [("vocabulary", f"trimmed to {vocabulary['size']} tokens")] if vocabulary else []
+    if vocabulary and vocabulary["before"] == "training":
+        steps += trimmed
     steps += [
         (f"stage {number}, {stage['method']}", _stage(stage))
         for number, stage in enumerate(recipe["stages"], start=1)
@@ -142,6 +146,8 @@ def recipe_steps(recipe: Facts, teacher: Facts, size: Facts) -> list[tuple[str, 
     packed = "bfloat16, not quantised"
     if four_bit:
         packed = f"4-bit NF4, double quantisation: {', '.join(four_bit)}; the rest bfloat16"
+    if vocabulary and vocabulary["before"] == "packing":
+        steps += trimmed
     return [*steps, ("packed", packed)]
 
 

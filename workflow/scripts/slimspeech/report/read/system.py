@@ -24,6 +24,7 @@ def read_system(
     folder: results/{experiment}/{pair}. comparison: the content of its comparison.json. text_only:
     the system is one of evaluation.texts.
     """
+    student = f"{folder}/students/{name}"
     folder = f"{folder}/{'submission' if text_only else 'evaluation'}/{name}"
     scores = reader.json(f"{folder}/scores.json")
     if scores is None:
@@ -36,6 +37,7 @@ def read_system(
     }
     texts = "resegmented" if text_only else "hypotheses"
     files |= {"hypotheses": f"{folder}/{texts}.jsonl", "segments": f"{folder}/segments.csv"}
+    files["vocabulary"] = f"{student}/vocabulary.json"
     metrics = {
         metric: _score(result, compared.get(metric, {}))
         for metric, result in scores["metrics"].items()
@@ -63,6 +65,7 @@ def read_system(
         quantization=size.get("quantization"),
         cost=_read_cost(reader, files),
         checks=reader.json(files["checks"]),
+        vocabulary=reader.json(files["vocabulary"]),
         hypotheses=_read_hypotheses(reader, files["hypotheses"], segments),
         segment_scores=segment_scores,
         files={kind: path for kind, path in files.items() if reader.exists(path)},
