@@ -1,4 +1,5 @@
 # make run    the main job of config/config.yaml, then its score table
+# make study  the study of docs/mini.md: many hours
 # make report the report of what CONFIG has so far, after a run that failed
 # make test   lint, and all tests but the slow ones
 # make test-all  the slow tests, which `make test` leaves out; SLOW names some of them
@@ -20,11 +21,15 @@ PYTEST = $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no
 # One job at a time on each GPU; without a GPU nothing is limited by it.
 LIMITS = $(if $(shell command -v nvidia-smi),--resources gpu=$(shell $(PYTHON) workflow/scripts/slimspeech/gpu.py))
 
-.PHONY: run report test test-all lint unit docs faults pictures lock
+.PHONY: run study report test test-all lint unit docs faults pictures lock
 
 run: .venv/installed
 	$(BIN)/snakemake --cores $(CORES) $(LIMITS) --configfile $(CONFIG)
 	@$(BIN)/python workflow/scripts/show_results.py $(CONFIG)
+
+study: .venv/installed
+	$(BIN)/snakemake --cores $(CORES) $(LIMITS) --configfile config/study.yaml
+	@cat results/study/seeds.md
 
 report: .venv/installed
 	$(BIN)/snakemake --cores 1 --configfile $(CONFIG) -- report_so_far

@@ -24,6 +24,7 @@ include: "workflow/rules/submission.smk"
 include: "workflow/rules/comet.smk"
 include: "workflow/rules/release.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/seeds.smk"
 
 
 # What `snakemake --report` opens with.

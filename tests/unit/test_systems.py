@@ -177,6 +177,42 @@ def test_a_vocabulary_is_chosen_by_what_the_student_is_trained_on():
     ]
 
 
+def test_each_seed_has_a_folder():
+    assert systems.runs(CONFIG | {"seed": 3}) == {"mine": 3}
+    config = CONFIG | {"seed": [5, 0, 2]}
+    assert systems.runs(config) == {"mine": 5, "mine/seed-0": 0, "mine/seed-2": 2}
+    assert systems.run_config(config, "mine") == config
+    later = systems.run_config(config, "mine/seed-2")
+    assert later == config | {"experiment": "mine/seed-2", "seed": 2}
+
+
+@pytest.mark.parametrize(
+    ("path", "own_teacher", "given_teacher"),
+    [
+        ("data/segments.jsonl", "file", "file"),
+        ("data/audio", "folder", "folder"),
+        ("en-zh/data/test.jsonl", "file", "file"),
+        ("en-de/evaluation/base/hypotheses.jsonl", "file", "file"),
+        ("comet/comet22.json", "file", "file"),
+        ("en-de/teacher", None, None),
+        ("en-de/students/B/packed", None, None),
+        ("en-de/evaluation/B/scores.json", None, None),
+        ("en-de/evaluation/teacher/scores.json", None, "file"),
+        ("en-de/evaluation/pruned-loss-01/scores.json", None, "file"),
+        ("en-de/pruning/chrf/iter_01/layers.json", None, "file"),
+        ("en-de/pruning/chrf/iter_01/model", None, "folder"),
+        ("en-de/distillation/distilled.jsonl", None, "file"),
+        ("scores.csv", None, None),
+    ],
+)
+def test_what_seeds_share(path, own_teacher, given_teacher):
+    for config, expected in ((CONFIG, own_teacher), (GIVEN, given_teacher)):
+        files, folders = systems.shared_by_seeds(config)
+        kinds = {"file": files, "folder": folders}
+        fitting = [kind for kind, pattern in kinds.items() if re.fullmatch(pattern, path)]
+        assert fitting == ([expected] if expected else [])
+
+
 @pytest.mark.parametrize(
     ("path", "system"),
     [

@@ -303,6 +303,39 @@ def test_the_configured_criterion_is_the_one_that_runs(planned, config):
     assert not searching & jobs.keys()
 
 
+def test_seeds_run_nothing_twice_that_they_share(planned, config):
+    """With three seeds: every training three times, data and the base model once."""
+    config["seed"] = [0, 1, 2]
+    graph = read_graph(planned, config=config)
+    jobs = graph.count(*graph.job("all").input)
+    one_seed = {rule: 2 * count for rule, count in PER_PAIR.items()} | ONCE
+    for rule in ("train_teacher", "train_student", "train_adapter", "score_layers"):
+        assert jobs[rule] == 3 * one_seed[rule]
+    assert jobs["translate_test"] == 3 * one_seed["translate_test"] - 2 * 2  # the base model
+    for rule in ("prepare_segments", "split_manifest", "prepare_out_of_domain", "measure_cost"):
+        assert jobs[rule] == one_seed[rule]
+    assert (jobs["tabulate_scores"], jobs["summarise_seeds"]) == (3, 1)
+    behind = graph.upstream("results/mini/seed-2/en-de/students/B/packed")
+    own = [path for job in behind for path in job.output if "/seed-" in path]
+    assert own and all(path.startswith("results/mini/seed-2/") for path in own)
+    linked = {path for job in behind if job.rule.startswith("link_") for path in job.output}
+    folder = "results/mini/seed-2"
+    assert {f"{folder}/data/audio", f"{folder}/en-de/data/train.jsonl"} <= linked
+
+
+def test_a_seed_more_reruns_nothing_of_the_first(finished):
+    config = finished.default_config()
+    config["seed"] = [0, 1]
+    jobs = finished.plan(config=config)
+    assert jobs["train_teacher"] == 2 and jobs["summarise_seeds"] == 1
+    assert not {"prepare_segments", "split_manifest", "measure_cost"} & jobs.keys()
+
+
+def test_the_study_is_planned(planned):
+    jobs = planned.plan("--configfile", "config/study.yaml")
+    assert jobs["summarise_seeds"] == 1 and jobs["train_teacher"] == 6
+
+
 def test_shards_can_be_set_for_one_run(planned):
     target = "results/mini/en-de/pruning/chrf/iter_01/scores.csv"
     jobs = planned.plan(target, "--set-scatter", "layers=4")

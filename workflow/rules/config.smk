@@ -43,6 +43,9 @@ def sort_keys(value):
 config = sort_keys(config)
 EXPERIMENT = f"results/{config['experiment']}"
 
+# The folders of the experiment, one a seed, with their seeds.
+RUNS = systems.runs(config)
+
 # The training stages of each student in order, by the name of their folder: "1-full", "2-qlora", …
 STAGES = {name: systems.stages(student) for name, student in config["students"].items()}
 
@@ -75,7 +78,7 @@ PROTECTED = {key: config["pruning"][key] for key in ("protect_first", "protect_l
 
 
 wildcard_constraints:
-    experiment=config["experiment"],
+    experiment="|".join(RUNS),
     base_model=re.escape(os.path.basename(os.path.normpath(config["base"]["model"]))),
     pair="|".join(config["pairs"]),
     k=r"(?!00)\d\d",  # list_layers makes iteration 00
@@ -100,6 +103,16 @@ def get_system_model(wildcards):
 def get_previous_layers(wildcards):
     """The layers kept after iteration k-1, from which iteration k removes one."""
     return systems.layers_file(systems.Pruned(wildcards.criterion, int(wildcards.k) - 1))
+
+
+def get_seed(wildcards):
+    """The seed of the trainings of a folder."""
+    return RUNS[wildcards.experiment]
+
+
+def get_config(wildcards):
+    """The config of a folder, with the seed that it is of."""
+    return systems.run_config(config, wildcards.experiment)
 
 
 def get_stage_start(wildcards):

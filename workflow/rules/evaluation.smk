@@ -167,6 +167,6 @@ rule write_config:
     conda:
         "../../envs/scoring.yaml"
     params:
-        config=config,
+        config=get_config,
     script:
         "../scripts/write_config.py"

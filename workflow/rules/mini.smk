@@ -22,6 +22,24 @@ rule speak_mini_archive:
         "../scripts/speak_mini_archive.py"
 
 
+# Speak the archive of config/study.yaml: many voices, and a large evaluation part.
+rule speak_study_archive:
+    output:
+        "results/corpora/mini/study.zip",
+    log:
+        "logs/mini/speak_study_archive.log",
+    benchmark:
+        "results/corpora/mini/benchmarks/speak_study_archive.jsonl"
+    conda:
+        "../../envs/mini.yaml"
+    params:
+        seed=1,
+        base_seed=1,
+        archive_seed=0,
+    script:
+        "../scripts/speak_study_archive.py"
+
+
 # Speak the mini out-of-domain corpus, in the layout of CoVoST 2.
 rule speak_mini_covost:
     output:

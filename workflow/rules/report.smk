@@ -42,6 +42,8 @@ rule write_report:
         "logs/{experiment}/write_report.log",
     benchmark:
         "results/{experiment}/benchmarks/write_report.jsonl"
+    wildcard_constraints:
+        experiment=config["experiment"],
     localrule: True
     conda:
         "../../envs/report.yaml"

@@ -43,7 +43,7 @@ rule train_student:
         prompt=lookup("prompt", within=config),
         languages=lookup("languages", within=config),
         training=lookup("{student}/{stage}/training", within=STAGES),
-        seed=lookup("seed", within=config),
+        seed=get_seed,
         workspace="results/{experiment}/{pair}/checkpoints/{student}-{stage}",
     script:
         "../scripts/train_full.py"
@@ -80,7 +80,7 @@ rule train_adapter:
         prompt=lookup("prompt", within=config),
         languages=lookup("languages", within=config),
         training=lookup("{student}/{stage}/training", within=STAGES),
-        seed=lookup("seed", within=config),
+        seed=get_seed,
         workspace="results/{experiment}/{pair}/checkpoints/{student}-{stage}",
     script:
         "../scripts/train_adapter.py"

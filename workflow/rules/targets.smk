@@ -51,5 +51,8 @@ TEXTS = collect(
     entry=config["evaluation"]["texts"],
     metric=config["evaluation"]["comet"],
 )
-RESULTS = [*TABLES, *UNPRUNED_SCORES, *STUDENTS, *CHECKPOINTS, *EVALUATIONS, *TEXTS]
+# Of later seeds the tables, and one table of all seeds.
+SEEDS = [f"results/{run}/{name}" for run in list(RUNS)[1:] for name in ("scores.md", "config.json")]
+SEEDS += [f"{EXPERIMENT}/seeds.md"] if len(RUNS) > 1 else []
+RESULTS = [*TABLES, *UNPRUNED_SCORES, *STUDENTS, *CHECKPOINTS, *EVALUATIONS, *TEXTS, *SEEDS]
 REPORT = [f"{EXPERIMENT}/{name}" for name in ("report.html", "plots", "scores.tex")]

@@ -44,7 +44,7 @@ rule train_teacher:
         prompt=lookup("prompt", within=config),
         languages=lookup("languages", within=config),
         training=lookup("teacher/training", within=config),
-        seed=lookup("seed", within=config),
+        seed=get_seed,
         workspace="results/{experiment}/{pair}/checkpoints/teacher",
     script:
         "../scripts/train_full.py"

@@ -53,6 +53,39 @@ class Step(NamedTuple):
     logs: dict[str, str]
 
 
+def runs(config: Config) -> dict[str, int]:
+    """The seed of each folder below results/: the experiment's own is that of its first seed.
+
+    With `seed: [0, 1]`, {"mini": 0, "mini/seed-1": 1}.
+    """
+    seeds = config["seed"] if isinstance(config["seed"], list) else [config["seed"]]
+    later = {f"{config['experiment']}/seed-{seed}": seed for seed in seeds[1:]}
+    return {config["experiment"]: seeds[0]} | later
+
+
+def run_config(config: Config, run: str) -> Config:
+    """The config of one of runs(): of one seed, and with the folder as the experiment's name.
+
+    A folder of a later seed is like that of an experiment, so that all that reads one reads it.
+    """
+    if run == config["experiment"]:
+        return config
+    return {**config, "experiment": run, "seed": runs(config)[run]}
+
+
+def shared_by_seeds(config: Config) -> tuple[str, str]:
+    """Patterns of the files and of the folders below results/{experiment} that no seed changes."""
+    pair = f"(?:{'|'.join(config['pairs'])})"
+    files = [r"data/[^/]+\.jsonl?", rf"{pair}/data/[^/]+", r"comet/[^/]+"]
+    folders, unseeded = ["data/audio"], [BASE]
+    if config["teacher"]["model"]:
+        files += [rf"{pair}/distillation/[^/]+", rf"{pair}/pruning/(?:[^/]+/)*[^/]+\.[^/]+"]
+        folders.append(rf"{pair}/pruning/[^/]+/iter_\d\d/model")
+        unseeded += [TEACHER, "pruned-[^/]+"]
+    files.append(rf"{pair}/evaluation/(?:{'|'.join(unseeded)})/.+")
+    return "|".join(files), "|".join(folders)
+
+
 def unmeasured_criteria(config: Config) -> tuple[str, ...]:
     """The criteria that go by the place of a layer or by a list."""
     return (*BY_PLACE, *config["pruning"]["sets"])

@@ -27,6 +27,15 @@ from slimspeech_mini.speech import SAMPLING_RATE, TALK_SPEAKERS, Voice, speak, v
 
 # Segments of each talk, as in the real archive (Salesky et al. 2023).
 ARCHIVE_SIZES = {"dev": (107, 82, 66, 108, 105), "eval": (100, 84, 56, 91, 85)}
+# Of the archive for the study: the speakers of each part, who speak in no other part, and the
+# segments of its talks. The parts are those of config/study.yaml: training, validation, test.
+STUDY_PARTS = (
+    ("dev", TALK_SPEAKERS[:4], (43,) * 14),
+    ("dev", TALK_SPEAKERS[4:6], (20,) * 10),
+    ("eval", TALK_SPEAKERS[6:], (100,) * 30),
+)
+# More than the mini base model has heard (30,000) or read (38,400).
+BASE_SENTENCES = 60_000
 SHORTEST, LONGEST = 0.5, 5.8  # seconds; the mini model's window is 6
 LANGUAGES = {"en": "English", "de": "German", "zh": "Chinese"}
 
@@ -57,16 +66,20 @@ class Utterance(NamedTuple):
     samples: np.ndarray
 
 
-def archive_talks(seed: int, sizes: Mapping[str, Sequence[int]] = ARCHIVE_SIZES) -> list[Talk]:
+def archive_talks(
+    seed: int,
+    sizes: Mapping[str, Sequence[int]] = ARCHIVE_SIZES,
+    forbidden: frozenset[str] = frozenset(),
+) -> list[Talk]:
     """Draw the talks of the archive, each with spare sentences for those too long or too short.
 
-    No sentence occurs twice, within a talk or across talks.
+    No sentence occurs twice, within a talk or across talks, and none is `forbidden`.
     """
     talks = []
-    used: set[str] = set()
+    used = set(forbidden)
     for hundred, (split, counts) in enumerate(sizes.items(), start=1):
         for number, size in enumerate(counts, start=100 * hundred + 1):
-            sentences = grammar.talk(1000 * seed + number, size + size // 4 + 10, frozenset(used))
+            sentences = grammar.talk(1000 * seed + number, size + size // 4 + 10, used)
             used.update(sentence.source for sentence in sentences)
             talks.append(Talk(split, f"mini.talk.{number}", size, sentences))
     return talks
@@ -87,9 +100,33 @@ def write_archive(
     sizes: the number of segments of each talk, by split. Every talk has one voice. Raises
     ValueError when a talk has too few sentences that last SHORTEST to LONGEST seconds.
     """
-    path = Path(path)
     talks = archive_talks(seed, sizes)
-    speakers = voices(seed, len(talks), TALK_SPEAKERS)
+    _write_talks(Path(path), seed, talks, voices(seed, len(talks), TALK_SPEAKERS))
+
+
+def write_study_archive(
+    path: str | Path,
+    seed: int,
+    base_seed: int,
+    archive_seed: int,
+    parts: Sequence[tuple[str, Sequence[str], Sequence[int]]] = STUDY_PARTS,
+) -> None:
+    """Speak the archive of the study, in the same layout: many voices and a large evaluation part.
+
+    No speaker and no sentence is in two parts, and the mini base model of `base_seed` knows none of
+    them. Raises as write_archive().
+    """
+    known = islice(reading_sentences(base_seed, archive_seed), BASE_SENTENCES)
+    sizes: dict[str, list[int]] = {}
+    speakers: list[Voice] = []
+    for split, names, counts in parts:
+        sizes.setdefault(split, []).extend(counts)
+        speakers += voices(seed, len(counts), names)
+    forbidden = frozenset(sentence.source for sentence in known)
+    _write_talks(Path(path), seed, archive_talks(seed, sizes, forbidden), speakers)
+
+
+def _write_talks(path: Path, seed: int, talks: Sequence[Talk], speakers: Sequence[Voice]) -> None:
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
