@@ -7,7 +7,7 @@ import torch
 from project import REPOSITORY
 from tiny_model import Loud
 
-from slimspeech.artifacts import write_jsonl
+from slimspeech.artifacts import write_json, write_jsonl
 from slimspeech.errors import InputError
 from slimspeech.longform import segmentation
 from slimspeech.models import checkpoints
@@ -78,6 +78,21 @@ def test_search_scaling(bench, inputs):
     options = ["--clips", "1", "--max-new-tokens", "4", "--iterations", "2"]
     out = bench("search_scaling", *inputs, segments, *options)
     assert "at x4" in out and "| iteration 2 " in out
+
+
+def test_look_back(bench, inputs, tmp_path):
+    write_json(tmp_path / "layers.json", {"kept": [0, 2, 3], "removed": [1]})
+    options = ["--layers", str(tmp_path / "layers.json"), "--clips", "2", "--max-new-tokens", "4"]
+    out = bench("look_back", *inputs, *options)
+    [row] = [line.split("|") for line in out.splitlines() if line.startswith("| 1 ")]
+    assert [cell.strip() for cell in row[1:3]] == ["1", "2"]
+    assert -100 <= float(row[4]) <= 100 and row[5].strip() == "-"  # too few clips
+
+
+def test_swaps_are_with_the_nearest_layers_that_are_left(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    swaps = importlib.import_module("look_back").swaps
+    assert swaps([0, 1, 3, 6, 7, 9], [5, 2, 4, 8]) == {2: [1, 3], 4: [3, 6], 5: [3, 6], 8: [7]}
 
 
 def test_search_shards(bench, inputs):
