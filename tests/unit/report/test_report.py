@@ -349,3 +349,22 @@ def test_format_of_numbers():
         "1 h 23 min",
     ]
     assert numbers.p_value(0.0004) == "< 0.001"
+
+
+def test_several_seeds_have_a_chart(config, tmp_path):
+    header = "pair,system,percent_of_teacher,percent_of_teacher_low,percent_of_teacher_high,"
+    lines = [
+        header + "percent_of_teacher_of_seeds",
+        "en-de,teacher,100.0,100.0,100.0,100.00 100.00",
+        "en-de,S1,96.5,95.0,98.0,96.00 97.00",
+        "en-de,S2,92.5,,,92.00 93.00",  # too few segments for an interval
+        "en-zh,S1,50.0,49.0,51.0,50.00 50.00",
+    ]
+    assert "the mean over seeds" not in page(config, tmp_path)
+    write_text(tmp_path / "results/made/seeds.csv", "\n".join(lines) + "\n")
+    assert [row["system"] for row in read(config, tmp_path).seeds] == ["teacher", "S1", "S2"]
+    text = page(config, tmp_path)
+    assert "the mean over seeds" in text and "the highest is S1 with 96.5 %" in text
+    assert "S1: 96.5 % (95 % interval 95.0 to 98.0); seeds 96.0, 97.0" in text
+    assert "S2: 92.5 %; seeds 92.0, 93.0" in text
+    assert (tmp_path / "results/made/plots/en-de.seeds.svg").is_file()

@@ -12,6 +12,7 @@ from slimspeech.artifacts import write_text
 from slimspeech.report.clips import clip_urls
 from slimspeech.report.figures.curves import talks, training
 from slimspeech.report.figures.searches import agreement, decline, heat_map
+from slimspeech.report.figures.seeds import seeds_figure
 from slimspeech.report.figures.style import Figure, png, svg
 from slimspeech.report.figures.tradeoffs import comet_figure, size_figure, speed_figure
 from slimspeech.report.latex import latex_table
@@ -115,6 +116,7 @@ def _figures(
             same = _of_pair(points, "comet", pair.code) if metric["model"] == COMET_MODEL else []
             sizes.append(comet_figure(pair, name, same))
     return {
+        "seeds": [seeds_figure(pair) for pair in pairs],
         "size": sizes,
         "speed": [speed_figure(pair) for pair in pairs],
         "talks": [talks(pair) for pair in pairs],

@@ -136,6 +136,7 @@ class Pair:
     curves: Sequence[Curve]
     distillation: Mapping[str, int] | None
     comparison: Sequence[str]  # source of the intervals, relative to the report; may be empty
+    seeds: Sequence[Mapping[str, str]]  # rows of seeds.csv; empty if there is one seed
 
     @property
     def target(self) -> str:

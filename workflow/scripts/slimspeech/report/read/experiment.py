@@ -57,6 +57,7 @@ def _read_pair(reader: Reader, config: Mapping[str, Any], experiment: str, code:
         curves=_read_curves(reader, config, folder),
         distillation=reader.json(f"{folder}/distillation/summary.json"),
         comparison=[f"{code}/evaluation/comparison.json"] if comparison else [],
+        seeds=[row for row in reader.csv(f"{experiment}/seeds.csv") or [] if row["pair"] == code],
     )
 
 
