@@ -43,6 +43,8 @@ VALIDATOR = Draft202012Validator(yaml.safe_load(SCHEMA.read_text(encoding="utf-8
         ("experiment", "x" * 101, "experiment", "is too long"),
         ("experiment", "ä" * 5000, "experiment", "äää … äää"),
         ("seed", 2**32, "seed", "greater than the maximum"),
+        ("seed", [0, 1, 1], "seed", "non-unique"),
+        ("seed", [0, -1], "seed.1", "less than the minimum"),
         (f"students/{'x' * 101}", {"stages": []}, "students", "is too long"),
         ("experiment", "../x", "experiment", "'../x' does not match"),
         ("pairs", ["ende"], "pairs.0", "'ende' does not match"),
