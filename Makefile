@@ -24,6 +24,7 @@ LIMITS = $(if $(shell command -v nvidia-smi),--resources gpu=$(shell $(PYTHON) w
 .PHONY: run study report test test-all lint unit docs faults pictures lock
 
 run: .venv/installed
+	@$(BIN)/python workflow/config_form.py $(CONFIG)
 	$(BIN)/snakemake --cores $(CORES) $(LIMITS) --configfile $(CONFIG)
 	@$(BIN)/python workflow/scripts/show_results.py $(CONFIG)
 

@@ -1,11 +1,14 @@
 """Whether a config has the form that the schema describes: its keys, its types, and no secrets.
 
 What the schema cannot say of its content is in config_checks. No Snakemake is in here.
+
+    python workflow/config_form.py FILE    # whether Snakemake can read the file at all
 """
 
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,25 @@ SECRET = re.compile(r"://[^/@\s]+@|\bhf_[A-Za-z0-9]{20,}")
 
 
 LONGEST_MESSAGE = 400  # of the schema, which repeats a value of any length
+
+
+def file_problem(path: Path) -> str | None:
+    """Why a config file cannot be read, with the line if it is known."""
+    try:
+        root = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
+    except OSError as error:
+        return f"{path}: cannot be read ({error.strerror}); check the path"
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        return f"{path}, line {line}: not UTF-8; save the file as UTF-8"
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or str(error).split("\n")[0]
+        return f"{path}{place}: not valid YAML ({reason}); correct the file"
+    if not isinstance(root, yaml.MappingNode):
+        return f"{path}: holds no keys; see config/README.md"
+    return None
 
 
 def problem(config: Config) -> str | None:
@@ -128,3 +150,7 @@ def schema_problem(error: Any) -> str:
     if len(message) > LONGEST_MESSAGE:
         message = f"{message[: LONGEST_MESSAGE // 2]} … {message[-LONGEST_MESSAGE // 2 :]}"
     return f"{place}: {message}{hint}; see config/README.md"
+
+
+if __name__ == "__main__":
+    sys.exit("\n".join(filter(None, map(file_problem, map(Path, sys.argv[1:])))) or None)

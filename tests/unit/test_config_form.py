@@ -134,6 +134,35 @@ def test_a_key_that_stands_twice_is_named_with_its_lines(tmp_path, text, problem
 
 
 @pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a: 1\nb: Gr\xfc\xdfe\n", "config.yaml, line 2: not UTF-8; save"),
+        ("a: ä".encode("utf-16"), "config.yaml, line 1: not UTF-8"),
+        (b"a: 1\nb: 2\n\tc: 3\n", "config.yaml, line 3: not valid YAML (found character '\\t'"),
+        (b"a: {b: 1\n", "config.yaml, line 2: not valid YAML"),
+        (b"a: \x07\n", "config.yaml: not valid YAML"),
+        (b"", "config.yaml: holds no keys"),
+        (b"- a\n", "config.yaml: holds no keys"),
+        (None, "config.yaml: cannot be read (Is a directory)"),
+    ],
+)
+def test_a_file_that_is_no_config_is_named_with_its_line(tmp_path, content, message):
+    path = tmp_path / "config.yaml"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    problem = config_form.file_problem(path)
+    assert message in problem and "\n" not in problem
+
+
+@pytest.mark.parametrize("text", ["a: 1", '{"a": 1}', "\ufeffa: 1", "a: &x [1]\nb: *x"])
+def test_a_file_that_can_be_read(tmp_path, text):
+    (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
+    assert config_form.file_problem(tmp_path / "config.yaml") is None
+
+
+@pytest.mark.parametrize(
     "path", sorted((REPOSITORY / "config").glob("*.yaml")), ids=lambda p: p.name
 )
 def test_no_key_of_the_projects_own_configs_stands_twice(path):

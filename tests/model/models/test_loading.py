@@ -1,12 +1,14 @@
 import json
+import shutil
 from copy import deepcopy
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny_model import logits
-from transformers import Qwen2AudioForConditionalGeneration
+from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
 
+from slimspeech.data.audio import read_audio
 from slimspeech.errors import InputError
 from slimspeech.models import loading
 from slimspeech.models.loading import (
@@ -15,7 +17,10 @@ from slimspeech.models.loading import (
     load_processor,
     save_model,
 )
+from slimspeech.models.size import measure_size
+from slimspeech.models.validation.weights import read_header, read_weights
 from slimspeech.pruning.layers import list_layers
+from slimspeech.quantization.pack import pack
 
 
 @pytest.fixture
@@ -31,6 +36,40 @@ def test_saved_and_loaded_is_identical(saved, model, features, processor, prompt
     assert again.feature_extractor.n_samples == processor.feature_extractor.n_samples
     text = "Das ist 这是 <|im_end|>"
     assert again.tokenizer(text).input_ids == processor.tokenizer(text).input_ids
+
+
+def test_a_batch_by_the_saved_processor_translates_as_each_clip_alone(
+    trained, rows, prompt, tmp_path
+):
+    """As with the code of a model card, which uses transformers alone."""
+    directory = shutil.copytree(trained[0], tmp_path / "base")
+    processor = load_processor(directory)
+    processor.tokenizer.init_kwargs["padding_side"] = "right"
+    processor.save_pretrained(directory)
+    load_processor(directory).save_pretrained(directory)
+    stock = AutoProcessor.from_pretrained(directory)
+    batch = stock(
+        text=[prompt.render(stock, row["pair"]) for row in rows[:3]],
+        audio=[read_audio(row["audio"]) for row in rows[:3]],
+        sampling_rate=16_000,
+        padding=True,
+        return_tensors="pt",
+    )
+    tokens = load_model(directory, torch.float32).generate(**batch, max_new_tokens=40)
+    texts = stock.batch_decode(tokens[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+    assert [text.strip() for text in texts] == [row["target"] for row in rows[:3]]
+
+
+def test_weights_under_the_names_of_modules(saved, model, features, tmp_path):
+    """As `save_file(model.state_dict(), …)` writes them, which transformers reads as well."""
+    size = measure_size(saved)
+    save_file(model.state_dict(), saved / "model.safetensors", metadata={"format": "pt"})
+    assert not read_header(saved / "model.safetensors").keys() & read_weights(saved).keys()
+    assert torch.equal(logits(load_model(saved, torch.float32), features), logits(model, features))
+    assert measure_size(saved)["weights_by_part"] == size["weights_by_part"]
+    pack(saved, tmp_path / "packed", "nf4")
+    names = read_header(tmp_path / "packed" / "model.safetensors").keys()
+    assert {"language_model.lm_head.weight", "audio_tower.conv1.weight"} <= names
 
 
 def test_precision_is_what_is_asked_for(saved):

@@ -19,7 +19,7 @@ FAMILIES = {family.model_type: family for family in (QWEN2_AUDIO, GEMMA4_UNIFIED
 
 def by_type(model_type: str) -> Family:
     """The family of a `model_type` of config.json. Raises InputError for one that is not known."""
-    if model_type not in FAMILIES:
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
         known = " or ".join(f"{family.title} ({name})" for name, family in FAMILIES.items())
         raise InputError(f"the type {str(model_type)[:40]} is not known; give a model of {known}")
     return FAMILIES[model_type]

@@ -27,7 +27,13 @@ from slimspeech.models.generation_config import write_generation_config
 from slimspeech.models.loading import publish_config, read_config
 from slimspeech.models.shapes import shapes
 from slimspeech.models.validation.directory import LOADER
-from slimspeech.models.validation.weights import INDEX, SINGLE, read_weights, require_weights
+from slimspeech.models.validation.weights import (
+    INDEX,
+    SINGLE,
+    Stored,
+    read_weights,
+    require_weights,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -127,9 +133,9 @@ def rewrite(
         return_freed_memory()
         writer = ShardWriter(partial, limit)
         for name, source_name in tqdm(names.items(), desc=f"Write {Path(target).name}"):
-            path = tensors[source_name].path
-            for target_name, tensor in change(name, read_tensor(path, source_name)).items():
-                writer.add(target_name, tensor)
+            tensor = read_tensor(tensors[source_name])
+            for target_name, changed in change(name, tensor).items():
+                writer.add(target_name, changed)
         writer.finish()
         write_rest(source, original, partial, config)
         if finish:
@@ -139,13 +145,15 @@ def rewrite(
     write_directory(target, write)
 
 
-def read_tensor(path: Path, name: str) -> Tensor:
+def read_tensor(stored: Stored) -> Tensor:
     """In bfloat16. Raises InputError if a value is not finite."""
     # The file is opened for this tensor alone: tensors read from an open file stay in memory.
-    with safe_open(path, framework="pt") as file:
-        tensor = file.get_tensor(name).to(torch.bfloat16)
+    with safe_open(stored.path, framework="pt") as file:
+        tensor = file.get_tensor(stored.name).to(torch.bfloat16)
     if not all(map(torch.isfinite, torch.aminmax(tensor))):
-        raise InputError(f"{path}: {name} holds values that are not numbers; make it again")
+        raise InputError(
+            f"{stored.path}: {stored.name} holds values that are not numbers; make it again"
+        )
     return tensor
 
 

@@ -66,6 +66,10 @@ def load_processor(directory: str | Path, config: PreTrainedConfig | None = None
             "copy the processor's files from the model that these weights come from"
         )
     _check_tokenizer(directory, processor, config)
+    # Saved with a student, so that all prompts of a batch end where their translations begin.
+    processor.tokenizer.padding_side = "left"
+    if hasattr(processor.tokenizer, "init_kwargs"):  # which are what transformers saves
+        processor.tokenizer.init_kwargs["padding_side"] = "left"
     return processor
 
 

@@ -61,7 +61,7 @@ def round_export(exported: str | Path, target: str | Path, limit: int = SHARD_BY
         return_freed_memory()
         writer = ShardWriter(partial, limit)
         for name in tqdm(expected, desc=f"Write {Path(target).name}"):
-            tensor = read_tensor(stored[name].path, name)
+            tensor = read_tensor(stored[name])
             parts = rounded_weight(name, tensor) if name in rounded else {name: tensor}
             for key, part in parts.items():
                 writer.add(key, part)

@@ -15,6 +15,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from slimspeech import families
 from slimspeech.errors import InputError
 from slimspeech.models.validation.directory import read_settings
 
@@ -28,9 +29,10 @@ DTYPES = ("bfloat16", "float16", "float32")
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor in a file. dtype: as the file calls it, such as "BF16"."""
+    """A tensor in a file. name: there. dtype: as the file calls it, such as "BF16"."""
 
     path: Path
+    name: str
     dtype: str
     shape: tuple[int, ...]
 
@@ -50,7 +52,7 @@ def width(dtype: str) -> int:
 
 
 def read_weights(directory: str | Path, name: str | None = None) -> dict[str, Stored]:
-    """The tensors of a model directory by name.
+    """The tensors of a model directory by the names that files of its family have.
 
     name: what messages call the directory, if not by its path. Raises InputError if there are
     none, if a file is damaged, if two files hold the same tensor, or if the index names others.
@@ -73,7 +75,21 @@ def read_weights(directory: str | Path, name: str | None = None) -> dict[str, St
         tensors |= held
     if (path / INDEX).exists():
         _check_index(path, name, tensors)
-    return tensors
+    return _by_stored_names(path, tensors)
+
+
+def _by_stored_names(path: Path, tensors: dict[str, Stored]) -> dict[str, Stored]:
+    """As they are, or renamed where all names are those of modules.
+
+    `save_file(model.state_dict(), …)` writes those, and transformers reads them too.
+    """
+    if not (path / "config.json").is_file():
+        return tensors
+    settings = read_settings(path / "config.json", f"{path}/config.json")
+    family = families.FAMILIES.get(str(settings.get("model_type")))
+    if family is None or any(name.startswith(tuple(family.stored.values())) for name in tensors):
+        return tensors
+    return {family.stored_name(name): tensor for name, tensor in tensors.items()}
 
 
 def read_header(path: Path, name: str | None = None) -> dict[str, Stored]:
@@ -82,7 +98,7 @@ def read_header(path: Path, name: str | None = None) -> dict[str, Stored]:
         with safe_open(path, framework="np") as file:
             slices = {tensor: file.get_slice(tensor) for tensor in file.keys()}  # noqa: SIM118
             return {
-                tensor: Stored(path, held.get_dtype(), tuple(held.get_shape()))
+                tensor: Stored(path, tensor, held.get_dtype(), tuple(held.get_shape()))
                 for tensor, held in slices.items()
             }
     except (SafetensorError, OSError) as error:
@@ -129,7 +145,7 @@ def require_weights(
 def _fits(stored: Mapping[str, Stored], name: str, shape: tuple[int, ...], packed: bool) -> bool:
     if not packed or name + QUANT_STATE not in stored:
         return stored[name].shape == shape and stored[name].dtype.startswith(("F", "BF"))
-    state = _read_state(stored[name + QUANT_STATE], name + QUANT_STATE)
+    state = _read_state(stored[name + QUANT_STATE])
     nested = "nested_blocksize" in state
     return _is_nf4(state, shape, nested) and all(
         name + ending in stored
@@ -168,10 +184,10 @@ def nf4_state(shape: Sequence[int], nested: bool = True) -> dict[str, Any]:
     }
 
 
-def _read_state(tensor: Stored, name: str) -> dict[str, Any]:
+def _read_state(tensor: Stored) -> dict[str, Any]:
     with safe_open(tensor.path, framework="np") as file:
         try:
-            state = json.loads(file.get_tensor(name).tobytes())
+            state = json.loads(file.get_tensor(tensor.name).tobytes())
         except (ValueError, RecursionError):
             return {}
     return state if isinstance(state, dict) else {}
