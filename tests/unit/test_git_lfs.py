@@ -6,6 +6,7 @@ import pytest
 
 from slimspeech.data import acl6060_hub
 from slimspeech.data.archives import unpacked
+from slimspeech.data.audio import read_audio
 from slimspeech.data.covost import sample_covost
 from slimspeech.data.raw_segments import BadSegments
 from slimspeech.data.table import read_segments
@@ -26,6 +27,7 @@ def open_archive(path: Path) -> None:
 
 
 OPENED = {
+    "clip.wav": read_audio,
     "any.bin": require_content,
     "acl.zip": open_archive,
     "corpus.tsv": lambda path: list(read_segments(path, ["en", "de"], BadSegments(drop=True))),

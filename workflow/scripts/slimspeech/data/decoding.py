@@ -19,6 +19,7 @@ from slimspeech.data.containers import BLOCK_BYTES, Stream, find_streams, skip_i
 from slimspeech.data.stream_decoder import Decoder
 from slimspeech.errors import InputError
 from slimspeech.formatting import printable
+from slimspeech.git_lfs import require_content
 
 SAMPLING_RATE = 16_000  # of all clips of the project
 
@@ -156,6 +157,7 @@ class AudioFile:
 
 
 def _opened(path: str | Path, name: str) -> BinaryIO:
+    require_content(Path(path), name)
     try:
         properties = os.stat(path)
         is_file = stat.S_ISREG(properties.st_mode)
