@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from git_lfs_pointer import POINTER
 
 from slimspeech.data import acl6060_hub
 from slimspeech.data.archives import unpacked
@@ -13,12 +14,6 @@ from slimspeech.data.table import read_segments
 from slimspeech.errors import InputError
 from slimspeech.git_lfs import require_content
 from slimspeech.models.validation.directory import check_directory
-
-# As `git clone` leaves it without git-lfs.
-POINTER = """version https://git-lfs.github.com/spec/v1
-oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393
-size 8388608
-"""
 
 
 def open_archive(path: Path) -> None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from fake_hub import COMMIT, TOKEN, serve_store
+from git_lfs_pointer import POINTER
 from huggingface_hub import constants
 from made_release import CONFIG, made_facts, made_packed, made_release
 
@@ -187,6 +188,7 @@ def change(name, data=b"changed"):
         (lambda r: (r / "slimspeech.json").unlink(), "no release"),
         (break_json, "not valid JSON"),
         (change("slimspeech.json", b'{"format": 2}'), "not of format 1"),
+        (change("model.safetensors", POINTER.encode()), "pointer of Git LFS .* run `git lfs pull`"),
         (change("model.safetensors"), "model.safetensors: its hash is not that in sha256.txt"),
         (lambda r: (r / "model.safetensors").unlink(), "model.safetensors: missing"),
         (lambda r: (r / "README.md").unlink(), "README.md: missing"),

@@ -13,6 +13,7 @@ from slimspeech.artifacts import read_json, read_text
 from slimspeech.checksums import file_sha256
 from slimspeech.errors import InputError
 from slimspeech.formatting import file_size
+from slimspeech.git_lfs import require_content
 from slimspeech.release.metadata import FACTS, FORMAT
 from slimspeech.release.package import CARD, HASHES
 
@@ -208,6 +209,7 @@ def _check_files(directory: Path) -> set[str]:
             f"{directory / stray[0]}: not part of the release; move it elsewhere and push again"
         )
     for name, digest in hashes.items():
+        require_content(directory / name)
         if file_sha256(directory / name) != digest:
             raise InputError(
                 f"{directory / name}: its hash is not that in {HASHES}, so it was changed or "
