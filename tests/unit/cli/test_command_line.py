@@ -333,6 +333,19 @@ def test_files_that_would_overwrite_each_other_are_refused():
         find_talks(["x/a.wav", "y/a.wav"])
 
 
+def test_a_folder_without_audio_does_not_stop_the_others(wav, echo, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main(["translate", "empty", wav, "--model", echo, "-o", "out"]) == 1
+    assert "empty: no audio in this folder" in capsys.readouterr().err
+    assert os.listdir("out") == ["talk.txt"]
+
+
+def test_a_closed_standard_input_is_one_sentence(echo, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", None)
+    code, err = fails(capsys, "translate", "-", "--model", echo)
+    assert code == 1 and "standard input is closed" in err
+
+
 def test_a_folder_without_audio_is_refused(tmp_path):
     with pytest.raises(InputError, match="no audio in this folder"):
         find_talks([str(tmp_path)])

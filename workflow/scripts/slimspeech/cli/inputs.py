@@ -49,8 +49,8 @@ def find_talks(arguments: Sequence[str]) -> list[Talk]:
     """The given files, and every audio file in the given folders, at any depth.
 
     Does not check that a file exists. Warns of the audio in folders that it leaves out. Raises
-    InputError for a folder without audio, for standard input given twice, and for two files with
-    the same output.
+    InputError if there is nothing but a folder without audio, for standard input given twice, and
+    for two files with the same output.
     """
     if arguments.count(STDIN) > 1:
         raise InputError("standard input (-) is given twice; it can be read only once")
@@ -60,6 +60,8 @@ def find_talks(arguments: Sequence[str]) -> list[Talk]:
             talks += _talks_in(Path(argument))
         else:
             talks.append(Talk.of(argument))
+    if len(arguments) == len(talks) == 1 and talks[0].problem:
+        raise InputError(talks[0].problem)
     return _shortened(talks)
 
 
@@ -89,10 +91,9 @@ def _talks_in(folder: Path) -> list[Talk]:
             "%s: left out, not audio that soundfile reads: %s%s", printable(folder), named, others
         )
     if not talks:
-        raise InputError(
-            f"{printable(folder)}: no audio in this folder; audio files end in "
-            f"{', '.join(sorted(SUFFIXES))}"
-        )
+        suffixes = ", ".join(sorted(SUFFIXES))
+        problem = f"{printable(folder)}: no audio in this folder; audio files end in {suffixes}"
+        return [Talk(folder, printable(folder), Path(folder.name), problem)]
     return sorted(talks, key=lambda talk: str(talk.path))
 
 
@@ -136,6 +137,8 @@ def opened(talk: Talk) -> Iterator[Path]:
     with contextlib.ExitStack() as stack:
         try:
             file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="slimspeech-"))
+            if talk.path is None and sys.stdin is None:
+                raise InputError("standard input is closed; give a file, or pipe audio into it")
             source = (
                 sys.stdin.buffer
                 if talk.path is None

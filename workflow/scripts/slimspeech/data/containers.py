@@ -18,6 +18,8 @@ UNKNOWN_SIZES = (range(0x7F000000, 0x80001000), range(0xFFFFF000, 2**32))
 # A header with a 32-bit size is given to so many bytes at once.
 LARGEST = 2**30
 WINDOW = 2**20
+ID3V1_BYTES = 128
+MOST_STREAMS = 10_000
 MAGICS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"caff", b"fLaC", b"OggS", b".snd")
 # Chunks behind the samples that may themselves be cut short.
 CHUNKS = (
@@ -33,8 +35,9 @@ class Stream:
     """Audio under one header: the bytes `head`, then those of the file from `start` to `end`.
 
     missing: bytes that the file's own header promises behind `end`; None if it says no length.
-    promised: samples per channel by the file's own header, if `head` does not say it. cut: whether
-    the file ends inside. is_true: whether all sizes in its own header are right.
+    promised: samples per channel by the file's own header, if `head` does not say it. is_cut:
+    whether the file ends inside. is_unmarked: whether the mark of its end is missing. is_true:
+    whether all sizes in its own header are right.
     """
 
     start: int
@@ -42,7 +45,8 @@ class Stream:
     head: bytes = b""
     missing: int | None = 0
     promised: int | None = None
-    cut: bool = False
+    is_cut: bool = False
+    is_unmarked: bool = False
     is_true: bool = True
 
 
@@ -51,15 +55,15 @@ def find_streams(file: BinaryIO, size: int) -> list[Stream]:
 
     Formats other than WAV, Wave64, AIFF, CAF, AU, FLAC and Ogg are one stream.
     """
-    end = _before_tags(file, size)
     streams: list[Stream] = []
-    start = 0
+    start, end = 0, _before_tags(file, size)
     while start < end:
         begin = skip_id3(file, start, end)
         find = _FINDERS.get(_read(file, begin, 4))
-        if find is None:
+        if find is None or len(streams) >= MOST_STREAMS:
             return [*streams, Stream(start, end)]
-        found, start = find(file, begin, end)
+        # The samples of WAV may look like a tag; its sizes say where they end.
+        found, start = find(file, begin, size if find is _chunked else end)
         streams += found
     return streams or [Stream(0, size)]
 
@@ -78,8 +82,8 @@ def _before_tags(file: BinaryIO, end: int) -> int:
     """The end of the file without the ID3v1, APE and Lyrics3 tags behind the audio."""
     while end > 0:
         digits = _read(file, end - 15, 6)
-        if _read(file, end - 128, 3) == b"TAG":
-            end -= 128
+        if _read(file, end - ID3V1_BYTES, 3) == b"TAG":
+            end -= ID3V1_BYTES
         elif _read(file, end - 32, 8) == b"APETAGEX":
             size, _, flags = struct.unpack("<III", _read(file, end - 20, 12))
             end -= size + (32 if flags >> 31 else 0)
@@ -221,7 +225,8 @@ def _behind_chunks(file: BinaryIO, samples: _Samples, last: int, end: int) -> in
         else:
             return min(at, end)
     rest = _read(file, last, min(BLOCK_BYTES + 1, end - last))
-    return end if len(rest) <= BLOCK_BYTES and not any(rest) else None
+    is_tag = rest[:3] == b"TAG" and len(rest) == ID3V1_BYTES
+    return end if is_tag or (len(rest) <= BLOCK_BYTES and not any(rest)) else None
 
 
 def _au(file: BinaryIO, start: int, end: int) -> tuple[list[Stream], int]:
@@ -238,7 +243,8 @@ def _au(file: BinaryIO, start: int, end: int) -> tuple[list[Stream], int]:
 
 def _flac(file: BinaryIO, start: int, end: int) -> tuple[list[Stream], int]:
     """FLAC streams, each with a header that says no length, so that a decoder reads to the end."""
-    positions = _find(file, STREAM_INFO, start, end - STREAM_INFO_BYTES + len(STREAM_INFO[0]))
+    latest = end - STREAM_INFO_BYTES + len(STREAM_INFO[0])
+    positions = _find(file, STREAM_INFO, start, latest, most=MOST_STREAMS)
     if not positions:
         return [Stream(start, end)], end
     streams = []
@@ -264,13 +270,14 @@ def _ogg(file: BinaryIO, start: int, end: int) -> tuple[list[Stream], int]:
             position = following[0] if following else end
             continue
         is_first, is_last, codec = page[5] & 2, page[5] & 4, page[14:18]
-        if is_first and not in_head:
-            streams.append(Stream(link, position, cut=bool(open_codecs)))
+        if is_first and not in_head and len(streams) < MOST_STREAMS:
+            streams.append(Stream(link, position, is_unmarked=bool(open_codecs)))
             link, open_codecs = position, set()
         in_head = bool(is_first)
         (open_codecs.discard if is_last else open_codecs.add)(codec)
         position += 27 + page[26] + sum(_read(file, position + 27, page[26]))
-    return [*streams, Stream(link, end, cut=bool(open_codecs) or position > end)], end
+    last = Stream(link, end, is_cut=position > end, is_unmarked=bool(open_codecs))
+    return [*streams, last], end
 
 
 _FINDERS: dict[bytes, Callable[[BinaryIO, int, int], tuple[list[Stream], int]]] = {

@@ -108,6 +108,7 @@ class AudioFile:
         """
         streams = list(self._streams)
         promised = delivered = left_out = number = 0
+        unmarked = False
         while number < len(streams):
             try:
                 decoder = self._decoder(streams[number]) if number else self._first
@@ -128,12 +129,17 @@ class AudioFile:
             promised += max(decoder.position, decoder.promised or 0)
             delivered += decoder.position
             self.is_short = self.is_short or decoder.is_short
+            unmarked = unmarked or decoder.stream.is_unmarked
             left_out += decoder.undecoded
             if decoder.rest:
                 streams.insert(number + 1, decoder.rest)
             number += 1
         if self.is_short:
             self.problems.append(_cut_short(promised, delivered, rate))
+        elif unmarked:
+            self.problems.append(
+                f"may be cut short, there is no end mark after {self.seconds:.2f} s"
+            )
         if left_out > BLOCK_BYTES:
             self.problems.append(f"{left_out} bytes that no decoder reads are left out")
         if not delivered:
@@ -183,7 +189,7 @@ def _unreadable(name: str, error: Exception) -> InputError:
 
 def _cut_short(promised: int, delivered: int, rate: int) -> str:
     if promised <= delivered:
-        return f"cut short, it ends without an end mark after {delivered / rate:.2f} s"
+        return f"cut short, it ends inside a page after {delivered / rate:.2f} s"
     return (
         f"cut short, its header promises {promised} samples ({promised / rate:.2f} s) and the file "
         f"holds {delivered} ({delivered / rate:.2f} s)"

@@ -8,7 +8,7 @@ from typing import BinaryIO
 WINDOW, LONGEST_FRAME = 2**20, 4096
 # So many frames in a row are no accident.
 IN_A_ROW = 3
-_SYNC = re.compile(rb"\xff[\xe2-\xff]")
+_SYNC = re.compile(rb"\xff[\xe2-\xff][\x10-\xef]")
 _SAMPLING_RATES = (44_100, 48_000, 32_000)
 _KBIT_1 = {
     1: (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -53,7 +53,7 @@ def find_frames(file: BinaryIO, start: int, end: int) -> int | None:
     """The position of the first frame between two positions, if others follow it or the end."""
     while start < end:
         file.seek(start)
-        data = file.read(min(WINDOW + 1, end - start))
+        data = file.read(min(WINDOW + 2, end - start))
         for match in _SYNC.finditer(data):
             if _frames_follow(file, start + match.start(), end):
                 return start + match.start()

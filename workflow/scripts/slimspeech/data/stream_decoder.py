@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from slimspeech.data import mpeg
-from slimspeech.data.containers import BLOCK_BYTES, Stream, skip_id3
+from slimspeech.data.containers import BLOCK_BYTES, ID3V1_BYTES, Stream, skip_id3
 from slimspeech.errors import InputError
 
 LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
@@ -23,7 +23,6 @@ MP3_SLACK_SECONDS = 0.1
 # Sizes in bytes and lengths in samples that no file has.
 ENDLESS = 2**40
 UNKNOWN_FRAMES = 2**60
-TAG_BYTES = 128  # of ID3v1
 # What a file with the name of an audio file often is instead, by its first bytes.
 IMPOSTORS = (
     (0, b"version https://git-lfs", "it is a pointer of Git LFS, run `git lfs pull`"),
@@ -51,7 +50,7 @@ class Decoder:
     def is_short(self) -> bool:
         """Whether the stream ended before it should."""
         slack = round(MP3_SLACK_SECONDS * self.sound.samplerate) if self.is_mp3 else 1
-        return self.stream.cut or (self.promised or 0) - self.position > slack
+        return self.stream.is_cut or (self.promised or 0) - self.position > slack
 
     def read(self, first: int, last: int | None) -> Iterator[np.ndarray]:
         """The samples from number `first` to before `last`, or to the end."""
@@ -214,7 +213,7 @@ class _Bytes(io.RawIOBase):
         count, head = len(buffer), self._stream.head
         if self._position < len(head):
             data = head[self._position : self._position + count]
-        elif self.place >= self._stream.end and self._position == self._size - TAG_BYTES:
+        elif self.place >= self._stream.end and self._position == self._size - ID3V1_BYTES:
             data = bytes(count)  # the decoder of MP3 looks for a tag there before it begins
         else:
             try:
