@@ -165,6 +165,13 @@ def test_joined_files_are_read_one_after_the_other(path, form, caplog):
     assert not caplog.messages
 
 
+def test_a_joined_file_that_no_decoder_reads_is_told(path, caplog):
+    data = encoded("OGG", subtype="VORBIS")
+    other = data.replace(b"vorbis", b"speeex")[: 3 * len(data) // 4]
+    np.testing.assert_array_equal(samples(path, data + other), samples(path, data))
+    assert f"{len(other)} bytes that no decoder reads are left out" in caplog.text
+
+
 def test_wavs_of_pipes_that_were_joined(path):
     data = with_field(encoded("WAV"), 40, "<I", 0x7FFFF000)
     expected = np.concatenate([samples(path, data)] * 2)

@@ -5,6 +5,7 @@ stops there. Here every stream of a file is read until the decoder has no more. 
 the header promises, and bytes that no decoder takes, are problems with numbers.
 """
 
+import itertools
 import os
 import stat
 from collections.abc import Iterator
@@ -73,6 +74,8 @@ class AudioFile:
         self.seconds = 0.0
         self.problems: list[str] = []
         self.is_short = False
+        self._read: list[Decoder] = []
+        self._unread: list[Stream] = []
         self._file = _opened(path, self.name)
         try:
             self._streams = find_streams(self._file, os.path.getsize(path))
@@ -107,14 +110,13 @@ class AudioFile:
         Raises InputError if samples are damaged or the file has none.
         """
         streams = list(self._streams)
-        promised = delivered = left_out = number = 0
-        unmarked = False
-        while number < len(streams):
+        for number in itertools.count():  # a decoder may find that more streams follow
+            if number == len(streams):
+                break
             try:
                 decoder = self._decoder(streams[number]) if number else self._first
             except InputError:
-                left_out += streams[number].end - streams[number].start
-                number += 1
+                self._unread.append(streams[number])
                 continue
             rate = decoder.sound.samplerate
             first = max(0, round((start - self.seconds) * rate))
@@ -126,24 +128,30 @@ class AudioFile:
             self.seconds += decoder.position / rate
             if not decoder.ended:
                 return
-            promised += max(decoder.position, decoder.promised or 0)
-            delivered += decoder.position
-            self.is_short = self.is_short or decoder.is_short
-            unmarked = unmarked or decoder.stream.is_unmarked
-            left_out += decoder.undecoded
+            decoder.sound.close()  # a file may have thousands of streams
+            self._read.append(decoder)
             if decoder.rest:
                 streams.insert(number + 1, decoder.rest)
-            number += 1
-        if self.is_short:
+        self._account()
+
+    def _account(self) -> None:
+        """Compare what was delivered with what the file promises, stream by stream."""
+        delivered = sum(decoder.position for decoder in self._read)
+        promised = sum(max(decoder.position, decoder.promised or 0) for decoder in self._read)
+        if not delivered:
+            raise InputError(f"{self.name}: the file holds no samples; copy or download it again")
+        if any(decoder.is_short for decoder in self._read):
+            self.is_short = True
+            rate = self._read[-1].sound.samplerate
             self.problems.append(_cut_short(promised, delivered, rate))
-        elif unmarked:
+        elif any(decoder.stream.is_unmarked for decoder in self._read):
             self.problems.append(
                 f"may be cut short, there is no end mark after {self.seconds:.2f} s"
             )
-        if left_out > BLOCK_BYTES:
+        left_out = sum(decoder.undecoded for decoder in self._read)
+        left_out += sum(stream.end - stream.start for stream in self._unread)
+        if left_out > BLOCK_BYTES or self._unread:
             self.problems.append(f"{left_out} bytes that no decoder reads are left out")
-        if not delivered:
-            raise InputError(f"{self.name}: the file holds no samples; copy or download it again")
 
     def _first_decoder(self) -> "Decoder":
         stream = self._streams[0]
