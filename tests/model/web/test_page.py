@@ -185,6 +185,13 @@ def test_what_is_missing_from_the_audio_is_shown_until_the_next_job(page, models
     assert not page.locator("#warning").is_visible()
 
 
+def test_channels_are_averaged_unless_they_cancel(page):
+    call = "([left, right]) => [...toMono([Float32Array.of(...left), Float32Array.of(...right)])]"
+    assert page.evaluate(call, [[0.5, 0.25, 0], [0, 0.25, -0.5]]) == [0.25, 0.25, -0.25]
+    assert page.evaluate(call, [[0.5, -0.25], [-0.5, 0.25]]) == [0.5, -0.25]
+    assert page.evaluate(call, [[0, 0], [0, 0]]) == [0, 0]
+
+
 def test_a_file_over_the_limit_is_not_sent(page, url):
     page.set_input_files("#file", WAV | {"buffer": wav_bytes(300_000)})
     page.locator("#error").wait_for()

@@ -16,6 +16,21 @@ const isReadable = async (file) => {
   return isMp3 || READABLE.some(begins);
 };
 
+// The mean of the channels, or the louder one if they cancel each other, as data/audio.py does it.
+const CANCELLED = 0.05;
+const toMono = (channels) => {
+  const mean = new Float32Array(channels[0].length);
+  for (const channel of channels) for (let i = 0; i < mean.length; i++) mean[i] += channel[i] / channels.length;
+  const energy = (samples) => {
+    let sum = 0;
+    for (const sample of samples) sum += sample * sample;
+    return sum;
+  };
+  const energies = channels.map(energy);
+  const unlike = energies.reduce((sum, value) => sum + value) / channels.length ** 2;
+  return energy(mean) < CANCELLED * unlike ? channels[energies.indexOf(Math.max(...energies))] : mean;
+};
+
 const toWav = (decoded) => {
   const { length, numberOfChannels } = decoded;
   const bytes = new DataView(new ArrayBuffer(44 + 2 * length));
@@ -32,12 +47,9 @@ const toWav = (decoded) => {
   bytes.setUint16(34, 16, true);
   write(36, "data");
   bytes.setUint32(40, 2 * length, true);
-  const channels = Array.from({ length: numberOfChannels }, (_, c) => decoded.getChannelData(c));
+  const mono = toMono(Array.from({ length: numberOfChannels }, (_, c) => decoded.getChannelData(c)));
   for (let i = 0; i < length; i++) {
-    let sum = 0;
-    for (const channel of channels) sum += channel[i];
-    const value = Math.max(-1, Math.min(1, sum / numberOfChannels));
-    bytes.setInt16(44 + 2 * i, Math.round(value * 32767), true);
+    bytes.setInt16(44 + 2 * i, Math.round(Math.max(-1, Math.min(1, mono[i])) * 32767), true);
   }
   return bytes.buffer;
 };
