@@ -9,6 +9,12 @@ from pathlib import Path
 from project import make_project
 
 
+def test_a_folder_with_braces_is_told_at_the_start(tmp_path: Path):
+    done = make_project(tmp_path / "a {b}").snakemake("--dry-run")
+    assert done.returncode != 0
+    assert "a {b}: Snakemake takes braces in the path of a project" in done.stdout
+
+
 def test_jobs_run_in_a_folder_with_a_space(tmp_path: Path, corpus):
     """The path of Python, which Snakemake writes into shell commands, has the space too."""
     project = make_project(tmp_path / "it's my project (1)")

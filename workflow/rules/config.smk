@@ -13,6 +13,12 @@ import config_checks
 import config_form
 from slimspeech import systems
 
+if set("{}") & set(os.getcwd()):
+    raise WorkflowError(
+        f"{os.getcwd()}: Snakemake takes braces in the path of a project for placeholders; move the "
+        "project to another folder"
+    )
+
 # Snakemake puts this path into shell commands without quotes, so a space in it would divide it.
 if os.path.exists(sys.executable):
     sys.executable = shlex.quote(sys.executable)

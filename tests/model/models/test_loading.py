@@ -63,7 +63,7 @@ def test_a_batch_by_the_saved_processor_translates_as_each_clip_alone(
 def test_weights_under_the_names_of_modules(saved, model, features, tmp_path):
     """As `save_file(model.state_dict(), …)` writes them, which transformers reads as well."""
     size = measure_size(saved)
-    save_file(model.state_dict(), saved / "model.safetensors", metadata={"format": "pt"})
+    save_file(model.state_dict(), saved / "model.safetensors")
     assert not read_header(saved / "model.safetensors").keys() & read_weights(saved).keys()
     assert torch.equal(logits(load_model(saved, torch.float32), features), logits(model, features))
     assert measure_size(saved)["weights_by_part"] == size["weights_by_part"]

@@ -95,6 +95,10 @@ WHOLE = [
     ("km", "ស្ត្រី"),  # consonants under the first
     ("my", "တော့်"),
     ("my", "ဒ္ဓ"),
+    ("hi", "क्ष"),
+    ("ko", "\u1112\u1161\u11ab"),  # 한 in three code points
+    ("zh", "1\ufe0f\u20e3"),  # a keycap
+    ("zh", "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"),
     ("my", "များ"),  # a sign that Unicode's clusters leave out
     ("bo", "བརྩམས་"),
     ("ja", "か\u3099"),  # が in two code points

@@ -25,10 +25,11 @@ SENTENCE_END = re.compile(r"[.?!。？！…။។།][\"'”’»)）」』]*$"
 CLAUSE_END = re.compile(r"[,;:，、；：–—၊][\"'”’»)）」』]*$")
 # In languages without spaces: characters that must not begin a line, and that must not end one.
 CLOSING = "，。、；：？！”’）」』》】…%％‰・ー々,.;:?!)ะาๅๆฯະາໆຯ၊။។៕ៗ་།༎\u200b"
-# What a reader takes for one character: a grapheme cluster, with vowels of Thai and Lao before it,
-# and with signs of Burmese and consonants under it in Burmese and Khmer, which Unicode's default
-# clusters leave out.
-CHARACTER = r"(?:[\u0e40-\u0e44\u0ec0-\u0ec4]*\X(?:(?=\p{M})\X|(?<=[\u1039\u17d2])(?=\p{L})\X)*)"
+# Signs that put the next consonant under the last, in Burmese, Khmer, Tai Tham and others.
+STACKERS = r"\u1039\u17d2\u1a60\u1bab\uaaf6\U00011133"
+# What a reader takes for one character: a grapheme cluster, with the vowels of Thai and Lao before
+# it, and with the signs of Burmese and the stacked consonants that Unicode's clusters leave out.
+CHARACTER = rf"(?:[\u0e40-\u0e44\u0ec0-\u0ec4]*\X(?:(?=\p{{M}})\X|(?<=[{STACKERS}])(?=\p{{L}})\X)*)"
 # What stays whole, with the space before it: Latin words and numbers, Tibetan syllables, and of any
 # other text a character.
 PIECE = regex.compile(
