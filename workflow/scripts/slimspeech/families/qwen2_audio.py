@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from slimspeech.artifacts import read_json, write_json
 from slimspeech.families.family import Family
+from slimspeech.families.layout import ENCODER_AND_DECODER
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,27 +91,7 @@ FAMILY = Family(
     title="Qwen2-Audio",
     model_class="Qwen2AudioForConditionalGeneration",
     processor_class="Qwen2AudioProcessor",
-    stored={
-        "lm_head.": "language_model.lm_head.",
-        "model.language_model.": "language_model.model.",
-        "model.audio_tower.": "audio_tower.",
-        "model.multi_modal_projector.": "multi_modal_projector.",
-    },
-    parts={
-        "audio_tower.": "audio_tower",
-        "multi_modal_projector.": "projector",
-        "language_model.model.embed_tokens.": "embedding",
-        "language_model.model.": "decoder",
-        "language_model.lm_head.": "head",
-    },
-    layers="language_model.model.layers.",
-    embedding="language_model.model.embed_tokens.weight",
-    modules={
-        "audio_tower": "model.audio_tower",
-        "projector": "model.multi_modal_projector",
-        "decoder": "model.language_model",
-        "head": "lm_head",
-    },
+    **ENCODER_AND_DECODER,
     audio_marks=("<|audio_bos|>", "<|AUDIO|>", "<|audio_eos|>"),
     end_of_turn="<|im_end|>",  # of the ChatML template of the Instruct model; one token in all
     tokens_per_second=25,

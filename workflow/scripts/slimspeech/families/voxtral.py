@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from slimspeech.errors import InputError
 from slimspeech.families.family import Family
+from slimspeech.families.layout import ENCODER_AND_DECODER
 from slimspeech.families.speech_processor import SpeechProcessor, require_features_of
 
 if TYPE_CHECKING:
@@ -138,27 +139,7 @@ FAMILY = Family(
     title="Voxtral",
     model_class="VoxtralForConditionalGeneration",
     processor_class="SpeechProcessor",
-    stored={
-        "lm_head.": "language_model.lm_head.",
-        "model.language_model.": "language_model.model.",
-        "model.audio_tower.": "audio_tower.",
-        "model.multi_modal_projector.": "multi_modal_projector.",
-    },
-    parts={
-        "audio_tower.": "audio_tower",
-        "multi_modal_projector.": "projector",
-        "language_model.model.embed_tokens.": "embedding",
-        "language_model.model.": "decoder",
-        "language_model.lm_head.": "head",
-    },
-    layers="language_model.model.layers.",
-    embedding="language_model.model.embed_tokens.weight",
-    modules={
-        "audio_tower": "model.audio_tower",
-        "projector": "model.multi_modal_projector",
-        "decoder": "model.language_model",
-        "head": "lm_head",
-    },
+    **ENCODER_AND_DECODER,
     audio_marks=(BEFORE, PLACEHOLDER, ""),
     end_of_turn="</s>",
     tokens_per_second=TOKENS / CHUNK_SECONDS,
