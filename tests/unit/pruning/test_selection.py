@@ -341,3 +341,15 @@ def test_comet_scores_of_other_segments():
         drop_least_important(BEFORE, rows[1:], [1, 3], [], SEGMENTS)
     with pytest.raises(InputError, match="comet.csv lists segments twice"):
         drop_least_important(BEFORE, [*rows, rows[0]], [1, 3], [], SEGMENTS)
+
+
+def test_a_layer_stays_if_the_one_before_it_must_not_be_the_last(caplog):
+    caplog.set_level("INFO")
+    assert removable([0, 1, 2, 3], 0, 0, may_be_last=[1, 3]) == [0, 1, 2]
+    assert "layer 3 stays" in caplog.text
+    assert removable([0, 1, 3], 0, 0, may_be_last=[1, 3]) == [0, 1, 3]
+    assert removable([3], 0, 0, may_be_last=[3]) == [3]
+    layers = {"kept": [0, 2, 3], "removed": [1], "may_be_last": [3]}
+    assert drop_by_place(layers, "last", 0, 0) == layers | {"kept": [0, 3], "removed": [1, 2]}
+    with pytest.raises(InputError, match="layer 2 cannot be the last"):
+        drop_by_place(layers, "mine", 0, 0, [1, 3])

@@ -246,3 +246,13 @@ def test_languages(pair, target, source, expected):
 def test_languages_that_the_model_is_not_for(pair, target, source, message):
     with pytest.raises(InputError, match=message):
         made_for(pair).pair_for(target, source)
+
+
+@pytest.mark.parametrize(
+    "model_type, system",
+    [("qwen2_audio", "You are a professional translator."), ("voxtral", None)],
+)
+def test_default_prompt_says_what_the_family_can_say(model_type, system, tmp_path):
+    (tmp_path / "config.json").write_text(f'{{"model_type": "{model_type}"}}')
+    (tmp_path / "model.safetensors").touch()
+    assert read_deployment(tmp_path).prompt.system == system
