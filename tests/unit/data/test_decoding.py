@@ -222,10 +222,29 @@ def test_mp3_goes_on_behind_other_bytes(path, caplog):
     assert "10000 bytes that no decoder reads" in caplog.messages[0]
 
 
-def test_mp3_that_begins_inside_a_frame(path):
-    bare = without_header(encoded("MP3", 4, 44_100))
-    audio = samples(path, bare[300:])
-    assert len(audio) == pytest.approx(len(samples(path, bare)), abs=0.05 * RATE)
+@pytest.mark.parametrize(
+    "before",
+    [b"", ID3 + bytes(5000), b"ID3\x03\x00\x00\x7f\x7f\x7f\x7f", JUNK * 20, ID3 + JUNK],
+    ids=["nothing", "padding", "a tag that is longer than the file", "junk", "tag and junk"],
+)
+@pytest.mark.parametrize("cut", [0, 300], ids=["whole", "inside a frame"])
+def test_mp3_behind_other_bytes(path, before, cut):
+    file = io.BytesIO()
+    audio = np.concatenate([np.zeros((5 * 44_100, 1)), noise(5, 44_100)])
+    soundfile.write(file, audio, 44_100, format="MP3", bitrate_mode="VARIABLE")
+    bare = without_header(file.getvalue())
+    path.write_bytes(before + bare[cut:])
+    frames = (counted(file.getvalue()) - len(read_audio(path, 44_100))) / 1152
+    assert frames == (3 if cut else 0)  # of silence, 104 bytes each
+
+
+def test_the_byte_that_pads_an_odd_size_is_no_sample(path):
+    data = encoded("WAV", subtype="PCM_U8")[:-1]
+    data = with_field(data, 40, "<I", 31_999)
+    expected = samples(path, data)
+    assert len(expected) == 31_999
+    np.testing.assert_array_equal(samples(path, data + bytes(1)), expected)
+    np.testing.assert_array_equal(samples(path, data + bytes(1) + LIST), expected)
 
 
 @pytest.mark.parametrize("total", [0, 10_000, 31_999])

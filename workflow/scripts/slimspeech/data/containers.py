@@ -178,7 +178,9 @@ def _find_end(file: BinaryIO, samples: _Samples, end: int) -> tuple[list[Stream]
         if stop is not None and samples.size % 2 and samples.block % 2 == 0:
             return _with_true_sizes(file, samples, min(last + 1, stop)), stop
         if stop is not None:
-            return [Stream(samples.start, stop)], stop
+            # libsndfile takes the byte that pads an odd size for a sample.
+            padded = samples.size % 2 and samples.layout.order == "<"
+            return [Stream(samples.start, last if padded else stop)], stop
     stop = end
     if unknown:  # files from pipes may be joined
         following = _find(file, (b"WAVEfmt ",), samples.begin, end)

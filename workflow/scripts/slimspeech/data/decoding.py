@@ -157,10 +157,10 @@ class AudioFile:
         stream = self._streams[0]
         try:
             return self._decoder(stream)
-        except InputError:  # a recorded broadcast begins in the middle of a frame of MP3
+        except InputError:  # an MP3 may begin in the middle of a frame, or with a broken tag
             at = skip_id3(self._file, stream.start, stream.end)
-            end = min(stream.end, at + 2 * mpeg.LONGEST_FRAME)
-            start = mpeg.find_frames(self._file, at, end)
+            at = at if at < stream.end else stream.start
+            start = mpeg.find_frames(self._file, at, min(stream.end, at + mpeg.WINDOW))
             if start is None or stream.head:
                 raise
             self._streams[0] = replace(stream, start=start)

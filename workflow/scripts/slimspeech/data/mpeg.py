@@ -86,7 +86,12 @@ def counted_bytes(file: BinaryIO, start: int) -> int | None:
     file.seek(start)
     data = file.read(200)
     tag = max(data.find(b"Xing"), data.find(b"Info"))
-    if tag < 0 or len(data) < tag + 16 or not data[tag + 7] & 1:
+    if (
+        tag < 0
+        or len(data) < tag + 16
+        or not data[tag + 7] & 1
+        or not any(data[tag + 8 : tag + 12])
+    ):
         return None
     return int.from_bytes(data[tag + 12 : tag + 16], "big") if data[tag + 7] & 2 else 0
 

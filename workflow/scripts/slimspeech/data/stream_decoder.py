@@ -41,9 +41,15 @@ class Decoder:
         self.position = self.undecoded = 0
         self.ended = False
         self.rest: Stream | None = None
-        self._size, self._guesses = self._told_size(skip_id3(file, stream.start, stream.end))
+        begin = skip_id3(file, stream.start, stream.end)
+        is_frame = mpeg.is_frame(file, begin) and not stream.head
+        self._size, self._guesses = self._told_size(begin if is_frame else None)
         self._bytes, self.sound = self._open()
         self.is_mp3 = self.sound.format == "MP3"
+        if self.is_mp3 and not is_frame:  # other bytes lie between the tag and the first frame
+            begin = mpeg.find_frames(file, begin, stream.end)
+            self._size, self._guesses = self._told_size(begin or stream.end)
+            self._bytes, self.sound = self._open()
         self.missing, self.promised = self._promises()
 
     @property
@@ -128,15 +134,16 @@ class Decoder:
             self.rest = replace(self.rest, promised=max(0, self.promised - self.position))
             self.promised = self.position
 
-    def _told_size(self, begin: int) -> tuple[int, bool]:
+    def _told_size(self, begin: int | None) -> tuple[int, bool]:
         """The size in bytes that libsndfile is told, and whether it guesses the length from it.
 
-        For an MP3 whose header says no length, that is larger than any file: libsndfile would stop
-        where it guesses the end. If the header says a size, it complains about any other.
+        begin: of the frames of an MP3. If the first says no length, the size is larger than any
+        file: libsndfile would stop where it guesses the end. If it says a size, libsndfile
+        complains about any other.
         """
         stream = self.stream
         size = len(stream.head) + stream.end - stream.start
-        if stream.head or not mpeg.is_frame(self._file, begin):
+        if begin is None:
             return size, False
         counted = mpeg.counted_bytes(self._file, begin)
         if counted is None:
