@@ -34,6 +34,7 @@ def test_the_track_is_planned_for_its_three_pairs(project: Project):
     assert jobs["score_layers"] == jobs["select_layer"] == 48  # 16 removals a pair
     assert jobs["train_student"] == 6 and jobs["train_adapter"] == 9  # B, pareto; A, B, pareto
     assert jobs["pack_student"] == jobs["bundle_submission"] == 9
+    assert jobs["choose_vocabulary"] == jobs["trim_vocabulary"] == 3  # pareto
 
 
 def test_on_80_gb_the_base_is_the_teacher(project: Project):

@@ -100,6 +100,7 @@ def test_bytes_with_a_trimmed_vocabulary(layers, vocabulary, gigabytes):
     [
         ("gemma4_unified", 40, 65_536, 5_204_174_036),
         ("gemma4_unified", 32, 65_536, 4_278_862_548),
+        ("gemma4_unified", 32, 24_000, 3_959_866_068),  # `pareto` of config/iwslt2027.yaml
         ("gemma4_unified", 48, 32_768, 5_877_827_284),
         ("voxtral", 22, 65_536, 2_373_049_900),
         ("voxtral", 22, 32_768, 1_970_396_716),
