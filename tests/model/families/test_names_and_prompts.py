@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from tiny_families import MAKERS
 
 from slimspeech import families
@@ -16,6 +17,7 @@ from slimspeech.models.checkpoints import rewrite
 from slimspeech.models.loading import load_processor, read_config
 from slimspeech.models.shapes import shapes
 from slimspeech.models.size import measure_size
+from slimspeech.models.validation.weights import read_weights, require_weights
 from slimspeech.quantization.predicted_size import count_weights, predicted_bytes
 
 
@@ -27,6 +29,18 @@ def stored(directory):
 def test_names_and_shapes_are_those_that_transformers_writes(base):
     expected = {name: tuple(shape) for name, shape in shapes(read_config(base.directory)).items()}
     assert expected == stored(base.directory)
+
+
+def test_names_of_modules_are_read_as_those_of_files(base, tmp_path):
+    """As `save_file(model.state_dict(), …)` writes them; the output head may be the embedding."""
+    directory = shutil.copytree(base.directory, tmp_path / "base")
+    state = {name: tensor.clone() for name, tensor in base.model.state_dict().items()}
+    save_file(state, directory / "model.safetensors")
+    config = read_config(directory)
+    tensors = read_weights(directory)
+    require_weights(directory, tensors, shapes(config), packed=False)
+    rewrite(directory, tmp_path / "bf16", config, needed=0, memory=0)
+    assert stored(tmp_path / "bf16") == stored(base.directory)
 
 
 def test_every_tensor_belongs_to_a_part(base):

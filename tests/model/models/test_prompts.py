@@ -1,5 +1,10 @@
 import re
+from copy import deepcopy
 from dataclasses import replace
+
+import pytest
+
+from slimspeech.errors import InputError
 
 # The wording of the paper (section 3) in the chat format of Qwen2-Audio-Instruct.
 PUBLISHED = """<|im_start|>system
@@ -27,3 +32,18 @@ def test_plain_prompt_is_what_the_base_model_was_trained_on(prompt, processor):
     text = replace(prompt, template="plain").render(processor, "en-de")
     expected = "<|audio_bos|><|AUDIO|><|audio_eos|>Translate the English speech into German:"
     assert text == expected
+
+
+@pytest.mark.parametrize("template", ["chat", "plain"])
+def test_a_second_place_for_the_audio_is_told(prompt, processor, template):
+    """As in the facts of a release that were changed by hand; the config's are checked before."""
+    wrong = replace(prompt, template=template, user="<|AUDIO|> into {target}:")
+    with pytest.raises(InputError, match="2 times and must have it once"):
+        wrong.ids(processor, "en-de", audio_tokens=9)
+
+
+def test_a_template_without_a_place_for_the_audio_is_told(prompt, processor):
+    mute = deepcopy(processor)
+    mute.chat_template = "{{ messages[-1]['content'][1]['text'] }}"
+    with pytest.raises(InputError, match="0 times and must have it once.*chat template"):
+        prompt.ids(mute, "en-de", audio_tokens=9)

@@ -188,6 +188,12 @@ def test_facts_of_another_format(content, message, tmp_path):
         read_deployment(model)
 
 
+def test_a_prompt_without_a_system_message(tmp_path):
+    model = make_model(tmp_path / "model")
+    write(model / "slimspeech.json", facts(prompt={"system": None, "user": "Into {target}:"}))
+    assert read_deployment(model).prompt == Prompt(None, "Into {target}:", {}, "chat")
+
+
 @pytest.mark.parametrize("missing", ["languages", "generation", "base", "students", "prompt"])
 def test_an_experiment_of_another_version(missing, tmp_path):
     config = {key: value for key, value in CONFIG.items() if key != missing}

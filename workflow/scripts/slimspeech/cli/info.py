@@ -165,7 +165,7 @@ def _with_interval(score: Mapping[str, Any], *keys: str) -> str:
 
 def _provenance(model: Mapping[str, Any]) -> str:
     prompt = model["prompt"]
-    lines = [f"system prompt  {prompt['system']}", f"request        {prompt['user']}"]
+    lines = [f"system prompt  {prompt['system'] or '-'}", f"request        {prompt['user']}"]
     if base := model.get("base_model"):
         revision = model.get("base_revision")
         lines.append(f"base model     {base}" + (f" at {revision}" if revision else ""))

@@ -59,7 +59,14 @@ class Prompt:
             request = self.request(pair)
             return family.prompt_ids(processor, self.system, request, audio_tokens)
         _, placeholder, _ = family.audio_marks
-        text = self.render(processor, pair).replace(placeholder, placeholder * audio_tokens)
+        text = self.render(processor, pair)
+        if text.count(placeholder) != 1:
+            raise InputError(
+                f"the prompt has {placeholder} {text.count(placeholder)} times and must have it "
+                "once, for the audio; remove it from prompt.system and prompt.user, or copy the "
+                "chat template from the model that these weights come from"
+            )
+        text = text.replace(placeholder, placeholder * audio_tokens)
         return processor.tokenizer(text).input_ids
 
     def render(self, processor: ProcessorMixin, pair: str) -> str:

@@ -149,7 +149,8 @@ def _problem(facts: Mapping[str, Any]) -> str | None:
     known = {part.name for part in fields(Prompt)} - {"languages"}
     if not isinstance(prompt, dict) or not {"system", "user"} <= prompt.keys() <= known:
         return f"its prompt is not whole, or has other keys than {', '.join(sorted(known))}"
-    if not all(isinstance(text, str) for text in prompt.values()):
+    texts = [text for key, text in prompt.items() if (key, text) != ("system", None)]
+    if not all(isinstance(text, str) for text in texts):
         return "its prompt is not text"
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         return "its languages are not names by code"
