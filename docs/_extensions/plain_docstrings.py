@@ -1,5 +1,5 @@
 """The docstrings of the library are plain text: code in single backticks, and what a parameter or a
-field means in a line that starts with its name. Here they become the reStructuredText that autodoc
+field means in a line that starts with its name, of a function with its arguments. Here they become the reStructuredText that autodoc
 wants, and the fields of dataclasses, which their signature shows, are not listed again.
 """
 
@@ -9,7 +9,7 @@ import re
 
 from sphinx.application import Sphinx
 
-NAMED = re.compile(r"^(\w+(?:, \w+)*): +(\S.*)$")
+NAMED = re.compile(r"^(\w+(?:, \w+)*)(\([\w, ]*\))?: +(\S.*)$")
 
 
 def rewrite(app: Sphinx, what: str, name: str, obj: object, options, lines: list[str]) -> None:
@@ -37,8 +37,9 @@ def to_rst(lines: list[str], names: set[str]) -> list[str]:
         if found and set(found[1].split(", ")) <= names:
             if not explaining:
                 given.append("")
-            explained = ", ".join(f"``{name}``" for name in found[1].split(", "))
-            given += [explained, f"    {escape(found[2])}"]
+            explained = "``, ``".join(found[1].split(", "))
+            explained = f"``{explained}{found[2] or ''}``"
+            given += [explained, f"    {escape(found[3])}"]
             explaining = True
         elif not line.strip():
             given.append("")

@@ -32,6 +32,15 @@ def test_explained_names_become_a_definition_list():
     ]
 
 
+def test_a_field_that_is_a_function_shows_its_arguments():
+    given = ["embed(model, ids): of tokens,", "    as the model."]
+    assert to_rst(given, {"embed"})[1:] == [
+        "``embed(model, ids)``",
+        "    of tokens,",
+        "    as the model.",
+    ]
+
+
 def test_a_colon_after_another_word_is_prose():
     assert to_rst(["Returns: nothing."], {"rows"}) == ["Returns: nothing."]
 
