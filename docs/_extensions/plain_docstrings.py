@@ -1,6 +1,7 @@
 """The docstrings of the library are plain text: code in single backticks, and what a parameter or a
-field means in a line that starts with its name, of a function with its arguments. Here they become the reStructuredText that autodoc
-wants, and the fields of dataclasses, which their signature shows, are not listed again.
+field means in a line that starts with its name, of a function with its arguments. Here they become
+the reStructuredText that autodoc wants, and the fields of dataclasses, which their signature shows,
+are not listed again.
 """
 
 import dataclasses
