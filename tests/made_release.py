@@ -150,12 +150,13 @@ def made_facts(
     comparison: dict[str, Any] | None = COMPARISON,
     pair: str = "en-de",
     vocabulary: dict[str, Any] | None = None,
+    packing: dict[str, Any] | None = None,
     **changes: Any,
 ) -> dict[str, Any]:
     """slimspeech.json of student B of `packed`. changes: of CONFIG, by key."""
     if costs is None:
         costs = dict.fromkeys(sizes, COST)
-    measured = Measurements(sizes, costs, comparison, vocabulary)
+    measured = Measurements(sizes, costs, comparison, vocabulary, packing)
     layers = compose_layers(LAYERS, [])
     return describe("B", pair, CONFIG | changes, layers, measured, CORPORA, packed)
 

@@ -168,6 +168,32 @@ def test_students_with_other_tokens_in_training_share_no_stage(before, owner):
     assert systems.stage_owners(config, "C") == {"1-full": owner}
 
 
+def test_an_adapter_is_shared_by_students_that_merge_it_in_different_ways():
+    again = FULL | {"data": {"gold": 2}}
+    student = CONFIG["students"]["B"] | {"merge": "rounded", "stages": [QLORA, again]}
+    config = CONFIG | {"students": {"B": student, "C": student | {"merge": "original"}}}
+    assert systems.adapter(config, "C", "1-qlora") == f"{PAIR}/students/B/1-qlora/adapter"
+    assert systems.stage_owners(config, "C") == {"1-qlora": "C", "2-full": "C"}
+    [logs] = [step.logs for step in systems.steps(config, "C") if "merge_adapter" in step.logs]
+    assert logs == {
+        "train_adapter": "logs/{experiment}/{pair}/train_adapter/B-1-qlora.log",
+        "merge_adapter": "logs/{experiment}/{pair}/merge_adapter/C-1-qlora.log",
+    }
+
+
+@pytest.mark.parametrize(
+    ("stages", "adapter"),
+    [
+        ([FULL, QLORA], f"{PAIR}/students/B/2-qlora/adapter"),
+        ([QLORA, FULL], None),
+        ([], None),
+    ],
+)
+def test_the_adapter_that_packing_could_lose_is_that_of_the_last_stage(stages, adapter):
+    student = CONFIG["students"]["B"] | {"stages": stages}
+    assert systems.last_adapter(CONFIG | {"students": {"B": student}}, "B") == adapter
+
+
 def test_a_vocabulary_is_chosen_by_what_the_student_is_trained_on():
     assert systems.training_data(CONFIG, "A") == [f"{PAIR}/data/train.jsonl"]
     assert systems.training_data(CONFIG, "B") == [

@@ -30,6 +30,7 @@ PER_PAIR = {
     "train_adapter": 2,  # A and B
     "merge_adapter": 2,
     "pack_student": 4,  # A, B and two controls
+    "measure_packing": 2,  # A and B
     "hash_student": 4,
     "release_student": 4,
     "translate_test": 7,
@@ -450,7 +451,7 @@ def test_a_students_setting_reruns_that_student(finished):
     config = finished.default_config()
     config["students"]["A"]["stages"][0]["training"]["learning_rate"] = 1e-3
     assert finished.plan(config=config) == both_pairs(
-        {"train_adapter": 1, "merge_adapter": 1}, STUDENT, RELEASES
+        {"train_adapter": 1, "merge_adapter": 1, "measure_packing": 1}, STUDENT, RELEASES
     ) | {"tabulate_scores": 1}
 
 
@@ -458,7 +459,7 @@ def test_a_last_stage_reruns_no_stage_before_it(finished):
     config = finished.default_config()
     config["students"]["B"]["stages"][1]["lora"]["r"] = 8
     assert finished.plan(config=config) == both_pairs(
-        {"train_adapter": 1, "merge_adapter": 1}, STUDENT, RELEASES
+        {"train_adapter": 1, "merge_adapter": 1, "measure_packing": 1}, STUDENT, RELEASES
     ) | {"tabulate_scores": 1}
 
 
@@ -468,7 +469,9 @@ def test_a_new_student_reruns_no_other(finished):
     config["students"]["C"]["stages"][0]["lora"]["r"] = 8
     config["evaluation"]["systems"].append("C")
     assert finished.plan(config=config) == both_pairs(
-        {"train_adapter": 1, "merge_adapter": 1}, STUDENT, {"release_student": 5}
+        {"train_adapter": 1, "merge_adapter": 1, "measure_packing": 1},
+        STUDENT,
+        {"release_student": 5},
     ) | {"tabulate_scores": 1}
 
 
@@ -477,9 +480,15 @@ def test_a_student_that_begins_as_another_trains_no_stage_again(finished):
     config["students"]["C"] = deepcopy(config["students"]["B"])
     config["students"]["C"]["quantization"] = "none"
     config["evaluation"]["systems"].append("C")
-    assert finished.plan(config=config) == both_pairs(STUDENT, {"release_student": 5}) | {
-        "tabulate_scores": 1
-    }
+    jobs = both_pairs(STUDENT, {"measure_packing": 1, "release_student": 5})
+    assert finished.plan(config=config) == jobs | {"tabulate_scores": 1}
+
+
+def test_another_way_of_merging_trains_nothing_again(finished):
+    config = finished.default_config()
+    config["students"]["B"]["merge"] = "original"
+    jobs = both_pairs(STUDENT, RELEASES, {"merge_adapter": 1, "measure_packing": 1})
+    assert finished.plan(config=config) == jobs | {"tabulate_scores": 1}
 
 
 @pytest.mark.parametrize(("before", "trainings"), [("packing", 0), ("training", 1)])
@@ -490,7 +499,7 @@ def test_a_trimmed_vocabulary_trains_again_only_if_it_is_trimmed_before(
     config["students"]["C"] = deepcopy(config["students"]["B"])
     config["students"]["C"]["vocabulary"] = {"size": 1024, "before": before}
     config["evaluation"]["systems"].append("C")
-    rules = {"choose_vocabulary": 1, "trim_vocabulary": 1}
+    rules = {"choose_vocabulary": 1, "trim_vocabulary": 1, "measure_packing": 1}
     if trainings:
         rules |= dict.fromkeys(("train_student", "train_adapter", "merge_adapter"), trainings)
     assert finished.plan(config=config) == both_pairs(rules, STUDENT, {"release_student": 5}) | {

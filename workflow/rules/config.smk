@@ -137,6 +137,27 @@ def get_trained_model(wildcards):
     return systems.final_model(config, wildcards.student)
 
 
+def get_adapter(wildcards):
+    """The adapter of a stage, which students that merge it in different ways share."""
+    return systems.adapter(config, wildcards.student, wildcards.stage)
+
+
+def get_last_start(wildcards):
+    """The model that a student's last stage starts from."""
+    return systems.stage_models(config, wildcards.student)[-2]
+
+
+def get_last_adapter(wildcards):
+    """The adapter of a student's last stage."""
+    adapter = systems.last_adapter(config, wildcards.student)
+    if adapter is None:
+        raise WorkflowError(
+            f"config: students.{wildcards.student}.stages: the last one trains no adapter, so "
+            "there is no effect to measure"
+        )
+    return adapter
+
+
 def get_untrimmed_model(wildcards):
     """The model of a student before its vocabulary is trimmed."""
     return systems.untrimmed_model(config, wildcards.student)

@@ -15,6 +15,8 @@ for student in STAGES:
     searched, pruned = systems.layer_files(config, student)
     LAYERS[student] = [searched, *(file for _, file in pruned)]
     PRUNED_PARTS[student] = [part for part, _ in pruned]
+# The adapter of the last stage, of students that have one.
+ADAPTERS = {student: systems.last_adapter(config, student) for student in STAGES}
 # The data sets of the card: where the config names none, the copy on the Hub that was downloaded.
 CARD = config["release"]
 if os.path.normpath(config["data"]["archive"]) == config_checks.HUB_COPY and not CARD["datasets"]:
@@ -58,6 +60,10 @@ rule release_student:
         vocabulary=branch(
             lookup("students/{student}/vocabulary", within=config),
             then=["results/{experiment}/{pair}/students/{student}/vocabulary.json"],
+        ),
+        packing=branch(
+            lookup("{student}", within=ADAPTERS),
+            then=["results/{experiment}/{pair}/students/{student}/packing.json"],
         ),
         packed="results/{experiment}/{pair}/students/{student}/packed",
         hashes="results/{experiment}/{pair}/students/{student}/sha256.txt",

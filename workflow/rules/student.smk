@@ -90,7 +90,7 @@ rule train_adapter:
 rule merge_adapter:
     input:
         model=get_stage_start,
-        adapter="results/{experiment}/{pair}/students/{student}/{stage}/adapter",
+        adapter=get_adapter,
     output:
         model=directory("results/{experiment}/{pair}/students/{student}/{stage}/model"),
     log:
@@ -104,6 +104,8 @@ rule merge_adapter:
     resources:
         mem_mb=20000,
         runtime="1h",
+    params:
+        into=lookup("students/{student}/merge", within=config),
     script:
         "../scripts/merge_adapter.py"
 
@@ -213,3 +215,32 @@ rule pack_student:
         without=lookup("base/without", within=config),
     script:
         "../scripts/pack_student.py"
+
+
+# How much of what the last stage's adapter learned is left after merging and packing.
+rule measure_packing:
+    input:
+        start=get_last_start,
+        adapter=get_last_adapter,
+        merged=get_trained_model,
+        packed="results/{experiment}/{pair}/students/{student}/packed",
+        validation="results/{experiment}/{pair}/data/validation.jsonl",
+        audio="results/{experiment}/data/audio",
+    output:
+        packing="results/{experiment}/{pair}/students/{student}/packing.json",
+    log:
+        "logs/{experiment}/{pair}/measure_packing/{student}.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/measure_packing/{student}.jsonl"
+    conda:
+        "../../envs/models.yaml"
+    resources:
+        gpu=1,
+        mem_mb=40000,
+        runtime="2h",
+    params:
+        prompt=lookup("prompt", within=config),
+        languages=lookup("languages", within=config),
+        merge=lookup("students/{student}/merge", within=config),
+    script:
+        "../scripts/measure_packing.py"

@@ -6,5 +6,10 @@ start(snakemake)
 
 from slimspeech.quantization.merge import merge_adapter
 
-memory = snakemake.resources.mem_mb * 10**6
-merge_adapter(snakemake.input.model, snakemake.input.adapter, snakemake.output.model, memory)
+merge_adapter(
+    snakemake.input.model,
+    snakemake.input.adapter,
+    snakemake.output.model,
+    memory=snakemake.resources.mem_mb * 10**6,
+    into=snakemake.params.into,
+)

@@ -18,6 +18,7 @@ measured = Measurements(
     costs=dict(zip(params.systems, map(read_json, files.costs), strict=bool(files.costs))),
     comparison=read_json(files.comparison[0]) if files.comparison else None,
     vocabulary=read_json(files.vocabulary[0]) if files.vocabulary else None,
+    packing=read_json(files.packing[0]) if files.packing else None,
 )
 facts = describe(
     snakemake.wildcards.student,

@@ -80,7 +80,7 @@ def test_other_adapters_are_what_peft_merges(settings, trained, quantised, tmp_p
     assert same_weights(tmp_path / "merged", merge_in_memory(trained[0], tmp_path / "adapter"))
 
 
-def test_merged_model_is_nearest_to_the_one_that_was_trained(
+def test_a_large_adapter_in_rounded_weights_is_nearest_before_packing(
     trained, quantised, adapter, merged, features
 ):
     goal = PeftModel.from_pretrained(quantised, adapter).eval()
@@ -89,6 +89,34 @@ def test_merged_model_is_nearest_to_the_one_that_was_trained(
     base = load_model(trained[0], torch.bfloat16)
     assert distance(merged, goal, features) < 0.5 * distance(unrounded, goal, features)
     assert distance(merged, goal, features) < 0.2 * distance(base, goal, features)
+
+
+@pytest.mark.parametrize(
+    ("shift", "into", "low", "high"),
+    [
+        (3e-4, "rounded", 0, 0.05),  # less than half a step of NF4 nearly everywhere
+        (1e-3, "rounded", 0.1, 0.4),
+        (2e-3, "rounded", 0.7, 1),
+        (3e-4, "original", 0.9, 1.1),
+        (2e-3, "original", 0.9, 1.1),
+    ],
+)
+def test_small_adapters_outlive_packing_in_the_original_weights_alone(shift, into, low, high):
+    """Weights of standard deviation 0.02, adapters that shift them by `shift` on average."""
+    generator = torch.Generator().manual_seed(0)
+    weight = 0.02 * torch.randn(512, 512, generator=generator)
+    a, b = (torch.randn(shape, generator=generator) for shape in ((8, 512), (512, 8)))
+    change = shift * (b @ a) / 8**0.5
+    start = round_to_nf4(weight)
+    packed = round_to_nf4((start if into == "rounded" else weight) + change)
+    left = ((packed - start) * change).sum() / change.square().sum()
+    assert low <= left <= high
+
+
+def test_an_adapter_is_merged_into_the_original_weights_if_asked(trained, adapter, tmp_path):
+    merge_adapter(trained[0], adapter, tmp_path / "merged", into="original")
+    expected = merge_in_memory(trained[0], adapter, rounded=False)
+    assert same_weights(tmp_path / "merged", expected)
 
 
 def test_merged_directory_has_no_adapter_and_no_fp32(merged, trained):

@@ -87,6 +87,19 @@ def test_scores_of_comet_and_of_talks_join_the_others(config, tmp_path):
     assert "wmt22" in page(config, tmp_path)
 
 
+def test_what_packing_leaves_of_an_adapter_is_told(config, tmp_path):
+    path = "results/made/en-de/students/S1/packing.json"
+    loss = {"start": 0.75, "trained": 0.7, "merged": 0.701, "packed": 0.7145}
+    left = {"merged": 98.0, "packed": 71.0}
+    packing = {"merge": "rounded", "segments": 3, "loss": loss, "left_percent": left}
+    write_json(tmp_path / path, packing)
+    text = page(config, tmp_path)
+    assert "S1: 71 % of what the last adapter gained" in text and "(98 % after merging)" in text
+    assert "<code>en-de/students/S1/packing.json</code>" in text
+    write_json(tmp_path / path, packing | {"left_percent": None})
+    assert "of what the last adapter gained" not in page(config, tmp_path)
+
+
 def test_a_trimmed_vocabulary_is_told_with_its_price(config, tmp_path):
     lengths = {"texts": 12, "tokens": 200, "trimmed": 210, "longer_percent": 5.0}
     path = "results/made/en-de/students/S1/vocabulary.json"

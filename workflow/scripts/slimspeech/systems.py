@@ -200,24 +200,35 @@ def student_start(config: Config, student: str) -> Pruned:
 def stage_owners(config: Config, student: str) -> dict[str, str]:
     """By stage, the student in whose folder it lies.
 
-    Students that begin alike (the same layers, the same vocabulary, the same first stages) share
-    these stages, which lie with the first of them by name.
+    Students that begin alike (the same layers, the same vocabulary, the same first stages, merged
+    alike) share these stages, which lie with the first of them by name.
     """
+    names = stages(config["students"][student])
+    return {
+        stage: _first_alike(config, student, number, number)
+        for number, stage in enumerate(names, start=1)
+    }
 
-    def beginning(name: str, count: int) -> tuple[Pruned, Config | None, list[Config]]:
+
+def adapter_owner(config: Config, student: str, stage: str) -> str:
+    """The student in whose folder the adapter of a stage lies, however it is merged there."""
+    number = list(stages(config["students"][student])).index(stage) + 1
+    return _first_alike(config, student, number, number - 1)
+
+
+def _first_alike(config: Config, student: str, count: int, merged: int) -> str:
+    """The first student by name with the same first stages, of which so many are merged alike."""
+
+    def beginning(name: str) -> tuple[Any, ...]:
         start, recipe = student_start(config, name), config["students"][name]
         vocabulary = recipe["vocabulary"] if trimming(config, name) == "training" else None
-        stages = recipe["stages"][:count]
-        return start if start.removed else UNPRUNED, vocabulary, stages
+        merge = [
+            recipe.get("merge") for stage in recipe["stages"][:merged] if stage["method"] == "qlora"
+        ]
+        first = recipe["stages"][:count]
+        return start if start.removed else UNPRUNED, vocabulary, merge, first
 
-    return {
-        stage: min(
-            name
-            for name in config["students"]
-            if beginning(name, number) == beginning(student, number)
-        )
-        for number, stage in enumerate(stages(config["students"][student]), start=1)
-    }
+    return min(name for name in config["students"] if beginning(name) == beginning(student))
 
 
 def trimming(config: Config, student: str) -> str | None:
@@ -243,6 +254,17 @@ def final_model(config: Config, student: str) -> str:
     if trimming(config, student) == "packing":
         return trimmed_model(student)
     return stage_models(config, student)[-1]
+
+
+def last_adapter(config: Config, student: str) -> str | None:
+    """The adapter that a student's last stage trains; None if it trains none."""
+    last = next(reversed(stages(config["students"][student])), "")
+    return adapter(config, student, last) if last.endswith("-qlora") else None
+
+
+def adapter(config: Config, student: str, stage: str) -> str:
+    """The adapter that a stage trains."""
+    return f"{PAIR}/students/{adapter_owner(config, student, stage)}/{stage}/adapter"
 
 
 def training_data(config: Config, student: str) -> list[str]:
@@ -347,11 +369,7 @@ def _logs(*rules: str, job: str = "") -> dict[str, str]:
 
 def _student_steps(config: Config, student: str) -> list[Step]:
     chain = _pruned_steps(config, student_start(config, student))
-    rules = {
-        "full": ["train_student"],
-        "qlora": ["train_adapter", "merge_adapter"],
-        "prune": ["prune_stage"],
-    }
+    rules = {"full": "train_student", "qlora": "merge_adapter", "prune": "prune_stage"}
     data = {
         "distilled": Step(
             DATA_PARTS["distilled"], _logs("translate_train", "filter_pseudo_labels")
@@ -367,7 +385,9 @@ def _student_steps(config: Config, student: str) -> list[Step]:
     for name, stage in stages(config["students"][student]).items():
         chain += [step for part, step in data.items() if stage.get("data", {}).get(part)]
         logs = _logs("choose_segments") if stage["method"] == "prune" else {}
-        logs |= _logs(*rules[stage["method"]], job=f"{owners[name]}-{name}")
+        if stage["method"] == "qlora":
+            logs |= _logs("train_adapter", job=f"{adapter_owner(config, student, name)}-{name}")
+        logs |= _logs(rules[stage["method"]], job=f"{owners[name]}-{name}")
         chain.append(Step(f"{PAIR}/students/{owners[name]}/{name}/model", logs))
     if trimming(config, student) == "packing":
         chain.append(trimmed)

@@ -230,3 +230,15 @@ def test_a_trimmed_vocabulary_is_told_with_its_price(packed):
     steps = [cells[0] for cells in rows(model_card(facts), "How it was made")]
     assert steps[-2:] == ["vocabulary", "packed"]
     assert "vocabulary" not in model_card(made_facts(packed))
+
+
+PACKING = {"merge": "rounded", "segments": 84, "loss": {"start": 1.0}}
+
+
+@pytest.mark.parametrize(
+    ("left", "told"), [({"merged": 97.2, "packed": 72.6}, True), (None, False)]
+)
+def test_what_packing_leaves_of_an_adapter_is_told_if_it_is_known(packed, left, told):
+    facts = made_facts(packed, packing=PACKING | {"left_percent": left})
+    text = " ".join(model_card(facts).split())
+    assert ("last adapter gained on the validation part, 73 % is left" in text) == told

@@ -116,7 +116,7 @@ def _load(
             f"shape, such as {wrong[0]}; the checkpoint is incomplete, make or download it again"
         )
     if packed:
-        _compute_in(model, dtype)
+        compute_in(model, dtype)
     return allow_any_width(families.of(config).prepare(model)).eval()
 
 
@@ -133,7 +133,7 @@ def load_for_inference(
     return load_model(directory, dtype, hardware=hardware)
 
 
-def _compute_in(model: PreTrainedModel, dtype: torch.dtype) -> None:
+def compute_in(model: PreTrainedModel, dtype: torch.dtype) -> None:
     """Make a packed model compute in another dtype than its config says; 4-bit weights stay."""
     for weight in model.parameters():
         if weight.is_floating_point():

@@ -29,18 +29,25 @@ CHOSEN = (
 
 
 def merge_adapter(
-    model: str | Path, adapter: str | Path, merged: str | Path, memory: float = math.inf
+    model: str | Path,
+    adapter: str | Path,
+    merged: str | Path,
+    memory: float = math.inf,
+    into: str = "rounded",
 ) -> None:
     """Write the bfloat16 model with an adapter that was trained on its 4-bit form.
 
-    Every matrix that was 4-bit in training is first rounded to what the adapter saw: of the ways
-    to merge, this stays closest to the model that was trained.
+    into: the weights that the adapter is added to. "rounded": what the 4-bit weights stand for, on
+    which it was trained; in bfloat16 this is closest to the model that was trained. But packing
+    rounds again, back to the same values where the adapter moves a weight by less than half a step
+    of NF4: a small adapter is lost. "original": the weights before rounding. Packing then rounds
+    once, and small shifts move some of the weights to the next value, so that their sum is kept.
     memory: bytes it may take to try the result. Raises InputError as rewrite() does, if adapter
     matrices are missing, left over, misshapen or zero, and for adapters that are more than LoRA's
     two matrices a layer.
     """
     config = read_config(model)
-    rounded = set(four_bit_weights(config, "nf4"))
+    rounded = set(four_bit_weights(config, "nf4")) if into == "rounded" else set()
     low_rank = _read_adapter(config, adapter)
     needed = sum(predicted_bytes(config, "none").values())
 

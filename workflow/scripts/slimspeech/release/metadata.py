@@ -21,16 +21,18 @@ MINI_BASE = "mini base model of slimspeech"
 
 @dataclass(frozen=True)
 class Measurements:
-    """Contents of size.json and cost.json by system, of comparison.json and of vocabulary.json.
+    """Contents of size.json and cost.json by system, and of comparison.json, vocabulary.json and
+    packing.json.
 
     Without measurements costs is empty and comparison is None; vocabulary is None unless it was
-    trimmed.
+    trimmed, packing unless the last stage trained an adapter.
     """
 
     sizes: Mapping[str, Row]
     costs: Mapping[str, Row] = field(default_factory=dict)
     comparison: Row | None = None
     vocabulary: Row | None = None
+    packing: Row | None = None
 
 
 def describe(
@@ -67,6 +69,7 @@ def describe(
         "vocabulary": {key: measured.vocabulary[key] for key in VOCABULARY_KEYS}
         if measured.vocabulary
         else None,
+        "packing": measured.packing,
         "scores": {
             name: {
                 metric: {key: score[key] for key in SCORE_KEYS}

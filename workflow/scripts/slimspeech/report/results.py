@@ -80,6 +80,7 @@ class System:
     quantization: str | None = None
     cost: Cost | None = None
     checks: Mapping[str, Any] | None = None
+    packing: Mapping[str, Any] | None = None  # of a student whose last stage trained an adapter
     vocabulary: Mapping[str, Any] | None = None  # of a student whose vocabulary was trimmed
     hypotheses: Sequence[str] = ()  # in the order of the manifest
     segment_scores: Mapping[str, Sequence[float]] = field(default_factory=dict)  # same order

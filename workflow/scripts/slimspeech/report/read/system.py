@@ -37,7 +37,7 @@ def read_system(
     }
     texts = "resegmented" if text_only else "hypotheses"
     files |= {"hypotheses": f"{folder}/{texts}.jsonl", "segments": f"{folder}/segments.csv"}
-    files["vocabulary"] = f"{student}/vocabulary.json"
+    files |= {kind: f"{student}/{kind}.json" for kind in ("packing", "vocabulary")}
     metrics = {
         metric: _score(result, compared.get(metric, {}))
         for metric, result in scores["metrics"].items()
@@ -65,6 +65,7 @@ def read_system(
         quantization=size.get("quantization"),
         cost=_read_cost(reader, files),
         checks=reader.json(files["checks"]),
+        packing=reader.json(files["packing"]),
         vocabulary=reader.json(files["vocabulary"]),
         hypotheses=_read_hypotheses(reader, files["hypotheses"], segments),
         segment_scores=segment_scores,
