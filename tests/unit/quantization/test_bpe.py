@@ -144,10 +144,9 @@ def test_tokenizers_that_cannot_be_trimmed_are_refused(damage, reason, tmp_path)
         read_bpe(tmp_path)
 
 
-@pytest.mark.parametrize("file", ["tekken.json", "vocab.json"])
-def test_tokenizers_in_other_files_are_refused(file, tmp_path):
-    (tmp_path / file).write_text("{}")
-    with pytest.raises(InputError, match="its tokenizer is .*json"):
+def test_tokenizers_in_other_files_are_refused(tmp_path):
+    (tmp_path / "vocab.json").write_text("{}")
+    with pytest.raises(InputError, match="not in tokenizer.json.*cannot be trimmed safely"):
         read_bpe(tmp_path)
 
 

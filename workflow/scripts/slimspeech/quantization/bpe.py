@@ -18,7 +18,7 @@ from slimspeech.errors import InputError
 FILE = "tokenizer.json"
 # What publishers lay beside it: the same tokens again, by their numbers or in another form.
 REPEATED = ("vocab.json", "merges.txt", "tokenizer.model", "added_tokens.json")
-# Another form that would have to be trimmed as well.
+# Mistral's form: byte tokens by rank, behind special tokens.
 TEKKEN = "tekken.json"
 POST_PROCESSORS = {"Sequence", "ByteLevel", "TemplateProcessing"}
 
@@ -27,9 +27,13 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Bpe:
-    """A tokenizer that can say any text; from read_bpe(). data: content of tokenizer.json."""
+    """A tokenizer that can say any text; from read_bpe(). data: content of tokenizer.json.
+
+    keeps_added: whether all added tokens stay, because they have numbers of their own.
+    """
 
     data: Json
+    keeps_added: bool = False
 
     @cached_property
     def ids(self) -> dict[str, int]:
@@ -97,40 +101,57 @@ class Bpe:
 
 
 def read_bpe(directory: str | Path) -> Bpe:
-    """Of a directory of a model or processor.
+    """Of a directory of a model or processor that has a tokenizer.json.
 
     Raises InputError, with the reason, for a tokenizer that cannot be trimmed safely.
     """
-    data: Json = {}
-    if Path(directory, TEKKEN).exists():
-        problem = f"its tokenizer is in {TEKKEN}, which numbers special tokens apart"
-    elif not Path(directory, FILE).is_file():
-        problem = f"its tokenizer is not in {FILE}"
-    else:
-        data = read_json(Path(directory, FILE))
-        problem = _problem(data)
-    if problem:
-        raise InputError(
-            f"{directory}: {problem}, so its vocabulary cannot be trimmed safely; leave "
-            "students.*.vocabulary out"
-        )
-    return Bpe(data)
+    path = Path(directory, FILE)
+    if not path.is_file():
+        raise InputError(_refusal(f"its tokenizer is not in {FILE}"))
+    return checked(Bpe(read_json(path)))
+
+
+def checked(bpe: Bpe) -> Bpe:
+    """The same. Raises InputError, with the reason, if it cannot be trimmed safely."""
+    if problem := _problem(bpe.data):
+        raise InputError(_refusal(problem))
+    return bpe
 
 
 def trim_files(directory: Path, kept: Sequence[int]) -> None:
     """Trim the tokenizer of a model directory in place, and remove what repeats its tokens."""
-    bpe = read_bpe(directory)
-    write_json(directory / FILE, bpe.trimmed(kept))
+    if (directory / TEKKEN).exists():
+        write_json(directory / TEKKEN, _trim_tekken(read_json(directory / TEKKEN), kept))
+        repeated: tuple[str, ...] = (FILE, *REPEATED)
+    else:
+        write_json(directory / FILE, read_bpe(directory).trimmed(kept))
+        repeated = REPEATED
     path = directory / "tokenizer_config.json"
-    settings = read_json(path)
+    settings = read_json(path) if path.is_file() else {}
     if added := settings.get("added_tokens_decoder"):
         numbers = {str(old): str(new) for new, old in enumerate(kept)}
         settings["added_tokens_decoder"] = {
             numbers[old]: token for old, token in added.items() if old in numbers
         }
         write_json(path, settings)
-    for name in REPEATED:
+    for name in repeated:
         (directory / name).unlink(missing_ok=True)
+
+
+def _trim_tekken(data: Json, kept: Sequence[int]) -> Json:
+    """Ids are those of the special tokens, and behind them the ranks of the others, in order."""
+    special = data["config"]["default_num_special_tokens"]
+    ranks = [number - special for number in kept if number >= special]
+    vocabulary = [data["vocab"][old] | {"rank": new} for new, old in enumerate(ranks)]
+    sizes = {"num_vocab_tokens": len(ranks), "default_vocab_size": special + len(ranks)}
+    return data | {"vocab": vocabulary, "config": data["config"] | sizes}
+
+
+def _refusal(problem: str) -> str:
+    return (
+        f"{problem}, so the model's vocabulary cannot be trimmed safely; leave "
+        "students.*.vocabulary out"
+    )
 
 
 def byte_characters() -> dict[int, str]:

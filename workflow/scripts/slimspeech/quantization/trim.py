@@ -1,5 +1,6 @@
 """Write a model with a trimmed vocabulary: embedding, head, tokenizer and numbers of tokens."""
 
+import json
 import math
 import re
 import tempfile
@@ -16,7 +17,7 @@ from slimspeech.errors import InputError
 from slimspeech.models import generation_config
 from slimspeech.models.checkpoints import rewrite
 from slimspeech.models.loading import load_processor, read_config
-from slimspeech.quantization.bpe import Bpe, read_bpe, trim_files
+from slimspeech.quantization.bpe import TEKKEN, Bpe, checked, read_bpe, trim_files
 from slimspeech.quantization.predicted_size import TRIMMED_PARTS, predicted_bytes
 
 # Keys of config.json and generation_config.json that hold ids of tokens.
@@ -24,9 +25,15 @@ TOKEN_KEY = re.compile(r"_token_(id|ids|index)$|^suppress_tokens$")
 
 
 def saved_tokenizer(processor: ProcessorMixin) -> Bpe:
-    """The tokenizer in the files that a model is written with. Raises InputError as read_bpe()."""
+    """The tokenizer in the files that a model is written with. Raises InputError as read_bpe().
+
+    What is in tekken.json is taken as transformers converts it.
+    """
     with tempfile.TemporaryDirectory() as folder:
         processor.save_pretrained(folder)
+        if Path(folder, TEKKEN).exists():
+            converted = json.loads(processor.tokenizer.backend_tokenizer.to_str())
+            return checked(Bpe(converted, keeps_added=True))
         return read_bpe(folder)
 
 

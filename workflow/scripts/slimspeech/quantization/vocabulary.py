@@ -52,7 +52,8 @@ def choose_vocabulary(
     whole = Tokenizer.from_str(json.dumps(bpe.data))
     tokens = {number: token for token, number in bpe.ids.items()}
     counts = [_count(whole, part) for part in (texts.targets, texts.others)]
-    names = [tokens[number] for number in named if number in tokens]
+    names = {tokens[number] for number in named if number in tokens}
+    names |= bpe.added if bpe.keeps_added else set()
     always = bpe.ancestors({*bpe.bytes, *names, *_written_in(bpe, settings.scripts)})
     seen = [sorted(count, key=lambda number: (-count[number], number)) for count in counts]
     candidates = [tokens[number] for numbers in seen for number in numbers]
