@@ -21,6 +21,8 @@ Config = Mapping[str, Any]
 SECRET = re.compile(r"://[^/@\s]+@|\bhf_[A-Za-z0-9]{20,}")
 
 
+# In the schema's patterns, because $ also matches before a line break at the end; as it is printed.
+NO_LINE_BREAK = r"(?!\\n)"
 LONGEST_MESSAGE = 400  # of the schema, which repeats a value of any length
 
 
@@ -146,7 +148,7 @@ def schema_problem(error: Any) -> str:
     is_other_scalar = not isinstance(error.instance, str | list | dict | None)
     if error.validator == "type" and "string" in error.validator_value and is_other_scalar:
         hint += "; write it in quotes"
-    message = error.message
+    message = error.message.replace(NO_LINE_BREAK, "")
     if len(message) > LONGEST_MESSAGE:
         message = f"{message[: LONGEST_MESSAGE // 2]} … {message[-LONGEST_MESSAGE // 2 :]}"
     return f"{place}: {message}{hint}; see config/README.md"

@@ -42,6 +42,13 @@ VALIDATOR = Draft202012Validator(yaml.safe_load(SCHEMA.read_text(encoding="utf-8
         ("students/1", {"stages": []}, "students", "'1' does not match"),
         ("experiment", "x" * 101, "experiment", "is too long"),
         ("experiment", "ä" * 5000, "experiment", "äää … äää"),
+        (
+            "experiment",
+            "mini\n",
+            "experiment",
+            "does not match '^[A-Za-z0-9][A-Za-z0-9_-]*$'",
+        ),  # of a block in YAML
+        ("pairs", ["en-de\n"], "pairs.0", "does not match"),
         ("seed", 2**32, "seed", "greater than the maximum"),
         ("seed", [0, 1, 1], "seed", "non-unique"),
         ("seed", [0, -1], "seed.1", "less than the minimum"),

@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 from git_lfs_pointer import POINTER
 
+from slimspeech.artifacts import read_text
 from slimspeech.data import acl6060_hub
 from slimspeech.data.archives import unpacked
 from slimspeech.data.audio import read_audio
 from slimspeech.data.covost import sample_covost
 from slimspeech.data.raw_segments import BadSegments
+from slimspeech.data.segment_list import read_entries
 from slimspeech.data.table import read_segments
 from slimspeech.errors import InputError
 from slimspeech.git_lfs import require_content
@@ -22,6 +24,8 @@ def open_archive(path: Path) -> None:
 
 
 OPENED = {
+    "talk.txt": read_text,
+    "segments.yaml": lambda path: read_entries(path, str(path)),
     "clip.wav": read_audio,
     "any.bin": require_content,
     "acl.zip": open_archive,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from slimspeech.errors import InputError
+from slimspeech.git_lfs import require_content
 
 Row = dict[str, Any]
 
@@ -31,6 +32,7 @@ def read_text(path: str | Path, name: str | None = None) -> str:
     read, or naming the first line that is not UTF-8.
     """
     name = name or str(path)
+    require_content(Path(path), name)
     try:
         return Path(path).read_bytes().decode("utf-8").replace("\ufeff", "")
     except OSError as error:

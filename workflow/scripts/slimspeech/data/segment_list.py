@@ -11,6 +11,7 @@ import yaml
 
 from slimspeech.data.raw_segments import LONGEST_SECONDS
 from slimspeech.errors import InputError
+from slimspeech.git_lfs import require_content
 
 # libyaml's loader is ten times as fast, which matters for 200,000 segments.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -21,6 +22,7 @@ def read_entries(path: Path, name: str) -> list[Any]:
 
     Raises InputError if the file is not a list in YAML, or an empty one.
     """
+    require_content(path, name)
     try:
         entries = yaml.load(path.read_bytes(), _Loader)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, UnicodeDecodeError) as error:
