@@ -33,6 +33,7 @@ study: .venv/installed
 	@cat results/study/seeds.md
 
 report: .venv/installed
+	@$(BIN)/python workflow/config_form.py $(CONFIG)
 	$(BIN)/snakemake --cores 1 --configfile $(CONFIG) -- report_so_far
 
 test: lint unit

@@ -12,6 +12,7 @@ from configs import change, read_config
     ("path", "value", "message"),
     [
         ("pruning/shards", 0, "config: pruning.shards: 0 is less than the minimum of 1"),
+        ("languages", {False: "Norwegian"}, "config: languages: YAML reads a key here as false"),
         ("pruning/iterations", 11, "config: pruning.iterations: 11 of the 12 layers of resources"),
     ],
 )
@@ -23,6 +24,14 @@ def test_every_problem_is_printed(project):
     config = change(read_config(), "pairs", ["de-de"])
     config["base"]["model"] = "none"
     stops(project, config, "config: pairs: ", "config: base.model: ")
+
+
+def test_a_student_that_stands_twice_is_named(project):
+    path = project.root / "twice.yaml"
+    path.write_text("students:\n  A: {stages: []}\n  A: {stages: []}\n", encoding="utf-8")
+    done = project.snakemake("--configfile", str(path), "--cores", "1")
+    assert done.returncode != 0
+    assert "students.A stands in line 2 and again in line 3" in done.stdout
 
 
 def test_a_secret_is_refused_and_not_repeated(project):
