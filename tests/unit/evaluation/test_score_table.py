@@ -179,6 +179,8 @@ def test_the_interval_over_talks_has_its_column():
 def test_a_handful_of_segments_gives_no_verdict():
     text = markdown(compared(segments=9), {})
     assert "Fewer than 10 segments" in text and "bootstrap" not in text
+    rule = text.splitlines()[5]
+    assert all(len(cell.strip()) >= 2 for cell in rule.strip("|").split("|"))  # Markdown's least
 
 
 def test_a_score_that_is_not_finite_is_refused():

@@ -32,7 +32,8 @@ def file_size(number: float) -> str:
 
 def aligned(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     """A Markdown table padded for a terminal: first column flush left, all others flush right."""
-    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    # A rule to the right takes two characters.
+    widths = [max(2, *map(len, column)) for column in zip(header, *cells, strict=True)]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     return "\n".join(
         "| "
