@@ -125,9 +125,9 @@ def test_resegmented_text_gets_the_same_scores(comet, direct):
 def test_a_search_scores_layers_by_comet(comet, direct):
     """One layer has the hypotheses of the test set, the other has them in another order."""
     folder = FOLDER / "pruning" / "comet" / "iter_01"
-    shutil.copy(
-        comet.root / FOLDER / "data" / "test.jsonl", comet.root / FOLDER / "data/validation.jsonl"
-    )
+    (comet.root / folder).mkdir(parents=True, exist_ok=True)
+    segments = comet.root / FOLDER / "pruning" / "segments.jsonl"
+    shutil.copy(comet.root / FOLDER / "data" / "test.jsonl", segments)
     texts = [segment[3] for segment in SEGMENTS]
     rows = [
         {"layer": layer, "id": segment[0], "hypothesis": text}

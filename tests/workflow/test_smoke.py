@@ -58,8 +58,9 @@ def test_the_search_starts_from_the_score_of_the_teacher(smoke):
     summary = read_json(start / "score.json")
     lines = (start / "hypotheses.jsonl").read_text(encoding="utf-8").splitlines()
     hypotheses = [json.loads(line) for line in lines]
-    lines = (folder / "data" / "validation.jsonl").read_text(encoding="utf-8").splitlines()
-    segments = [json.loads(line) for line in lines[:2]]  # pruning.clips
+    lines = (folder / "pruning" / "segments.jsonl").read_text(encoding="utf-8").splitlines()
+    segments = [json.loads(line) for line in lines]
+    assert len(segments) == 2  # pruning.clips
     assert [row["id"] for row in hypotheses] == [row["id"] for row in segments]
     texts = [row["hypothesis"] for row in hypotheses]
     score = CHRF(word_order=2).corpus_score(texts, [[row["target"] for row in segments]]).score
