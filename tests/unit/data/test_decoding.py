@@ -19,7 +19,10 @@ from slimspeech.errors import InputError
 RATE = 16_000
 JUNK = np.random.default_rng(1).integers(0, 250, 5000, dtype=np.uint8).tobytes()
 ID3 = b"ID3\x03\x00\x00" + bytes([0, 0, 40, 0]) + JUNK + bytes(40 * 128 - len(JUNK))
-APE = JUNK + b"APETAGEX" + struct.pack("<IIII", 2000, len(JUNK) + 32, 1, 0) + bytes(8)
+ITEM = struct.pack("<II", len(JUNK), 2) + b"Cover Art\0" + JUNK
+APE = ITEM + b"APETAGEX" + struct.pack("<IIII", 2000, len(ITEM) + 32, 1, 0) + bytes(8)
+LYRICS = b"LYRICSBEGIN" + b"IND0000200ETT00050" + bytes(50)
+LYRICS += b"%06dLYRICS200" % len(LYRICS)
 ID3V1 = b"TAG" + bytes(125)
 LIST = b"LIST" + struct.pack("<I", 26) + b"INFOISFT\x0e\0\0\0Lavf60.3.100\0\0"
 
@@ -204,11 +207,21 @@ def test_mp3_with_a_header_is_decoded_as_libsndfile_does(path):
     np.testing.assert_array_equal(read_audio(path, 44_100), expected)
 
 
-@pytest.mark.parametrize("behind", [ID3V1, APE, JUNK[:700], bytes(9000)])
+@pytest.mark.parametrize(
+    "behind", [ID3V1, APE, LYRICS, LYRICS + APE + ID3V1, JUNK[:700], bytes(9000)]
+)
 def test_tags_behind_an_mp3_are_no_audio(path, behind, caplog):
     for mp3 in (encoded("MP3"), without_header(encoded("MP3"))):
         np.testing.assert_array_equal(samples(path, mp3 + behind), samples(path, mp3))
     assert not caplog.messages
+
+
+@pytest.mark.parametrize("size", [0, 32, 5_000, 10**6, 2**32 - 1])
+def test_a_tag_of_another_size_hides_no_audio(path, size):
+    tag = b"APETAGEX" + struct.pack("<IIII", 2000, size, 1, 0) + bytes(8)
+    for form in ("MP3", "FLAC", "WAV"):
+        data = encoded(form)
+        np.testing.assert_allclose(samples(path, data + tag)[:32_000], samples(path, data)[:32_000])
 
 
 def test_mp3_goes_on_behind_other_bytes(path, caplog):

@@ -22,9 +22,8 @@ ID3V1_BYTES = 128
 MOST_STREAMS = 10_000
 MAGICS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"caff", b"fLaC", b"OggS", b".snd")
 # Chunks behind the samples that may themselves be cut short.
-CHUNKS = (
-    b"LIST id3  ID3  bext iXML cue  smpl fact PEAK JUNK FLLR PAD  _PMX afsp DISP cart axml".split()
-)
+_NAMES = b"LISTid3 ID3 bextiXMLcue smplfactPEAKJUNKFLLRPAD _PMXafspDISPcartaxml"
+CHUNKS = {_NAMES[first : first + 4] for first in range(0, len(_NAMES), 4)}
 MPEG = (0x50, 0x55)  # MP2 and MP3 inside a WAV
 STREAM_INFO = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
 STREAM_INFO_BYTES = 26  # as far as the length
@@ -79,19 +78,28 @@ def skip_id3(file: BinaryIO, start: int, end: int) -> int:
 
 
 def _before_tags(file: BinaryIO, end: int) -> int:
-    """The end of the file without the ID3v1, APE and Lyrics3 tags behind the audio."""
-    while end > 0:
+    """The end of the file without the ID3v1, APE and Lyrics3 tags behind the audio.
+
+    A tag whose size does not lead to its beginning is none: its size may not hide audio.
+    """
+    while True:
+        start = end
         digits = _read(file, end - 15, 6)
         if _read(file, end - ID3V1_BYTES, 3) == b"TAG":
-            end -= ID3V1_BYTES
+            start = end - ID3V1_BYTES
         elif _read(file, end - 32, 8) == b"APETAGEX":
             size, _, flags = struct.unpack("<III", _read(file, end - 20, 12))
-            end -= size + (32 if flags >> 31 else 0)
+            item = _read(file, end - size, 12)  # its size, its flags, and its name
+            if flags >> 31 and _read(file, end - size - 32, 8) == b"APETAGEX":
+                start = end - size - 32
+            elif int.from_bytes(item[:4], "little") < size and item[8:].isalnum():
+                start = end - size
         elif _read(file, end - 9, 9) == b"LYRICS200" and digits.isdigit():
-            end -= int(digits) + 15
-        else:
-            break
-    return max(end, 0)
+            begin = end - 15 - int(digits)
+            start = begin if _read(file, begin, 11) == b"LYRICSBEGIN" else end
+        if start == end:
+            return end
+        end = start
 
 
 @dataclass(frozen=True)
