@@ -306,7 +306,7 @@ def test_invalid_references_are_refused(content, message, capsys, student, talk,
     if content is not None:
         path.write_bytes(content)
     code, _, err = compare(capsys, student, talk, "--reference", str(path))
-    assert code == 2 and f"{path}: {message}" in err
+    assert code == 2 and str(path) in err and message in err
 
 
 @pytest.mark.skipif(not SLICE.is_dir(), reason="set SLIMSPEECH_ACL_SLICE to a part of ACL 60/60")
