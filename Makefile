@@ -8,7 +8,7 @@
 # make pictures  docs/rulegraph.svg anew, by Graphviz (apt-get install graphviz)
 # All first make .venv from envs/venv.lock. Variables: PYTHON, PIP_FLAGS, CONFIG, CORES.
 # COMET has an environment of its own, .venv-comet, made by `make test-all` and by a run that asks for
-# COMET; `make .venv-comet/installed` makes it before.
+# COMET; `make .venv-comet/installed` makes it before. vLLM has .venv-vllm, in the same way.
 
 PYTHON ?= python3
 COMET_PYTHON ?= $(PYTHON)
@@ -47,7 +47,7 @@ lint: .venv/installed
 unit: .venv/installed
 	$(PYTEST)
 
-test-all: .venv/installed .venv-comet/installed
+test-all: .venv/installed .venv-comet/installed .venv-vllm/installed
 	$(PYTEST) -m slow $(SLOW)
 
 docs: .venv/installed
@@ -78,11 +78,19 @@ pictures: .venv/installed
 	.venv-comet/bin/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --requirement envs/comet.lock
 	@touch $@
 
+# vLLM for CPUs. Its lock leaves out what the engine does not use on a CPU, among it builds for CUDA,
+# so pip takes the lock as it is.
+.venv-vllm/installed: envs/vllm.lock
+	$(PYTHON) -m venv --clear .venv-vllm
+	.venv-vllm/bin/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --no-deps --requirement envs/vllm.lock
+	@touch $@
+
 # After a change of pins in envs/*.yaml. The second is of comet.yaml alone, with setuptools, which
-# pip-compile leaves out unless told not to.
+# pip-compile leaves out unless told not to. The third is of vllm.yaml alone, without the packages named.
 lock: .venv/installed
 	$(call resolve,venv)
 	$(call resolve,comet,comet.yaml,--allow-unsafe)
+	$(call resolve,vllm,vllm.yaml,$(foreach name,torchaudio torchcodec torchvision triton,--unsafe-package $(name)))
 
 define resolve
 $(BIN)/python envs/list_pins.py $(2) > .venv/$(1).in

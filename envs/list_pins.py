@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-SEPARATE = {"comet.yaml"}
+SEPARATE = {"comet.yaml", "vllm.yaml"}
 
 
 def pins(folder: Path) -> list[str]:

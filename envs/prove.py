@@ -49,7 +49,7 @@ def prove(name: str, scripts: set[str], folder: Path) -> Iterator[str]:
     environment = folder / name
     venv.create(environment, with_pip=True, clear=True)
     python = environment / "bin" / "python"
-    lock = ENVS / ("comet.lock" if f"{name}.yaml" in SEPARATE else "venv.lock")
+    lock = ENVS / (f"{name}.lock" if f"{name}.yaml" in SEPARATE else "venv.lock")
     pins = pins_of(ENVS / f"{name}.yaml")
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*install, "--constraint", lock, *pins], check=True)

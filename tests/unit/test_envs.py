@@ -69,9 +69,10 @@ def imports(file: Path, seen: set[Path]) -> set[str]:
     return packages - sys.stdlib_module_names
 
 
-def test_the_environment_of_comet_is_locked():
-    locked = {line.lower() for line in (ENVS / "comet.lock").read_text().splitlines()}
-    pinned = list_pins.pins_of(ENVS / "comet.yaml")
+@pytest.mark.parametrize("name", ["comet", "vllm"])
+def test_a_separate_environment_is_locked(name):
+    locked = {line.lower() for line in (ENVS / f"{name}.lock").read_text().splitlines()}
+    pinned = list_pins.pins_of(ENVS / f"{name}.yaml")
     assert [pin for pin in pinned if pin.lower() not in locked] == []
 
 
@@ -107,5 +108,5 @@ def test_an_environment_made_of_its_pins_alone_runs_the_imports(name, tmp_path):
     ]
 
 
-def test_comet_is_kept_from_the_other_environments():
-    assert not any(pin.startswith("unbabel-comet") for pin in list_pins.pins(ENVS))
+def test_comet_and_vllm_are_kept_from_the_other_environments():
+    assert not any(pin.startswith(("unbabel-comet", "vllm")) for pin in list_pins.pins(ENVS))

@@ -14,7 +14,7 @@ FLOORS = [
     {"hub", "longform", "release", "report"},
     {"pruning", "training"},
     {"evaluation"},
-    {"generation", "quantization"},
+    {"engines", "generation", "quantization"},
     {"models"},
     {"families"},
     {"data"},

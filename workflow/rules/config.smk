@@ -91,6 +91,7 @@ wildcard_constraints:
     criterion="|".join(systems.all_criteria(config)),
     student="|".join(config["students"]) or "none",
     stage=r"\d+-(full|qlora|prune)",
+    form="bf16|int8",
     system=systems.system_pattern(config),
     entry="|".join([systems.system_pattern(config), *config["evaluation"]["texts"]]),
     test="|".join(map(re.escape, config["submission"]["tests"])) or "none",

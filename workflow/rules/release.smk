@@ -65,6 +65,11 @@ rule release_student:
             lookup("{student}", within=ADAPTERS),
             then=["results/{experiment}/{pair}/students/{student}/packing.json"],
         ),
+        engines=collect(
+            "results/{experiment}/{pair}/students/{student}/parity/vllm/{form}/parity.json",
+            form=config["serving"]["forms"],
+            allow_missing=True,
+        ),
         packed="results/{experiment}/{pair}/students/{student}/packed",
         hashes="results/{experiment}/{pair}/students/{student}/sha256.txt",
         corpora="results/{experiment}/data/corpus.json",

@@ -19,6 +19,7 @@ measured = Measurements(
     comparison=read_json(files.comparison[0]) if files.comparison else None,
     vocabulary=read_json(files.vocabulary[0]) if files.vocabulary else None,
     packing=read_json(files.packing[0]) if files.packing else None,
+    engines=list(map(read_json, files.engines)),
 )
 facts = describe(
     snakemake.wildcards.student,

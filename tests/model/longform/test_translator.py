@@ -13,6 +13,7 @@ from slimspeech.errors import InputError
 from slimspeech.longform import segmentation, translator
 from slimspeech.longform.segmentation import SegmentationSettings, SileroDetector, segment
 from slimspeech.longform.translator import Translator, find_device
+from slimspeech.quantization.pack import pack
 from slimspeech_mini.speech import Voice, speak
 
 WHOLE = SegmentationSettings(detect=False)
@@ -140,3 +141,16 @@ def test_the_detector_keeps_its_state_between_calls():
     )
     # A new detector has no state of an earlier talk.
     assert not np.array_equal(whole(frames), SileroDetector()(frames))
+
+
+@pytest.mark.parametrize("kernel", [False, True])
+def test_4_bit_weights_on_a_cpu_without_a_kernel_are_warned_of(
+    kernel, trained, tmp_path, monkeypatch, caplog
+):
+    pack(trained[0], tmp_path / "packed")
+    monkeypatch.setattr(translator, "has_avx512bf16", lambda: kernel)
+    for small, told in ((10**9, False), (0, not kernel)):
+        monkeypatch.setattr(translator, "SMALL", small)
+        caplog.clear()
+        Translator.load(tmp_path / "packed", "de", device="cpu")
+        assert ("export/int8" in caplog.text) == told

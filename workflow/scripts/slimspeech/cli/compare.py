@@ -79,7 +79,7 @@ def add_parser(subparsers) -> None:
     add_console_options(parser)
     add_model_options(parser)
     add_segmentation_options(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, server=None)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -56,6 +56,28 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--threads", type=positive(int), metavar="N", help="CPU threads")
 
 
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    engine = parser.add_argument_group(
+        "server", "A running engine with OpenAI's chat, such as vLLM, does the work of the model."
+    )
+    engine.add_argument(
+        "--server",
+        metavar="URL",
+        help="its address, such as http://127.0.0.1:8000; the directory of the model then gives "
+        "prompt and languages alone",
+    )
+    engine.add_argument(
+        "--server-model", metavar="NAME", help="its name of the model (default: its only one)"
+    )
+    engine.add_argument(
+        "--server-timeout",
+        type=positive(float),
+        default=120.0,
+        metavar="S",
+        help="how long an answer may take, in seconds (default: 120)",
+    )
+
+
 def add_segmentation_options(parser: argparse.ArgumentParser) -> None:
     """The values have the names of SegmentationSettings and are None where it has the default."""
     group = parser.add_argument_group(
@@ -136,6 +158,14 @@ def make_translator(
     arguments: argparse.Namespace, directory: str | Path, target: str | None, source: str | None
 ) -> "Translator":
     """As load_translator, without its check of the directory, with the messages of libraries."""
+    if arguments.server:
+        from slimspeech.engines.server import Server
+        from slimspeech.longform.served import ServedTranslator
+
+        server = Server.find(
+            arguments.server, arguments.server_model, seconds=arguments.server_timeout
+        )
+        return ServedTranslator.ask(directory, server, target, source)
     import torch
 
     from slimspeech.longform.translator import Translator

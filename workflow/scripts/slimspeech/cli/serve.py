@@ -9,6 +9,7 @@ from slimspeech.cli.console import quiet_libraries
 from slimspeech.cli.options import (
     add_model_options,
     add_segmentation_options,
+    add_server_options,
     make_translator,
     positive,
     segmentation_of,
@@ -71,6 +72,7 @@ def add_parser(subparsers) -> None:
             help=f"{text} (default: {default:g})",
         )
     add_model_options(parser)
+    add_server_options(parser)
     add_segmentation_options(parser)
     parser.add_argument(
         "--preload",
@@ -87,6 +89,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(
             f"serve needs {', '.join(missing)}, which are not installed; "
             "run pip install '.[serve]' where slimspeech was cloned"
+        )
+    if arguments.server and len(arguments.models) > 1:
+        raise InputError(
+            f"--server: stands for one model, and {len(arguments.models)} directories are given; "
+            "give one"
         )
     from slimspeech.web import server
     from slimspeech.web.models import describe

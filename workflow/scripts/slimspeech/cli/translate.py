@@ -15,12 +15,13 @@ from slimspeech.cli.options import (
     add_console_options,
     add_model_options,
     add_segmentation_options,
+    add_server_options,
     add_subtitle_options,
     layout_of,
     load_translator,
     segmentation_of,
 )
-from slimspeech.errors import InputError
+from slimspeech.errors import InputError, ServerError
 from slimspeech.formatting import printable
 from slimspeech.longform.subtitles import FORMATS, Writer
 
@@ -73,6 +74,7 @@ def add_parser(subparsers) -> None:
     )
     add_console_options(parser)
     add_model_options(parser)
+    add_server_options(parser)
     add_segmentation_options(parser)
     add_subtitle_options(parser)
     parser.set_defaults(run=run)
@@ -161,6 +163,10 @@ def _output_files(talk: Talk, folder: Path, arguments: argparse.Namespace) -> di
     }
 
 
+def _unfinished(file: Path) -> Path:
+    return file.with_name(f"{file.stem}.unfinished{file.suffix}")
+
+
 def _is_readable(talk: Talk) -> bool:
     """Whether the header can be read; checked before a model is loaded."""
     from slimspeech.data.audio import read_header
@@ -180,11 +186,18 @@ def _is_readable(talk: Talk) -> bool:
 def _writers(
     talk: Talk, folder: Path | None, arguments: argparse.Namespace, translator: "Translator"
 ) -> Iterator[list[Writer]]:
-    """Writers to standard output, or to files, which appear when the talk is complete."""
+    """Writers to standard output, or to files, which appear when the talk is complete.
+
+    What a server translated before it failed is kept as well, in files named talk.unfinished.txt.
+    """
     layout, pair = layout_of(arguments, translator.pair), translator.pair
     if folder is None:
         writer = Writer(arguments.output_format, sys.stdout, layout, pair)
-        yield [writer]
+        try:
+            yield [writer]
+        except ServerError:
+            writer.finish()
+            raise
         writer.finish()
         return
     files = _output_files(talk, folder, arguments)
@@ -199,12 +212,20 @@ def _writers(
                 Writer(form, stack.enter_context(path.open("w", encoding="utf-8")), layout, pair)
                 for form, path in partial.items()
             ]
-            yield writers
+            failure = None
+            try:
+                yield writers
+            except ServerError as error:
+                failure = error
+                unfinished = {form: _unfinished(file) for form, file in files.items()}
+                files = unfinished if writers[0].count else {}
             for writer in writers:
                 writer.finish()
-        for form, path in partial.items():
-            os.replace(path, files[form])
-            logger.info("wrote %s", files[form])
+        for form, file in files.items():
+            os.replace(partial[form], file)
+            logger.info("wrote %s", file)
+        if failure:
+            raise failure
     except OSError as error:
         output = printable(next(iter(files.values())))
         raise InputError(

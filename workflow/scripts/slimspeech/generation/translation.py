@@ -126,7 +126,7 @@ def translate_variants(
             bar.update(len(batch))
     parts |= {i: [""] * len(missing) for i in unheard}
     return [
-        _join(clips, [parts[i][variant] for i in range(len(clips))])
+        join(clips, [parts[i][variant] for i in range(len(clips))])
         for variant in range(len(missing))
     ]
 
@@ -153,7 +153,7 @@ def rows_that_fit(model: PreTrainedModel, positions: int) -> int:
     return max(1, min(most, int(0.8 * free) // row))
 
 
-def _join(clips: Sequence[Clip], parts: Sequence[str]) -> list[str]:
+def join(clips: Sequence[Clip], parts: Sequence[str]) -> list[str]:
     """Put together what belongs to one row: with a space, where the language has them."""
     texts: dict[int, list[str]] = {}
     pairs = {}

@@ -92,6 +92,7 @@ class Writer:
         self.file = file
         self.layout = layout
         self.pair = pair
+        self.count = 0  # of utterances
         self._cue_count = 0
         self._rows: list[dict[str, Any]] = []  # json is one object, so finish() writes it
         if form == "vtt":
@@ -101,6 +102,7 @@ class Writer:
 
     def add(self, utterance: Utterance) -> None:
         """Only jsonl and json contain utterances without text."""
+        self.count += 1
         start, end, text = utterance.start, utterance.end, utterance.text
         row = {"start": round(start, 3), "end": round(end, 3), "text": text}
         if self.form == "json":

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from bitsandbytes.functional import has_avx512bf16
 from transformers import PreTrainedModel, ProcessorMixin
 
 from slimspeech.data.audio import SAMPLING_RATE, read_blocks
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 # Seconds of speech translated together. More make a GPU no faster and delay the first result; a CPU
 # gains little from large batches.
 BATCH_SECONDS_CPU, BATCH_SECONDS_GPU = 60, 600
+SMALL = 10**8  # bytes; the speed of a smaller model does not depend on its weights
 
 
 @dataclass(eq=False)
@@ -61,6 +63,12 @@ class Translator:
         model = load_for_inference(deployment.directory, precision, hardware)
         settings = GenerationSettings(batch_size, deployment.max_new_tokens, precision)
         logger.info("%s: %s on %s in %s", deployment.directory, pair, hardware, model.dtype)
+        if is_slow_in_4_bit(model):
+            logger.warning(
+                "4-bit weights are about 9 times slower than bfloat16 on this CPU, which has no "
+                "AVX512-BF16; faster are the student's export/bf16, or export/int8 in vLLM with "
+                "--server (docs/publish.md)"
+            )
         processor = load_processor(deployment.directory, model.config)
         return cls(deployment, pair, model, processor, settings)
 
@@ -68,6 +76,10 @@ class Translator:
     def window(self) -> float:
         """Length of the model's input window in seconds."""
         return window_seconds(self.processor)
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.model.device.type == "cuda"
 
     def segments(
         self,
@@ -83,7 +95,7 @@ class Translator:
         blocks = read_blocks(path, SAMPLING_RATE, name)
         return segment(blocks, replace(segmentation, max_seconds=longest))
 
-    def translate_segments(self, segments: Sequence[Segment]) -> list[Utterance]:
+    def translate_segments(self, segments: Sequence[Segment]) -> Iterable[Utterance]:
         """The translations, in the order of the segments. Each must fit the model's window."""
         clips = [Clip(number, self.pair, part.audio) for number, part in enumerate(segments)]
         texts = translate_clips(
@@ -115,8 +127,7 @@ class Translator:
         """Groups of segments to translate together: about `batch_seconds` of speech, by default a
         minute, or ten on a GPU."""
         if batch_seconds is None:
-            on_gpu = self.model.device.type == "cuda"
-            batch_seconds = BATCH_SECONDS_GPU if on_gpu else BATCH_SECONDS_CPU
+            batch_seconds = BATCH_SECONDS_GPU if self.on_gpu else BATCH_SECONDS_CPU
         batch: list[Segment] = []
         seconds = 0.0
         for part in segments:
@@ -127,6 +138,16 @@ class Translator:
                 batch, seconds = [], 0.0
         if batch:
             yield batch
+
+
+def is_slow_in_4_bit(model: PreTrainedModel) -> bool:
+    """Whether a model has 4-bit weights that count, on a CPU for which bitsandbytes has no kernel.
+
+    Measured on a layer 4096 wide: docs/publish.md.
+    """
+    is_packed = hasattr(model.config, "quantization_config")
+    counts = model.get_memory_footprint() > SMALL
+    return is_packed and counts and model.device.type == "cpu" and not has_avx512bf16()
 
 
 def find_device(name: str) -> torch.device:

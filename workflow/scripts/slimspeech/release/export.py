@@ -14,7 +14,6 @@ from transformers.models.whisper.modeling_whisper import sinusoids
 
 from slimspeech import families
 from slimspeech.artifacts import write_directory
-from slimspeech.errors import InputError
 from slimspeech.models.checkpoints import rewrite, unchanged
 from slimspeech.models.loading import load_processor, read_config
 from slimspeech.quantization.predicted_size import predicted_bytes
@@ -28,8 +27,7 @@ def export(model: str | Path, target: str | Path) -> None:
     """Write a model that is not quantised, tensor by tensor, in bfloat16, with a window of 30 s.
 
     A shorter window is padded, of an audio encoder that masks what lies behind a clip: the words
-    of a clip stay the same. Raises InputError as rewrite() does, such as for a quantised model, and
-    for a model whose shorter window cannot be padded.
+    of a clip stay the same. Raises InputError as rewrite() does, such as for a quantised model.
     """
     config = read_config(model)
     family = families.of(config)
@@ -40,7 +38,7 @@ def export(model: str | Path, target: str | Path) -> None:
         extractor = padded_extractor(extractor)
         positions = extractor["nb_max_frames"] // FRAMES_PER_POSITION
         config.audio_config.max_source_positions = positions
-        change = partial(_pad, count=positions, model=model)
+        change = partial(_pad, count=positions)
 
     def write(directory: Path) -> None:
         rewrite(model, directory, config, change, needed=needed)
@@ -50,9 +48,9 @@ def export(model: str | Path, target: str | Path) -> None:
     write_directory(target, write)
 
 
-def _pad(name: str, tensor: Tensor, count: int, model: str | Path) -> dict[str, Tensor]:
+def _pad(name: str, tensor: Tensor, count: int) -> dict[str, Tensor]:
     if name == POSITIONS and len(tensor) < count:
-        tensor = padded_positions(tensor, count, model)
+        tensor = padded_positions(tensor, count)
     return {name: tensor}
 
 
@@ -65,17 +63,10 @@ def padded_extractor(settings: dict[str, Any]) -> dict[str, Any]:
     return settings | {"chunk_length": WINDOW, "n_samples": samples, "nb_max_frames": frames}
 
 
-def padded_positions(weight: Tensor, count: int, model: str | Path) -> Tensor:
-    """The audio encoder's positions, followed by more of the same sinusoids: (count, width).
+def padded_positions(weight: Tensor, count: int) -> Tensor:
+    """The audio encoder's positions, followed by Whisper's sinusoids: (count, width).
 
-    Raises InputError if they are no sinusoids, because then nothing says how they go on.
+    Only what lies behind a clip within the shorter window hears the added ones, and is masked.
     """
-    longer = sinusoids(count, weight.shape[1]).to(weight.dtype)
-    if not torch.allclose(longer[: len(weight)].float(), weight.float(), atol=0.01):
-        raise InputError(
-            f"{model}: its audio encoder has a window of less than {WINDOW} s and positions that "
-            "are not Whisper's, so engines cannot run it; start from a base model with a window of "
-            f"{WINDOW} s"
-        )
-    longer[: len(weight)] = weight
-    return longer
+    added = sinusoids(count, weight.shape[1])[len(weight) :]
+    return torch.cat([weight, added.to(weight.dtype)])

@@ -21,11 +21,11 @@ MINI_BASE = "mini base model of slimspeech"
 
 @dataclass(frozen=True)
 class Measurements:
-    """Contents of size.json and cost.json by system, and of comparison.json, vocabulary.json and
-    packing.json.
+    """Contents of size.json and cost.json by system, of comparison.json, vocabulary.json,
+    packing.json and each parity.json.
 
-    Without measurements costs is empty and comparison is None; vocabulary is None unless it was
-    trimmed, packing unless the last stage trained an adapter.
+    Without measurements costs and engines are empty and comparison is None; vocabulary is None
+    unless it was trimmed, packing unless the last stage trained an adapter.
     """
 
     sizes: Mapping[str, Row]
@@ -33,6 +33,7 @@ class Measurements:
     comparison: Row | None = None
     vocabulary: Row | None = None
     packing: Row | None = None
+    engines: Sequence[Row] = ()
 
 
 def describe(
@@ -82,6 +83,7 @@ def describe(
         or None,
         "signatures": comparison["signatures"] if comparison else None,
         "cost": measured.costs.get(student),
+        "engines": list(measured.engines),
         "recipe": config["recipe"],
         "corpora": [corpus | {"path": Path(corpus["path"]).name} for corpus in corpora],
         "software": {name: importlib.metadata.version(name) for name in PACKAGES},

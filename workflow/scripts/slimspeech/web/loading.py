@@ -29,8 +29,7 @@ class LoadedModel:
 
     def translate(self, path: Path, name: str) -> Iterator[Utterance]:
         """As Translator.translate."""
-        on_gpu = self.translator.model.device.type == "cuda"
-        seconds = BATCH_SECONDS_GPU if on_gpu else BATCH_SECONDS_CPU
+        seconds = BATCH_SECONDS_GPU if self.translator.on_gpu else BATCH_SECONDS_CPU
         return self.translator.translate(path, self.segmentation, name, seconds)
 
 
@@ -68,7 +67,7 @@ def _warm_up(translator: Translator) -> None:
     second = np.zeros(SAMPLING_RATE, dtype=np.float32)
     list(segment([second], SegmentationSettings()))
     brief = replace(translator, settings=replace(translator.settings, max_new_tokens=1))
-    brief.translate_segments([Segment(0, 1, second)])
+    list(brief.translate_segments([Segment(0, 1, second)]))
 
 
 def _memory() -> str:

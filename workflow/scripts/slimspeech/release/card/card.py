@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from slimspeech import families, languages
 from slimspeech.evaluation.metrics import METRICS
+from slimspeech.evaluation.parity import describe
 from slimspeech.evaluation.score_table import once_each
 from slimspeech.evaluation.significance import MIN_SEGMENTS
 from slimspeech.formatting import file_size, weight_count
@@ -133,6 +134,7 @@ def _parts(facts: Facts) -> dict[str, Any]:
         "test_corpus": _one_line(_gold(facts)["name"]),
         "signatures": {title(m): text for m, text in (facts["signatures"] or {}).items()},
         "machine": "; ".join(_devices(facts)) if facts["cost"] else None,
+        "engines": [describe(parity) for parity in facts["engines"]],
         "used": used,
         "citations": [_one_line(corpus["citation"]) for corpus in used if corpus["citation"]],
         "limits": _limits(facts),

@@ -1,0 +1,111 @@
+# Exports in a serving engine, as users run them: do they give our own words? vLLM cannot live with the
+# other packages, so its rule runs in its own environment, as those of COMET do.
+
+VLLM_PYTHON = "python" if CONDA else ".venv-vllm/bin/python"
+VLLM_ENVIRONMENT = [] if CONDA else [".venv-vllm/installed"]
+
+
+# Make the virtual environment of vLLM, where conda does not. `make` makes the same.
+rule install_vllm:
+    input:
+        "envs/vllm.lock",
+    output:
+        ".venv-vllm/installed",
+    log:
+        "logs/install_vllm.log",
+    localrule: True
+    conda:
+        "../../envs/snakemake.yaml"
+    shell:
+        "make .venv-vllm/installed > {log} 2>&1"
+
+
+# Translate the test set by our own code, with a student as it was before it was quantised.
+use rule translate_test as translate_trained with:
+    input:
+        model=get_trained_model,
+        segments="results/{experiment}/{pair}/data/test.jsonl",
+        audio="results/{experiment}/data/audio",
+    output:
+        hypotheses="results/{experiment}/{pair}/students/{student}/parity/own/hypotheses.jsonl",
+        translation="results/{experiment}/{pair}/students/{student}/parity/own/translation.json",
+    log:
+        "logs/{experiment}/{pair}/translate_trained/{student}.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/translate_trained/{student}.jsonl"
+
+
+# Write the test clips as requests to an engine, and the tokens of their prompts.
+rule write_requests:
+    input:
+        model=get_trained_model,
+        segments="results/{experiment}/{pair}/data/test.jsonl",
+        audio="results/{experiment}/data/audio",
+    output:
+        requests=temp("results/{experiment}/{pair}/students/{student}/parity/requests.jsonl"),
+        prompts="results/{experiment}/{pair}/students/{student}/parity/prompts.jsonl",
+    log:
+        "logs/{experiment}/{pair}/write_requests/{student}.log",
+    conda:
+        "../../envs/models.yaml"
+    resources:
+        mem_mb=8000,
+        runtime="1h",
+    params:
+        prompt=lookup("prompt", within=config),
+        languages=lookup("languages", within=config),
+        generation=lookup("generation", within=config),
+        clips=lookup("serving/clips", within=config),
+    script:
+        "../scripts/write_requests.py"
+
+
+# Let vLLM answer them with an export.
+rule run_vllm:
+    input:
+        environment=ancient(VLLM_ENVIRONMENT),
+        model="results/{experiment}/{pair}/students/{student}/export/{form}",
+        requests="results/{experiment}/{pair}/students/{student}/parity/requests.jsonl",
+    output:
+        answers="results/{experiment}/{pair}/students/{student}/parity/vllm/{form}/answers.jsonl",
+        engine="results/{experiment}/{pair}/students/{student}/parity/vllm/{form}/engine.json",
+    log:
+        "logs/{experiment}/{pair}/run_vllm/{student}-{form}.log",
+    benchmark:
+        "results/{experiment}/{pair}/benchmarks/run_vllm/{student}-{form}.jsonl"
+    conda:
+        "../../envs/vllm.yaml"
+    resources:
+        gpu=1,
+        mem_mb=32000,
+        runtime="4h",
+    params:
+        python=VLLM_PYTHON,
+        precision=lookup("generation/precision", within=config),
+    shell:
+        "{params.python} workflow/scripts/run_vllm.py --model {input.model:q}"
+        " --requests {input.requests:q} --precision {params.precision} --threads {threads}"
+        " --answers {output.answers:q} --engine {output.engine:q} --log {log:q}"
+
+
+# Compare its words with our own, and stop where too much is lost.
+rule check_parity:
+    input:
+        answers="results/{experiment}/{pair}/students/{student}/parity/vllm/{form}/answers.jsonl",
+        engine="results/{experiment}/{pair}/students/{student}/parity/vllm/{form}/engine.json",
+        prompts="results/{experiment}/{pair}/students/{student}/parity/prompts.jsonl",
+        own="results/{experiment}/{pair}/students/{student}/parity/own/hypotheses.jsonl",
+        test="results/{experiment}/{pair}/data/test.jsonl",
+    output:
+        hypotheses="results/{experiment}/{pair}/students/{student}/parity/vllm/{form}/hypotheses.jsonl",
+        parity="results/{experiment}/{pair}/students/{student}/parity/vllm/{form}/parity.json",
+    log:
+        "logs/{experiment}/{pair}/check_parity/{student}-{form}.log",
+    localrule: True
+    conda:
+        "../../envs/models.yaml"
+    params:
+        clips=lookup("serving/clips", within=config),
+        threshold=lookup("serving/threshold", within=config),
+    script:
+        "../scripts/check_parity.py"
