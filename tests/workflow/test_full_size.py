@@ -51,9 +51,13 @@ def test_every_ablation_is_a_target_for_both_pairs(student, paper):
     assert others == []
 
 
-def test_the_compact_student_is_planned_beside_the_papers(paper):
-    target = "results/iwslt2025/en-de/students/compact/packed"
-    assert target in paper.succeed(target, "--dry-run", "--configfile", *COMPACT)
+def test_smaller_students_are_planned_beside_the_papers_from_the_same_trainings(paper):
+    folder = "results/iwslt2025/en-de/students"
+    targets = [f"{folder}/{name}/packed" for name in ("B", "compact", "trimmed")]
+    text = paper.succeed(*targets, "--dry-run", "--configfile", *COMPACT)
+    assert all(target in text for target in targets)
+    assert text.count("rule train_adapter:") == text.count("rule train_student:") == 1
+    assert f"{folder}/trimmed/2-qlora" not in text and f"{folder}/trimmed/trimmed" in text
 
 
 def test_the_base_model_is_fetched_for_an_experiment_of_its_own(paper):

@@ -39,6 +39,8 @@ def shrink(config: dict[str, Any]) -> dict[str, Any]:
     ]
     for student in config["students"].values():
         student["layers_removed"] = min(2, student.get("layers_removed", 0))
+        if "vocabulary" in student:
+            student["vocabulary"]["size"] = 1024
         del student["stages"][5:-1]  # of the chain of repairs three removals are left
         for stage in student["stages"]:
             if stage["method"] == "prune":

@@ -62,7 +62,10 @@ def test_a_large_adapter_is_kept(start, rows, prompt, tmp_path, caplog):
     assert "left after packing" not in caplog.text
 
 
-def test_without_validation_data_nothing_is_known(caplog):
-    packing = measure_packing(Forms("", "", "", ""), [], None)
+@pytest.mark.parametrize("seconds", [[], [99]])
+def test_without_validation_data_nothing_is_known(seconds, trained, rows, caplog):
+    """None at all, or none that the model hears whole."""
+    validation = [rows[0] | {"duration": number} for number in seconds]
+    packing = measure_packing(Forms(trained[0], "", "", ""), validation, None)
     assert packing == {"segments": 0, "loss": None, "left_percent": None}
     assert "no validation data" in caplog.text

@@ -83,7 +83,13 @@ def test_bytes(quantization, gigabytes):
 # Embedding and head of 156,032 rows of 4096 weights take 2.56 GB.
 @pytest.mark.parametrize(
     ("layers", "vocabulary", "gigabytes"),
-    [(24, 20_000, 3.18), (24, 33_000, 3.39), (32, 20_000, 4.01), (24, None, 5.41)],
+    [
+        (24, 20_000, 3.18),
+        (24, 33_000, 3.39),
+        (32, 20_000, 4.01),
+        (32, 33_000, 4.23),
+        (24, None, 5.41),
+    ],
 )
 def test_bytes_with_a_trimmed_vocabulary(layers, vocabulary, gigabytes):
     found = predicted_bytes(full_size(QWEN, layers), "nf4", vocabulary)

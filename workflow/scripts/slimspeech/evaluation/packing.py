@@ -48,14 +48,15 @@ def measure_packing(forms: Forms, rows: Sequence[Row], prompt: Prompt) -> Row:
     "segments"; "loss": in nats a token of the first model, of `start` (in 4 bits, as in training),
     `trained` (with the adapter), `merged` and `packed`; "left_percent": of the gain from start to
     trained, in `merged` and `packed`. None without rows; left_percent is None without a gain too. A
-    warning says if less than ENOUGH is left after packing.
+    warning says if less than ENOUGH is left after packing. Clips beyond the model's window are left
+    out, as in training.
     """
-    if not rows:
-        logger.warning("no validation data: what packing leaves of the adapter is not known")
-        return {"segments": 0, "loss": None, "left_percent": None}
     processor = load_processor(forms.start)
     window = window_seconds(processor)
     rows = [row for row in rows if row["duration"] <= window]
+    if not rows:
+        logger.warning("no validation data: what packing leaves of the adapter is not known")
+        return {"segments": 0, "loss": None, "left_percent": None}
     loss = _losses_in_training(forms, processor, rows, prompt)
     for name, directory in (("merged", forms.merged), ("packed", forms.packed)):
         model = load_for_inference(directory, "auto")
