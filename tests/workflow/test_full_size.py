@@ -37,9 +37,9 @@ def test_the_papers_systems_are_planned_for_both_pairs(paper):
     jobs = paper.plan(config=read_config(CONFIGS[0]))
     assert jobs["train_teacher"] == 2
     assert jobs["score_layers"] == jobs["select_layer"] == 16  # 8 removals a pair
-    assert jobs["train_student"] == 2 and jobs["train_adapter"] == 4  # B; A and B
-    assert jobs["translate_test"] == 10 and jobs["pack_student"] == 4
-    assert jobs["score_comet"] == 20 and jobs["fetch_comet"] == 2  # comet20 and comet22
+    assert jobs["train_student"] == 2 and jobs["train_adapter"] == 4  # B and its control; A and B
+    assert jobs["translate_test"] == 14 and jobs["pack_student"] == 8
+    assert jobs["score_comet"] == 28 and jobs["fetch_comet"] == 2  # comet20 and comet22
 
 
 @pytest.mark.parametrize("student", ABLATIONS)
