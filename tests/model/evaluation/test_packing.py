@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from project import REPOSITORY
 from settings import configured
 
 from slimspeech.evaluation.packing import Forms, measure_packing
@@ -63,9 +64,10 @@ def test_a_large_adapter_is_kept(start, rows, prompt, tmp_path, caplog):
 
 
 @pytest.mark.parametrize("seconds", [[], [99]])
-def test_without_validation_data_nothing_is_known(seconds, trained, rows, caplog):
+def test_without_validation_data_nothing_is_known(seconds, caplog):
     """None at all, or none that the model hears whole."""
-    validation = [rows[0] | {"duration": number} for number in seconds]
-    packing = measure_packing(Forms(trained[0], "", "", ""), validation, None)
+    base = REPOSITORY / "resources" / "mini" / "base"
+    rows = [{"duration": number} for number in seconds]
+    packing = measure_packing(Forms(base, "", "", ""), rows, None)
     assert packing == {"segments": 0, "loss": None, "left_percent": None}
     assert "no validation data" in caplog.text
