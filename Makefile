@@ -15,6 +15,8 @@ COMET_PYTHON ?= $(PYTHON)
 PIP_FLAGS ?=
 CONFIG ?= config/config.yaml
 CORES ?= all
+# Of `make test-all`. Tests of an environment that is not there are skipped.
+ENVIRONMENTS ?= .venv-comet/installed .venv-vllm/installed
 BIN := .venv/bin
 # Files in the order of tests/conftest.py, each by one worker.
 PYTEST = $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -47,7 +49,7 @@ lint: .venv/installed
 unit: .venv/installed
 	$(PYTEST)
 
-test-all: .venv/installed .venv-comet/installed .venv-vllm/installed
+test-all: .venv/installed $(ENVIRONMENTS)
 	$(PYTEST) -m slow $(SLOW)
 
 docs: .venv/installed
