@@ -49,7 +49,7 @@ def test_a_family_is_whole(family: Family):
     assert family.part_of(family.embedding) == "embedding"
     assert family.part_of(f"{family.layers}0.mlp.up_proj.weight") == "decoder"
     assert family.layer_of(f"{family.layers}11.mlp.up_proj.weight") == 11
-    assert set(family.deaf_parts) <= set(family.parts.values())
+    assert set(family.unused_parts) <= set(family.parts.values())
 
 
 def test_what_a_family_may_be_asked_is_described():

@@ -79,7 +79,7 @@ def test_embedding_and_head_in_4_bits_or_refused(base, pruned, tmp_path):
 
 
 def test_what_hears_nothing_can_be_left_out(base, pruned, tmp_path):
-    if not base.family.deaf_parts:
+    if not base.family.unused_parts:
         with pytest.raises(InputError, match="cannot do without vision"):
             pack(pruned, tmp_path / "packed", without=["vision"])
         return

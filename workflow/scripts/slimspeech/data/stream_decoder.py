@@ -43,12 +43,12 @@ class Decoder:
         self.rest: Stream | None = None
         begin = skip_id3(file, stream.start, stream.end)
         is_frame = mpeg.is_frame(file, begin) and not stream.head
-        self._size, self._guesses = self._told_size(begin if is_frame else None)
+        self._size, self._guesses = self._declared_size(begin if is_frame else None)
         self._bytes, self.sound = self._open()
         self.is_mp3 = self.sound.format == "MP3"
         if self.is_mp3 and not is_frame:  # other bytes lie between the tag and the first frame
             begin = mpeg.find_frames(file, begin, stream.end)
-            self._size, self._guesses = self._told_size(begin or stream.end)
+            self._size, self._guesses = self._declared_size(begin or stream.end)
             self._bytes, self.sound = self._open()
         self.missing, self.promised = self._promises()
 
@@ -108,7 +108,7 @@ class Decoder:
     def _end(self, failure: soundfile.LibsndfileError | None = None) -> None:
         """The decoder has no more: at the end of the stream, or where it cannot go on."""
         self.ended = True
-        at, end = self._bytes.place, self.stream.end
+        at, end = self._bytes.offset, self.stream.end
         if at >= end:
             return
         if self.is_mp3:
@@ -134,8 +134,8 @@ class Decoder:
             self.rest = replace(self.rest, promised=max(0, self.promised - self.position))
             self.promised = self.position
 
-    def _told_size(self, begin: int | None) -> tuple[int, bool]:
-        """The size in bytes that libsndfile is told, and whether it guesses the length from it.
+    def _declared_size(self, begin: int | None) -> tuple[int, bool]:
+        """The size in bytes that libsndfile is given, and whether it guesses the length from it.
 
         begin: of the frames of an MP3. If the first says no length, the size is larger than any
         file: libsndfile would stop where it guesses the end. If it says a size, libsndfile
@@ -189,8 +189,8 @@ class Decoder:
 class _Bytes(io.RawIOBase):
     """The bytes of a stream as a file.
 
-    place: the position in the real file. error: of a read, which libsndfile would take for the end
-    of the file. size: what libsndfile is told.
+    offset: the position in the real file. error: of a read, which libsndfile would take for the end
+    of the file. size: what libsndfile believes the size to be.
     """
 
     def __init__(self, file: BinaryIO, stream: Stream, size: int) -> None:
@@ -199,7 +199,7 @@ class _Bytes(io.RawIOBase):
         self.error: OSError | None = None
 
     @property
-    def place(self) -> int:
+    def offset(self) -> int:
         return self._stream.start + self._position - len(self._stream.head)
 
     def readable(self) -> bool:
@@ -220,12 +220,12 @@ class _Bytes(io.RawIOBase):
         count, head = len(buffer), self._stream.head
         if self._position < len(head):
             data = head[self._position : self._position + count]
-        elif self.place >= self._stream.end and self._position == self._size - ID3V1_BYTES:
+        elif self.offset >= self._stream.end and self._position == self._size - ID3V1_BYTES:
             data = bytes(count)  # the decoder of MP3 looks for a tag there before it begins
         else:
             try:
-                self._file.seek(max(0, self.place))
-                data = self._file.read(max(0, min(count, self._stream.end - self.place)))
+                self._file.seek(max(0, self.offset))
+                data = self._file.read(max(0, min(count, self._stream.end - self.offset)))
             except OSError as error:
                 self.error, data = error, b""
         buffer[: len(data)] = data

@@ -105,7 +105,7 @@ class Server:
                 continue
             if response.status_code not in BUSY:
                 return self._content(response)
-            problem = f"it answers {response.status_code} ({_said(response)})"
+            problem = f"it answers {response.status_code} ({_message(response)})"
         raise ServerError(
             f"{self.url}: {problem}; start the server, give another --server, or a longer "
             "--server-timeout"
@@ -114,7 +114,7 @@ class Server:
     def _content(self, response: httpx2.Response) -> Any:
         if response.status_code != 200:
             raise ServerError(
-                f"{self.url}: refuses the request with {response.status_code}: {_said(response)}"
+                f"{self.url}: refuses the request with {response.status_code}: {_message(response)}"
             )
         try:
             return response.json()
@@ -124,7 +124,7 @@ class Server:
             ) from error
 
 
-def _said(response: httpx2.Response) -> str:
+def _message(response: httpx2.Response) -> str:
     """What a response says, on one line, in JSON or in another form."""
     try:
         return error_text(response.json())

@@ -87,8 +87,8 @@ class Family:
     takes_system: whether a prompt can have a system message.
     tokens_per_row: audio tokens of a row of features, if a clip can have several rows.
     layer_arguments: what a decoder layer takes besides states, mask, cache and rotary angles.
-    deaf_parts: parts that hear nothing, get no adapter and can be left out, by the key of
-        config.json that is then null.
+    unused_parts: parts that speech does not use: they get no adapter and can be left out, by the
+        key of config.json that is then null.
 
     load_processor(directory): from its files.
     token_counts(processor, samples): audio tokens of clips of so many samples.
@@ -141,7 +141,7 @@ class Family:
     takes_system: bool = True
     masks_padding: bool = False
     layer_arguments: Mapping[str, Any] = field(default_factory=dict)
-    deaf_parts: Mapping[str, str] = field(default_factory=dict)
+    unused_parts: Mapping[str, str] = field(default_factory=dict)
 
     prompt_ids: Callable[[ProcessorMixin, str | None, str, int], list[int]] | None = None
     card_code: Callable[[str | None, str], tuple[str, str]] | None = None
@@ -175,8 +175,8 @@ class Family:
             return None
         return int(name.removeprefix(self.layers).split(".", 1)[0])
 
-    def heard_seconds(self, seconds: float) -> float:
-        """What the model hears of a clip of so many seconds: the clip, and its padding."""
+    def padded_seconds(self, seconds: float) -> float:
+        """Seconds that the model processes for a clip: the clip and its padding."""
         if self.padded_to is None:
             return seconds
         return math.ceil(seconds / self.padded_to) * self.padded_to

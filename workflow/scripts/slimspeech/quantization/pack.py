@@ -70,10 +70,10 @@ def _leave_out(directory: str | Path, config: PretrainedConfig, parts: Sequence[
     """Change the config to that of a model without these parts."""
     family = families.of(config)
     for part in parts:
-        if part not in family.deaf_parts:
-            spare = ", ".join(family.deaf_parts) or "nothing"
+        if part not in family.unused_parts:
+            spare = ", ".join(family.unused_parts) or "nothing"
             raise InputError(
                 f"{directory}: {family.title} cannot do without {part}; base.without may have "
                 f"{spare}"
             )
-        setattr(config, family.deaf_parts[part], None)
+        setattr(config, family.unused_parts[part], None)

@@ -36,7 +36,7 @@ def count_weights(config: PretrainedConfig) -> dict[str, int]:
 def count_adapter(config: PretrainedConfig, r: int) -> int:
     """Weights of a LoRA adapter of rank r on every linear layer that hears, but the output head."""
     found, family = shapes(config), families.of(config)
-    without = {"head", *family.deaf_parts}
+    without = {"head", *family.unused_parts}
     names = [name for name in linear_weights(config) if family.part_of(name) not in without]
     return sum(r * sum(found[name]) for name in names)
 

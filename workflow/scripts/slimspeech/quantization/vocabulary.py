@@ -133,14 +133,14 @@ def _check_size(size: int, least: int, most: int) -> None:
 def _check_targets(targets: Sequence[str], whole: Tokenizer, trimmed: Tokenizer) -> None:
     """Raises InputError, naming the first target that does not come back as before."""
     for target in targets:
-        found, expected = (
+        decoded, expected = (
             tokenizer.decode(tokenizer.encode(target, add_special_tokens=False).ids)
             for tokenizer in (trimmed, whole)
         )
-        if found != expected:
+        if decoded != expected:
             raise InputError(
                 f"the trimmed vocabulary cannot say the training target {target[:80]!r} (it says "
-                f"{found[:80]!r}); leave students.*.vocabulary out"
+                f"{decoded[:80]!r}); leave students.*.vocabulary out"
             )
 
 

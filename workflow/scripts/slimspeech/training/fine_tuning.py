@@ -42,7 +42,7 @@ def add_adapter(model: PreTrainedModel, lora: LoraSettings, seed: int) -> PeftMo
     """
     torch.manual_seed(seed)
     targets = lora.target_modules
-    if targets == "all-linear" and families.of(model.config).deaf_parts:
+    if targets == "all-linear" and families.of(model.config).unused_parts:
         targets = list(adapted_layers(model))
     model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     return get_peft_model(
@@ -65,7 +65,7 @@ def adapted_layers(model: PreTrainedModel) -> dict[str, nn.Linear]:
     return {
         name: layer
         for name, layer in quantised_layers(model).items()
-        if family.part_of(family.stored_name(f"{name}.weight")) not in family.deaf_parts
+        if family.part_of(family.stored_name(f"{name}.weight")) not in family.unused_parts
     }
 
 
@@ -289,7 +289,7 @@ def _dataset(rows: list[Row], family: Family) -> Dataset:
     columns = ("id", "audio", "pair", "target")
 
     def audio_tokens(seconds: float) -> float:
-        return family.heard_seconds(seconds) * family.tokens_per_second
+        return family.padded_seconds(seconds) * family.tokens_per_second
 
     return Dataset.from_list(
         [

@@ -157,9 +157,9 @@ def _clip_activations(
     of the input of every product. A checkpointed layer keeps its input, and one layer at a time
     the rest. Of the logits, those of the answer are kept three times over.
     """
-    family, heard = shape.family, shape.family.heard_seconds(seconds)
-    tokens = PROMPT_TOKENS + answer_tokens + family.tokens_per_second * heard
-    states = family.states_per_second * heard
+    family, padded = shape.family, shape.family.padded_seconds(seconds)
+    tokens = PROMPT_TOKENS + answer_tokens + family.tokens_per_second * padded
+    states = family.states_per_second * padded
     h, i = shape.hidden, shape.intermediate
     layer = tokens * (width * (9 * h + 4 * i) + 8 * h)
     d, f = shape.audio_hidden, shape.audio_intermediate
