@@ -79,7 +79,7 @@ def _prompt_problems(config: Config) -> Iterator[str]:
     if wrong:
         yield (
             f"prompt.user: {wrong} is no placeholder, only {{source}} and {{target}} are; write a "
-            "brace that the model shall read twice, {{ or }}"
+            "brace that the model should read twice, {{ or }}"
         )
     elif "target" not in names:
         yield "prompt.user: {{target}} is text in braces; write {target} for the language"

@@ -46,7 +46,7 @@ def file_problem(path: Path) -> str | None:
 
 
 def problem(config: Config) -> str | None:
-    """What the schema would not find, or would find with a value that nobody shall see."""
+    """What the schema would not find, or would find with a value that must stay secret."""
     return secret_problem(config) or key_problem(config) or number_problem(config)
 
 
@@ -90,9 +90,7 @@ def number_problem(config: Config) -> str | None:
     for place, key, value in _items(config, ""):
         numbers = value if isinstance(value, list) else [value]
         if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
-            return f"{place}.{key}: {value} is no number to compute with; give a finite one".lstrip(
-                "."
-            )
+            return f"{place}.{key}: {value} is not a finite number; give a finite one".lstrip(".")
     return None
 
 
@@ -108,7 +106,7 @@ def _items(value: Any, place: str) -> Iterator[tuple[str, Any, Any]]:
 def repeated_keys(path: Path) -> list[str]:
     """A sentence for each key that stands twice in one map of a config file.
 
-    YAML and JSON keep the last without a word. A file that cannot be read has none here.
+    YAML and JSON silently keep the last. For a file that cannot be read the list is empty.
     """
     try:
         root = yaml.compose(path.read_text(encoding="utf-8-sig"), yaml.SafeLoader)

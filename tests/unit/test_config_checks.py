@@ -46,7 +46,7 @@ def root(tmp_path_factory):
             "prompt/user",
             "into {target}}",
             "prompt.user",
-            "write a brace that the model shall",
+            "write a brace that the model should",
         ),
         ("prompt/user", "{ into {target}", "prompt.user", "is no placeholder"),
         ("prompt/user", "into {{target}}", "prompt.user", "write {target} for the language"),

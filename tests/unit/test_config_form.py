@@ -107,9 +107,9 @@ def test_a_key_that_is_no_text_is_named_with_the_fix(text, place, key):
         ("evaluation: {cost: {batch_sizes: [1, .nan]}}", "evaluation.cost.batch_sizes", "[1, nan]"),
     ],
 )
-def test_a_number_that_is_none_is_named(text, place, value):
+def test_a_number_that_is_not_finite_is_named(text, place, value):
     problem = config_form.problem(yaml.safe_load(text))
-    assert problem.startswith(f"{place}: {value} is no number to compute with")
+    assert problem.startswith(f"{place}: {value} is not a finite number")
 
 
 def test_keys_in_quotes_are_text():

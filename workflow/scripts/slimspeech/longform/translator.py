@@ -65,7 +65,7 @@ class Translator:
         logger.info("%s: %s on %s in %s", deployment.directory, pair, hardware, model.dtype)
         if is_slow_in_4_bit(model):
             logger.warning(
-                "4-bit weights are about 9 times slower than bfloat16 on this CPU, which has no "
+                "4-bit weights are much slower than bfloat16 on this CPU, which has no "
                 "AVX512-BF16; faster are the student's export/bf16, or export/int8 in vLLM with "
                 "--server (docs/publish.md)"
             )

@@ -45,7 +45,7 @@ class Prompt:
         except (LookupError, ValueError, AttributeError) as error:
             raise InputError(
                 f"prompt.user: {self.user!r} has other braces than {{source}} and {{target}}; "
-                "write a brace that the model shall read twice, {{ or }}"
+                "write a brace that the model should read twice, {{ or }}"
             ) from error
 
     def ids(self, processor: ProcessorMixin, pair: str, audio_tokens: int) -> list[int]:
