@@ -21,6 +21,7 @@ from slimspeech.artifacts import Row, read_jsonl
 from slimspeech.errors import InputError
 from slimspeech.evaluation.cost import timed
 from slimspeech.evaluation.metrics import score, search_metric
+from slimspeech.families.family import Family
 from slimspeech.generation.embeddings import encode_clips, read_clips
 from slimspeech.generation.translation import GenerationSettings, translate, translate_variants
 from slimspeech.languages import target_code
@@ -158,9 +159,9 @@ def search_with_engine(
     return dict(zip(missing, texts, strict=True))
 
 
-def batches_of_fine_tune(rows: Sequence[Row], batch_size: int, seed: int) -> Any:
+def batches_of_fine_tune(rows: Sequence[Row], batch_size: int, seed: int, family: Family) -> Any:
     """The sampler of fine_tune(), so that another trainer can use the same batches."""
-    lengths = list(fine_tuning._dataset(list(rows))["length"])
+    lengths = list(fine_tuning._dataset(list(rows), family)["length"])
     return trainer.LengthGroupedBatches(batch_size, lengths, seed)
 
 

@@ -57,7 +57,7 @@ class SameBatchesTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset=None):
         return harness.batches_of_fine_tune(
-            self.train_dataset, self.args.train_batch_size, self.args.seed
+            self.train_dataset, self.args.train_batch_size, self.args.seed, FAMILY
         )
 
 
