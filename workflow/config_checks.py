@@ -36,6 +36,7 @@ def problems(config: Config, root: Path = Path()) -> list[str]:
         *_path_problems(config, root),
         *_split_problems(config),
         *_pruning_problems(config, root),
+        *_budget_problems(config),
         *_recipe_problems(config),
         *_comet_problems(config, root),
         *_release_problems(config),
@@ -191,9 +192,12 @@ def _split_problems(config: Config) -> Iterator[str]:
         yield "data.split.test_talks: the method talks needs a talk to test on; name one"
     given = split["method"] == "given"
     validation = given or split["validation_size"] or (by_talks and split["validation_talks"])
-    if pruning["iterations"] and pruning["split"] == "validation" and not validation:
+    measured = config["evaluation"]["sensitivities"] or systems.budgets(config)
+    searched = pruning["iterations"] or measured
+    if searched and pruning["split"] == "validation" and not validation:
+        what = "the search translates" if pruning["iterations"] else "sensitivities are measured on"
         yield (
-            "pruning.split: the search translates validation data and data.split sets none aside; "
+            f"pruning.split: {what} validation data and data.split sets none aside; "
             "give data.split.validation_size, or set pruning.split to test"
         )
     if not validation:
@@ -232,10 +236,34 @@ def _pruning_problems(config: Config, root: Path) -> Iterator[str]:
                 f"lower it to {most} or less"
             )
     for name, student in config["students"].items():
+        if systems.is_open(config, name):
+            continue
         if student["layers_removed"] > pruning["iterations"]:
             yield (
                 f"students.{name}.layers_removed: {student['layers_removed']} is more than "
                 f"pruning.iterations, {pruning['iterations']}; raise that or lower this"
+            )
+
+
+def _budget_problems(config: Config) -> Iterator[str]:
+    """What a budget alone can choose, without one; and a budget with nothing to choose."""
+    for name, student in config["students"].items():
+        key, budget = f"students.{name}", student["budget"]
+        several = len(systems.vocabulary_sizes(config, name)) > 1
+        if systems.is_open(config, name) and not budget:
+            yield f"{key}.layers_removed: auto is for a student with a budget; give a number"
+        if several and not budget:
+            yield f"{key}.vocabulary.size: a list is for a student with a budget; give one size"
+        if systems.is_open(config, name) and not config["pruning"]["iterations"]:
+            yield (
+                f"{key}.layers_removed: auto takes layers in the order of a search and "
+                "pruning.iterations is 0; raise that or give a number"
+            )
+        fixed = not systems.is_open(config, name) and not several
+        if budget and fixed and student["quantization"] == "none":
+            yield (
+                f"{key}.budget: layers, vocabulary and quantization are all given, so there is "
+                "nothing to choose; remove quantization or the budget"
             )
 
 

@@ -1,7 +1,7 @@
 """What is wrong with a config is found before anything runs, and named by its key and its fix."""
 
 import pytest
-from configs import change, fill, make_base, read_config
+from configs import REPOSITORY, change, fill, make_base, read_config
 
 import config_checks
 
@@ -99,6 +99,18 @@ def root(tmp_path_factory):
         ("pruning/iterations", 11, "pruning.iterations", "11 of the 12 layers of resources/mini"),
         ("pruning/protect_last", 9, "pruning.iterations", "lower it to 2 or less"),
         ("students/B/layers_removed", 4, "students.B.layers_removed", "4 is more than pruning"),
+        (
+            "students/B/layers_removed",
+            "auto",
+            "students.B.layers_removed",
+            "a student with a budget",
+        ),
+        (
+            "students/B/vocabulary",
+            {"size": [512, 640], "texts": [], "scripts": [], "before": "packing"},
+            "students.B.vocabulary.size",
+            "a list is for a student with a budget",
+        ),
         ("students/A/stages/0/data", {"gold": 0}, "students.A.stages.0.data", "all factors are 0"),
         (
             "students/A/stages/0/data",
@@ -166,3 +178,20 @@ def test_every_problem_is_listed(root):
 )
 def test_what_is_right_passes(root, path, value):
     assert config_checks.problems(change(FILLED, path, value), root) == []
+
+
+def test_a_budget_needs_something_to_choose_and_clips_to_measure_on():
+    config = change(FILLED, "students/B/budget", "2.5 MB")
+    assert not [p for p in config_checks.problems(config, REPOSITORY) if "students.B" in p]
+    [problem] = _problems(change(config, "students/B/quantization", "none"), "students.B.budget")
+    assert "nothing to choose" in problem
+    searched = change(config, "students/B/layers_removed", "auto")
+    assert not _problems(searched, "students.B")
+    [problem] = _problems(change(searched, "pruning/iterations", 0), "students.B.layers_removed")
+    assert "pruning.iterations is 0" in problem
+    unsplit = change(change(config, "data/split/validation_talks", []), "pruning/iterations", 0)
+    assert "sensitivities are measured on" in _problems(unsplit, "pruning.split")[0]
+
+
+def _problems(config, key):
+    return [p for p in config_checks.problems(config, REPOSITORY) if p.startswith(key)]

@@ -12,6 +12,7 @@ LIBRARY = REPOSITORY / "workflow" / "scripts" / "slimspeech"
 FLOORS = [
     {"cli", "web"},
     {"hub", "longform", "release", "report"},
+    {"budget"},
     {"pruning", "training"},
     {"evaluation"},
     {"engines", "generation", "quantization"},

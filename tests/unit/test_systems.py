@@ -228,6 +228,7 @@ def test_each_seed_has_a_folder():
         ("en-de/pruning/chrf/iter_01/layers.json", None, "file"),
         ("en-de/pruning/chrf/iter_01/model", None, "folder"),
         ("en-de/distillation/distilled.jsonl", None, "file"),
+        ("en-de/sensitivities.json", None, "file"),
         ("scores.csv", None, None),
     ],
 )
@@ -254,6 +255,54 @@ def test_what_seeds_share(path, own_teacher, given_teacher):
 )
 def test_a_path_tells_its_system(path, system):
     assert systems.system_at(CONFIG, path) == system
+
+
+def budgeted(**changes) -> dict:
+    """CONFIG with a budget for B, and B_plain, the same without one."""
+    b = CONFIG["students"]["B"]
+    students = {"B": b | {"budget": "3.4 GB"} | changes, "B_plain": b}
+    return CONFIG | {"students": students, "evaluation": {"systems": ["B"]}}
+
+
+def test_a_budget_shares_trainings_if_its_layers_are_given():
+    fixed, chosen = budgeted(), budgeted(layers_removed="auto")
+    assert set(systems.stage_owners(fixed, "B_plain").values()) == {"B"}
+    assert systems.removals(fixed, "B", "en-de") == [2]
+    assert systems.layer_files(fixed, "B")[0] == f"{PAIR}/pruning/chrf/iter_02/layers.json"
+    assert set(systems.stage_owners(chosen, "B_plain").values()) == {"B_plain"}
+    iterations = chosen["pruning"]["iterations"]
+    assert systems.removals(chosen, "B", "en-de") == list(range(iterations + 1))
+    assert systems.layer_files(chosen, "B")[0] == f"{PAIR}/students/B/budget.json"
+    assert systems.stage_models(chosen, "B")[0] == f"{PAIR}/students/B/pruned"
+    assert systems.open_searches(chosen) == ["chrf"] and systems.open_searches(fixed) == []
+
+
+def test_a_vocabulary_that_a_budget_chooses_is_shared_by_no_training():
+    vocabulary = {"size": [640, 1024], "before": "training"}
+    for size, owner in (([640, 1024], "B_plain"), (640, "B")):
+        config = budgeted(vocabulary=vocabulary | {"size": size})
+        config["students"]["B_plain"] = config["students"]["B"] | {"budget": None}
+        assert systems.stage_owners(config, "B_plain")["1-full"] == owner
+
+
+def test_the_choice_comes_before_the_trainings():
+    outputs = [step.output for step in systems.steps(budgeted(layers_removed="auto"), "B")]
+    folder = f"{PAIR}/students/B"
+    chain = [systems.SENSITIVITIES, f"{folder}/budget.json", f"{folder}/pruned"]
+    start = outputs.index(chain[0])
+    assert outputs[start : start + 3] == chain
+    assert outputs[start - 1].endswith("layers.json")
+    assert outputs.index(f"{folder}/1-full/model") > start
+
+
+def test_a_recipe_says_what_its_budget_chose():
+    recipe = {"layers_removed": "auto", "quantization": "nf4", "vocabulary": {"size": [1, 2]}}
+    choice = {"layers_removed": 3, "quantization": {"head": "nf4"}, "vocabulary": 2, "bytes": 1}
+    assert systems.chosen_recipe(recipe, choice) == {
+        "layers_removed": 3,
+        "quantization": {"head": "nf4"},
+        "vocabulary": {"size": 2},
+    }
 
 
 def test_layers_are_listed_by_the_search_and_by_stages_that_prune():

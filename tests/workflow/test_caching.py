@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 from fake_hub import COMMIT, serve_model
-from project import BASE, REPOSITORY, make_project
+from project import BASE, REPOSITORY, finish, make_project
 
 TEXT = (REPOSITORY / "docs" / "caching.md").read_text(encoding="utf-8")
 ROWS = [
@@ -27,6 +27,28 @@ def test_a_changed_key_reruns_what_the_docs_say(finished, key, value, again, sta
     jobs = finished.plan(config=config)
     assert set(again.split(", ")) <= jobs.keys()
     assert not set(stays.split(", ")) & jobs.keys()
+
+
+def test_another_budget_measures_nothing_again(tmp_path):
+    """And trains nothing again, if the recipe gives the number of layers."""
+    project = make_project(tmp_path / "project")
+    config = project.default_config() | {"pairs": ["en-de"]}
+    fixed = config["students"]["B"] | {"vocabulary": {"size": [1024, 1536]}}
+    config["students"] = {"B": fixed, "C": fixed | {"layers_removed": "auto"}}
+    config["evaluation"]["systems"] = ["teacher", "B", "C"]
+
+    def with_budget(size: str) -> dict:
+        students = config["students"]
+        return config | {
+            "students": {name: own | {"budget": size} for name, own in students.items()}
+        }
+
+    finish(project, with_budget("2.2 MB"))
+    jobs = project.plan(config=with_budget("2 MB"))
+    measured = {"measure_sensitivities", "measure_vocabularies", "score_layers", "train_teacher"}
+    assert not measured & jobs.keys()
+    assert jobs["spend_budget"] == jobs["choose_vocabulary"] == jobs["pack_student"] == 2
+    assert jobs["prune_to_budget"] == jobs["train_student"] == jobs["train_adapter"] == 1  # C's
 
 
 def test_two_experiments_share_no_file_but_the_corpora(finished):

@@ -53,11 +53,20 @@ def test_every_ablation_is_a_target_for_both_pairs(student, paper):
 
 def test_smaller_students_are_planned_beside_the_papers_from_the_same_trainings(paper):
     folder = "results/iwslt2025/en-de/students"
-    targets = [f"{folder}/{name}/packed" for name in ("B", "compact", "trimmed")]
+    targets = [f"{folder}/{name}/packed" for name in ("B", "compact34", "compact30")]
     text = paper.succeed(*targets, "--dry-run", "--configfile", *COMPACT)
     assert all(target in text for target in targets)
     assert text.count("rule train_adapter:") == text.count("rule train_student:") == 1
-    assert f"{folder}/trimmed/2-qlora" not in text and f"{folder}/trimmed/trimmed" in text
+    assert f"{folder}/compact34/2-qlora" not in text and f"{folder}/compact34/trimmed" in text
+    assert text.count("rule measure_sensitivities:") == 1
+
+
+def test_the_smallest_student_is_planned_whatever_its_layers_will_be(paper):
+    target = "results/iwslt2025/en-de/students/compact25/packed"
+    text = paper.succeed(target, "--dry-run", "--configfile", *COMPACT)
+    assert text.count("rule select_layer:") == 16
+    for rule in ("bound_budget", "spend_budget", "prune_to_budget", "train_student"):
+        assert text.count(f"rule {rule}:") == 1
 
 
 def test_the_base_model_is_fetched_for_an_experiment_of_its_own(paper):

@@ -14,6 +14,9 @@ from slimspeech_mini.corpora import write_archive, write_covost
 
 pytestmark = pytest.mark.slow
 
+# Of the students of config/compact.yaml, in proportion to those at full size.
+BUDGETS = {"compact34": "2.6 MB", "compact30": "2.3 MB", "compact25": "2.1 MB"}
+
 
 def shrink(config: dict[str, Any]) -> dict[str, Any]:
     """The same config for the mini model: model, data, steps, layers and precision replaced.
@@ -37,10 +40,13 @@ def shrink(config: dict[str, Any]) -> dict[str, Any]:
         for name in config["evaluation"]["systems"]
         if name != "comet_8"
     ]
-    for student in config["students"].values():
-        student["layers_removed"] = min(2, student.get("layers_removed", 0))
+    for name, student in config["students"].items():
+        if name in BUDGETS:
+            student["budget"] = BUDGETS[name]
+        if student.get("layers_removed") != "auto":
+            student["layers_removed"] = min(2, student.get("layers_removed", 0))
         if "vocabulary" in student:
-            student["vocabulary"]["size"] = 1024
+            student["vocabulary"]["size"] = [512, 1024]
         del student["stages"][5:-1]  # of the chain of repairs three removals are left
         for stage in student["stages"]:
             if stage["method"] == "prune":
@@ -88,20 +94,16 @@ def test_ablations_run_on_the_mini_model(student, decoder, encoder, small):
     assert config["audio_config"]["encoder_layers"] == encoder
 
 
-def test_the_compact_student_is_smaller_than_model_b(small):
+def test_students_with_a_budget_fit_it(small):
+    """They are packed, loaded again, and translate."""
     folder = small.root / "results" / "iwslt2025" / "en-de"
-    size = folder / "evaluation" / "compact" / "size.json"
-    hypotheses = size.with_name("hypotheses.jsonl")  # it is loaded again, and translates
-    model_b = folder / "students" / "B" / "packed"
-    targets = [str(path.relative_to(small.root)) for path in (size, hypotheses, model_b)]
+    sizes = [folder / "evaluation" / name / "size.json" for name in BUDGETS]
+    texts = [path.with_name("hypotheses.jsonl") for path in sizes]
+    targets = [str(path.relative_to(small.root)) for path in (*sizes, *texts)]
     small.succeed(*targets, "--cores", "2", "--configfile", *COMPACT)
-    assert len(hypotheses.read_text(encoding="utf-8").splitlines()) == 4
-    compact, b = (
-        sum(
-            path.stat().st_size
-            for path in (folder / "students" / name / "packed").glob("*.safetensors")
-        )
-        for name in ("compact", "B")
-    )
-    # 2 x 2048 x 128 weights from 16 bits to 4 and scales
-    assert 700_000 < b - compact < 800_000
+    for name, size, text in zip(BUDGETS, sizes, texts, strict=True):
+        choice = json.loads((folder / "students" / name / "budget.json").read_text())
+        measured = json.loads(size.read_text())
+        assert measured["bytes"] <= choice["bytes"] <= choice["budget"]
+        assert measured["decoder_layers"] == len(choice["kept"])
+        assert len(text.read_text(encoding="utf-8").splitlines()) == 4

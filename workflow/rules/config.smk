@@ -58,6 +58,9 @@ STAGES = {name: systems.stages(student) for name, student in config["students"].
 # How each student is made, its criterion filled in.
 RECIPES = {student: systems.recipe(config, student) for student in STAGES}
 
+# The students whose budget chooses the size of their vocabulary.
+SIZED = [name for name in STAGES if len(systems.vocabulary_sizes(config, name)) > 1]
+
 # The searches that the experiment runs, the default first: how many layers each removes, by pair.
 SEARCHES = {
     criterion: {pair: systems.search_length(config, criterion, pair) for pair in config["pairs"]}
@@ -177,6 +180,12 @@ def get_vocabulary_texts(wildcards):
             f"config: students.{wildcards.student}.vocabulary: not given, so nothing is trimmed"
         )
     return [path.replace("{pair}", wildcards.pair) for path in vocabulary["texts"]]
+
+
+def get_choice(wildcards):
+    """What a budget chose for a student; nothing for a system without a budget."""
+    name = wildcards.get("student") or wildcards.system
+    return [systems.budget_file(name)] if name in systems.budgets(config) else []
 
 
 def get_search_comet(wildcards):

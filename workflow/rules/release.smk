@@ -61,6 +61,7 @@ rule release_student:
             lookup("students/{student}/vocabulary", within=config),
             then=["results/{experiment}/{pair}/students/{student}/vocabulary.json"],
         ),
+        choice=get_choice,
         packing=branch(
             lookup("{student}", within=ADAPTERS),
             then=["results/{experiment}/{pair}/students/{student}/packing.json"],

@@ -42,7 +42,7 @@ ruleorder: link_shared_file > check_hypotheses > measure_cost > translate_train
 ruleorder: link_shared_file > filter_pseudo_labels > choose_segments > encode_clips
 ruleorder: link_shared_file > score_unpruned > list_layers > propose_layers
 ruleorder: link_shared_file > gather_scores > select_layer > select_layer_by_place
-ruleorder: link_shared_file > score_layers_by_comet
+ruleorder: link_shared_file > score_layers_by_comet > measure_sensitivities
 
 
 # Every translation of the test set, by seed, pair and system.

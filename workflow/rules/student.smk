@@ -157,6 +157,10 @@ rule choose_vocabulary:
         targets=get_training_data,
         texts=get_vocabulary_texts,
         held_out="results/{experiment}/{pair}/data/test.jsonl",
+        choice=branch(
+            evaluate(f"{{student}} in {SIZED}"),
+            then=["results/{experiment}/{pair}/students/{student}/budget.json"],
+        ),
     output:
         vocabulary="results/{experiment}/{pair}/students/{student}/vocabulary.json",
     log:
@@ -199,6 +203,7 @@ rule trim_vocabulary:
 rule pack_student:
     input:
         model=get_trained_model,
+        choice=get_choice,
     output:
         packed=directory("results/{experiment}/{pair}/students/{student}/packed"),
     log:

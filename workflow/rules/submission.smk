@@ -14,6 +14,7 @@ rule write_submission:
         hypotheses="results/{experiment}/{pair}/evaluation/{system}/hypotheses.jsonl",
         system_size="results/{experiment}/{pair}/evaluation/{system}/size.json",
         test="results/{experiment}/{pair}/data/test.jsonl",
+        choice=get_choice,
     output:
         text="results/{experiment}/{pair}/submission/{system}/hypotheses.txt",
         talks=directory("results/{experiment}/{pair}/submission/{system}/talks"),

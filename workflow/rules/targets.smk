@@ -54,5 +54,19 @@ TEXTS = collect(
 # Of later seeds the tables, and one table of all seeds.
 SEEDS = [f"results/{run}/{name}" for run in list(RUNS)[1:] for name in ("scores.md", "config.json")]
 SEEDS += [f"{EXPERIMENT}/seeds.md"] if len(RUNS) > 1 else []
-RESULTS = [*TABLES, *UNPRUNED_SCORES, *STUDENTS, *CHECKPOINTS, *EVALUATIONS, *TEXTS, *SEEDS]
+MEASURED = collect(
+    systems.SENSITIVITIES,
+    experiment=config["experiment"],
+    pair=config["pairs"] if config["evaluation"]["sensitivities"] else [],
+)
+RESULTS = [
+    *TABLES,
+    *UNPRUNED_SCORES,
+    *MEASURED,
+    *STUDENTS,
+    *CHECKPOINTS,
+    *EVALUATIONS,
+    *TEXTS,
+    *SEEDS,
+]
 REPORT = [f"{EXPERIMENT}/{name}" for name in ("report.html", "plots", "scores.tex")]

@@ -4,7 +4,8 @@ from slimspeech.job import start
 
 start(snakemake)
 
-from slimspeech.artifacts import read_jsonl, read_text, write_json
+from slimspeech.artifacts import write_json
+from slimspeech.budget.chosen import chosen
 from slimspeech.models.loading import load_processor
 from slimspeech.models.prompts import Prompt
 from slimspeech.quantization.trim import named_tokens, saved_tokenizer
@@ -13,15 +14,10 @@ from slimspeech.quantization.vocabulary import Texts, VocabularySettings, choose
 files, params = snakemake.input, snakemake.params
 processor = load_processor(files.model)
 prompt = Prompt.of(params.prompt, params.languages)
-texts = Texts(
-    targets=[row["target"].strip() for path in files.targets for row in read_jsonl(path)],
-    others=[line for path in files.texts for line in read_text(path).splitlines()],
-    held_out=[row["target"].strip() for row in read_jsonl(files.held_out)],
-)
 vocabulary = choose_vocabulary(
     saved_tokenizer(processor),
     named_tokens(files.model, processor, prompt.ids(processor, snakemake.wildcards.pair, 1)),
-    texts,
-    VocabularySettings(params.size, params.scripts),
+    Texts.read(files.targets, files.texts, files.held_out),
+    VocabularySettings(chosen(files.choice, "vocabulary", params.size), params.scripts),
 )
 write_json(snakemake.output.vocabulary, vocabulary)

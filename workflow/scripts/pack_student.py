@@ -4,12 +4,13 @@ from slimspeech.job import start
 
 start(snakemake)
 
+from slimspeech.budget.chosen import chosen
 from slimspeech.quantization.pack import pack
 
 pack(
     snakemake.input.model,
     snakemake.output.packed,
-    snakemake.params.quantization,
+    chosen(snakemake.input.choice, "quantization", snakemake.params.quantization),
     memory=snakemake.resources.mem_mb * 10**6,
     without=snakemake.params.without,
 )

@@ -10,8 +10,12 @@ from slimspeech.artifacts import read_json
 from slimspeech.release.card.card import model_card
 from slimspeech.release.metadata import Measurements, compose_layers, describe
 from slimspeech.release.package import write_release
+from slimspeech.systems import chosen_recipe
 
 files, params = snakemake.input, snakemake.params
+config = params.config
+for path in files.choice:
+    config = config | {"recipe": chosen_recipe(config["recipe"], read_json(path))}
 layers = [read_json(path) for path in files.layers]
 measured = Measurements(
     sizes=dict(zip(params.systems, map(read_json, files.sizes), strict=True)),
@@ -24,7 +28,7 @@ measured = Measurements(
 facts = describe(
     snakemake.wildcards.student,
     snakemake.wildcards.pair,
-    params.config,
+    config,
     compose_layers(layers[0], list(zip(params.pruned, layers[1:], strict=True))),
     measured,
     read_json(files.corpora),

@@ -16,6 +16,7 @@ from slimspeech.errors import InputError
 from slimspeech.report import numbers
 from slimspeech.report.clips import clip_urls
 from slimspeech.report.figures.searches import costs, decline
+from slimspeech.report.figures.sensitivities import sensitivities as draw_sensitivities
 from slimspeech.report.figures.tradeoffs import Point, front, size_figure
 from slimspeech.report.latex import escape, latex_table
 from slimspeech.report.read.experiment import read_experiment
@@ -108,6 +109,38 @@ def test_a_trimmed_vocabulary_is_told_with_its_price(config, tmp_path):
     text = page(config, tmp_path)
     assert "S1 keeps 1024 of 2048 tokens" in text and "take 5.0 % more tokens" in text
     assert "<code>en-de/students/S1/vocabulary.json</code>" in text
+
+
+def test_a_budget_is_told_with_its_reason_and_front(config, tmp_path):
+    folder = tmp_path / "results/made/en-de"
+    assert read(config, tmp_path).sensitivities is None
+    whole = {"loss": 0.7, "score": 56.0}
+    sensitivities = {
+        "segments": 12,
+        "metric": "chrf++",
+        "whole": whole,
+        "parts": {"audio_tower": whole, "decoder": {"loss": 0.7125, "score": 55.5}},
+        "together": whole,
+        "layers": [whole, {"loss": 0.69, "score": 56.5}],
+        "removed": {},
+    }
+    write_json(folder / "sensitivities.json", sensitivities)
+    figure = draw_sensitivities(read(config, tmp_path))
+    rows = figure.wide.to_dict()["data"]["values"]
+    assert [row["name"] for row in rows] == [
+        *("audio tower", "decoder", "together, but embedding and head"),
+        *("layer 0", "layer 1"),
+    ]
+    assert rows[1]["label"] == "decoder in NF4: loss +0.0125, chrF++ -0.50"
+    form = {"audio_tower": "none", "decoder": "nf4", "head": "none"}
+    point = {"layers_removed": 2, "quantization": form, "vocabulary": None, "bytes": 2_490_000}
+    larger = point | {"bytes": 7_000_000, "quantization": form | {"decoder": "none"}, "loss": 0.0}
+    point["loss"] = 0.0125
+    choice = point | {"budget": 2_500_000, "reason": "Why so.", "front": [larger, point]}
+    write_json(folder / "students/S1/budget.json", choice)
+    text = page(config, tmp_path)
+    assert "S1: Why so." in text and "<td>2.49 MB ×</td><td>0.0125</td><td>2</td>" in text
+    assert "<td>7.00 MB</td>" in text and "plots/en-de.sensitivities.svg" in text
 
 
 @pytest.mark.parametrize("step", ["train_student", "translate_test"])

@@ -1,6 +1,7 @@
 """Counts, sizes and Markdown tables as people read them."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +29,13 @@ def weight_count(number: float) -> str:
 def file_size(number: float) -> str:
     """Bytes in units of a thousand, such as 2.78 MB."""
     return decimal_units(number, ["B", "kB", "MB", "GB"])
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as "3.4 GB" (units of a thousand) or "3.2 GiB" (of 1024)."""
+    number, unit = re.fullmatch(r"([\d.]+) ?(\w+)", text).groups()
+    step = 1024 if "i" in unit else 1000
+    return round(float(number) * step ** {"M": 2, "G": 3}[unit[0]])
 
 
 def aligned(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:

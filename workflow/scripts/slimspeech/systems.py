@@ -30,6 +30,12 @@ DATA_PARTS = {
     "out_of_domain": f"{PAIR}/data/out_of_domain.jsonl",
 }
 
+# What each part of the teacher's model loses by rounding, and after each removal of layers.
+SENSITIVITIES = f"{PAIR}/sensitivities.json"
+
+# In place of the number of removed layers: a student's budget chooses it.
+OPEN = "auto"
+
 Config = Mapping[str, Any]
 
 
@@ -79,6 +85,7 @@ def shared_by_seeds(config: Config) -> tuple[str, str]:
     files = [r"data/[^/]+\.jsonl?", rf"{pair}/data/[^/]+", r"comet/[^/]+"]
     folders, unseeded = ["data/audio"], [BASE]
     if config["teacher"]["model"]:
+        files += [rf"{pair}/sensitivities.json"]
         files += [rf"{pair}/distillation/[^/]+", rf"{pair}/pruning/(?:[^/]+/)*[^/]+\.[^/]+"]
         folders.append(rf"{pair}/pruning/[^/]+/iter_\d\d/model")
         unseeded += [TEACHER, "pruned-[^/]+"]
@@ -105,6 +112,14 @@ def recipe(config: Config, system: str) -> dict[str, Any] | None:
     if system not in config["students"]:
         return None
     return config["students"][system] | {"criterion": student_criterion(config, system)}
+
+
+def chosen_recipe(recipe: Config, choice: Config) -> dict[str, Any]:
+    """A recipe with what its budget chose. choice: the content of budget.json."""
+    filled = recipe | {key: choice[key] for key in ("layers_removed", "quantization")}
+    if recipe["vocabulary"]:
+        filled["vocabulary"] = recipe["vocabulary"] | {"size": choice["vocabulary"]}
+    return filled
 
 
 def pruned_name(criterion: str, removed: int) -> str:
@@ -192,9 +207,52 @@ def pruned_model(config: Config, pruned: Pruned) -> str:
 
 
 def student_start(config: Config, student: str) -> Pruned:
-    """The pruned teacher that the first stage of a student trains."""
+    """The pruned teacher that a student starts from; the whole one if a budget prunes it."""
     removed = config["students"][student]["layers_removed"]
-    return Pruned(student_criterion(config, student), removed)
+    return Pruned(student_criterion(config, student), 0 if removed == OPEN else removed)
+
+
+def is_open(config: Config, student: str) -> bool:
+    """Whether a student's budget chooses its number of layers."""
+    return config["students"][student]["layers_removed"] == OPEN
+
+
+def start_model(config: Config, student: str) -> str:
+    """The model that a student starts from: one of the search's, or its own where it is open."""
+    if is_open(config, student):
+        return f"{PAIR}/students/{student}/pruned"
+    return pruned_model(config, student_start(config, student))
+
+
+def budgets(config: Config) -> list[str]:
+    """The students that have a budget."""
+    return [name for name, student in config["students"].items() if student.get("budget")]
+
+
+def budget_file(student: str) -> str:
+    """What a student's budget chose."""
+    return f"{PAIR}/students/{student}/budget.json"
+
+
+def vocabulary_sizes(config: Config, student: str) -> list[int | None]:
+    """The numbers of tokens that a student's budget may choose; None for all."""
+    vocabulary = config["students"][student].get("vocabulary")
+    size = vocabulary["size"] if vocabulary else None
+    return size if isinstance(size, list) else [size]
+
+
+def removals(config: Config, student: str, pair: str) -> list[int]:
+    """The numbers of removed layers that a student's budget may choose."""
+    criterion, removed = student_start(config, student)
+    if not is_open(config, student):
+        return [removed]
+    return list(range(search_length(config, criterion, pair) + 1))
+
+
+def open_searches(config: Config) -> list[str]:
+    """The criteria of whose search a budget takes a number of removals."""
+    students = [name for name in budgets(config) if is_open(config, name)]
+    return list(dict.fromkeys(student_criterion(config, name) for name in students))
 
 
 def stage_owners(config: Config, student: str) -> dict[str, str]:
@@ -222,11 +280,14 @@ def _first_alike(config: Config, student: str, count: int, merged: int) -> str:
     def beginning(name: str) -> tuple[Any, ...]:
         start, recipe = student_start(config, name), config["students"][name]
         vocabulary = recipe["vocabulary"] if trimming(config, name) == "training" else None
+        # What a budget will choose is not known yet, so nothing of it is shared.
+        chosen = vocabulary and len(vocabulary_sizes(config, name)) > 1
+        own = name if is_open(config, name) or chosen else None
         merge = [
             recipe.get("merge") for stage in recipe["stages"][:merged] if stage["method"] == "qlora"
         ]
         first = recipe["stages"][:count]
-        return start if start.removed else UNPRUNED, vocabulary, merge, first
+        return start if start.removed else UNPRUNED, vocabulary, own, merge, first
 
     return min(name for name in config["students"] if beginning(name) == beginning(student))
 
@@ -245,7 +306,7 @@ def trimmed_model(student: str) -> str:
 def untrimmed_model(config: Config, student: str) -> str:
     """The model of a student before its vocabulary is trimmed."""
     if trimming(config, student) == "training":
-        return pruned_model(config, student_start(config, student))
+        return start_model(config, student)
     return stage_models(config, student)[-1]
 
 
@@ -279,9 +340,9 @@ def training_data(config: Config, student: str) -> list[str]:
 
 def stage_models(config: Config, student: str) -> list[str]:
     """What the first stage of a student starts from, and what each stage ends with."""
-    start = pruned_model(config, student_start(config, student))
+    trimmed = trimming(config, student) == "training"
     return [
-        trimmed_model(student) if trimming(config, student) == "training" else start,
+        trimmed_model(student) if trimmed else start_model(config, student),
         *(
             f"{PAIR}/students/{owner}/{stage}/model"
             for stage, owner in stage_owners(config, student).items()
@@ -328,7 +389,8 @@ def layer_files(config: Config, system: str) -> tuple[str, list[tuple[str, str]]
     if system not in config["students"]:
         return layers_file(parse_pruned(config, system) or UNPRUNED), []
     owners = stage_owners(config, system)
-    return layers_file(student_start(config, system)), [
+    start = student_start(config, system)
+    return budget_file(system) if is_open(config, system) else layers_file(start), [
         (stage["part"], f"{PAIR}/students/{owners[name]}/{name}/layers.json")
         for name, stage in stages(config["students"][system]).items()
         if stage["method"] == "prune"
@@ -369,6 +431,7 @@ def _logs(*rules: str, job: str = "") -> dict[str, str]:
 
 def _student_steps(config: Config, student: str) -> list[Step]:
     chain = _pruned_steps(config, student_start(config, student))
+    chain += _budget_steps(config, student) if config["students"][student].get("budget") else []
     rules = {"full": "train_student", "qlora": "merge_adapter", "prune": "prune_stage"}
     data = {
         "distilled": Step(
@@ -394,16 +457,40 @@ def _student_steps(config: Config, student: str) -> list[Step]:
     return [*chain, Step(f"{PAIR}/students/{student}/packed", _logs("pack_student", job=student))]
 
 
+def _budget_steps(config: Config, student: str) -> list[Step]:
+    """What leads to the choice, and to the model that it prunes."""
+    chain = []
+    if is_open(config, student):
+        criterion, _ = student_start(config, student)
+        length = min(search_length(config, criterion, pair) for pair in config["pairs"])
+        chain = _search_steps(config, criterion, length)
+    logs = _logs("choose_segments", "measure_sensitivities")
+    chain.append(Step(SENSITIVITIES, logs))
+    logs = _logs("bound_budget", "measure_vocabularies", "spend_budget", job=student)
+    chain.append(Step(budget_file(student), logs))
+    if is_open(config, student):
+        logs = _logs("prune_to_budget", job=student)
+        chain.append(Step(start_model(config, student), logs))
+    return chain
+
+
 def _pruned_steps(config: Config, pruned: Pruned) -> list[Step]:
     if not pruned.removed:
         return []
     criterion, removed = pruned
-    chain = []
-    for k in range(1, removed + 1):
-        logs = _logs("list_layers") | _search_logs(config, criterion, k)
-        chain.append(Step(layers_file(Pruned(criterion, k)), logs))
     logs = _logs("materialize_pruned", job=f"{criterion}_{removed:02d}")
+    chain = _search_steps(config, criterion, removed)
     return [*chain, Step(pruned_model(config, pruned), logs)]
+
+
+def _search_steps(config: Config, criterion: str, length: int) -> list[Step]:
+    return [
+        Step(
+            layers_file(Pruned(criterion, k)),
+            _logs("list_layers") | _search_logs(config, criterion, k),
+        )
+        for k in range(1, length + 1)
+    ]
 
 
 def _search_logs(config: Config, criterion: str, k: int) -> dict[str, str]:

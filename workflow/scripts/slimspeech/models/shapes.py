@@ -3,6 +3,9 @@
 Names of tensors are those in the files, which can differ from those of the modules.
 """
 
+from dataclasses import dataclass, field
+from functools import lru_cache
+
 import torch
 import transformers
 from torch import nn
@@ -17,14 +20,32 @@ def skeleton(config: PretrainedConfig) -> PreTrainedModel:
         return getattr(transformers, families.of(config).model_class)(config)
 
 
+@dataclass(frozen=True)
+class _Settings:
+    """A config that is the same as another one if all that it says is the same."""
+
+    text: str
+    config: PretrainedConfig = field(compare=False)
+
+
+@lru_cache(maxsize=4)
+def _known_skeleton(settings: _Settings) -> PreTrainedModel:
+    return skeleton(settings.config)
+
+
+def _skeleton(config: PretrainedConfig) -> PreTrainedModel:
+    """The same for equal configs, because a 7B takes a second; to be read alone."""
+    return _known_skeleton(_Settings(config.to_json_string(use_diff=False), config))
+
+
 def is_tied(config: PretrainedConfig) -> bool:
     """Whether the output head is the embedding, and not stored."""
-    return bool(skeleton(config).all_tied_weights_keys)
+    return bool(_skeleton(config).all_tied_weights_keys)
 
 
 def shapes(config: PretrainedConfig) -> dict[str, torch.Size]:
     """Shape of every tensor that a checkpoint of this config holds, before quantisation."""
-    model, family = skeleton(config), families.of(config)
+    model, family = _skeleton(config), families.of(config)
     tied = model.all_tied_weights_keys
     return {
         family.stored_name(name): tensor.shape
@@ -35,7 +56,7 @@ def shapes(config: PretrainedConfig) -> dict[str, torch.Size]:
 
 def linear_weights(config: PretrainedConfig) -> list[str]:
     """Names of the weight matrices of all linear layers, with the output head if it is stored."""
-    model, family = skeleton(config), families.of(config)
+    model, family = _skeleton(config), families.of(config)
     tied = model.all_tied_weights_keys
     names = [f"{name}.weight" for name, m in model.named_modules() if isinstance(m, nn.Linear)]
     return [family.stored_name(name) for name in names if name not in tied]

@@ -101,6 +101,19 @@ def removal_losses(
     return dict(zip(layers, means, strict=True))
 
 
+def stack_loss(corpus: GoldCorpus, kept: Sequence[int]) -> float:
+    """The loss on the gold translations of the kept layers alone; else as removal_losses()."""
+
+    def measure(batch: _Batch) -> tuple[Tensor, int]:
+        answers = batch.labels[:, 1:] != IGNORED
+        tokens = batch.labels[:, 1:][answers]
+        states = batch.run(kept, batch.embeddings)
+        return _cross_entropy(corpus.model, states[:, :-1][answers], tokens)[None], len(tokens)
+
+    [loss] = corpus.means(measure, "loss")
+    return loss
+
+
 def block_influence(
     corpus: GoldCorpus, kept: Sequence[int], candidates: Sequence[int]
 ) -> dict[int, float]:

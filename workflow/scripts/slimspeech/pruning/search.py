@@ -70,7 +70,7 @@ def score_removals(
     score) and, where the criterion translates, hypothesis rows (layer, id, hypothesis).
     Raises InputError if there are no segments, or not all of one pair.
     """
-    metric = _metric(segments, settings.metric)
+    metric = metric_of(segments, settings.metric)
     if not candidates:  # more shards than layers
         return [], []
     if settings.criterion != "chrf":
@@ -114,12 +114,12 @@ def score_unpruned(
     clips: as in score_removals(). Returns metric and score, and hypothesis rows (id, hypothesis).
     Raises InputError if there are no segments, or not all of one pair.
     """
-    metric = _metric(segments, metric)
+    metric = metric_of(segments, metric)
     whole = range(len(model.get_decoder().layers))
     [texts] = translate_variants(
         model, processor, clips, prompt, generation, whole, [None], "with every layer"
     )
-    value = _score(texts, segments, metric)
+    value = score_texts(texts, segments, metric)
     hypotheses = [
         {"id": segment["id"], "hypothesis": text}
         for segment, text in zip(segments, texts, strict=True)
@@ -140,7 +140,7 @@ def score_encoder_removals(
 
     The candidates share the weights only: each has audio embeddings of its own.
     """
-    metric = _metric(segments, metric)
+    metric = metric_of(segments, metric)
     clips = read_clips(segments, processor)
     decoder = range(len(model.get_decoder().layers))
     translated = []
@@ -204,7 +204,7 @@ def prune(
     return layers, score_rows
 
 
-def _metric(segments: Sequence[Row], metric: str | None) -> str | None:
+def metric_of(segments: Sequence[Row], metric: str | None) -> str | None:
     """The metric that "auto" stands for. Raises InputError if the segments are not of one pair."""
     pairs = {segment["pair"] for segment in segments}
     if len(pairs) != 1:
@@ -216,7 +216,8 @@ def _metric(segments: Sequence[Row], metric: str | None) -> str | None:
     return search_metric(target_code(pairs.pop())) if metric == "auto" else metric
 
 
-def _score(texts: Sequence[str], segments: Sequence[Row], metric: str) -> float:
+def score_texts(texts: Sequence[str], segments: Sequence[Row], metric: str) -> float:
+    """The score of one translation a segment."""
     references = [segment["target"] for segment in segments]
     language = target_code(segments[0]["pair"])
     return score(texts, references, language, [metric])[metric]["score"]
@@ -244,7 +245,7 @@ def _scored(
     """Score rows and hypothesis rows of the candidates' translations."""
     scores, hypotheses = [], []
     for layer, texts in zip(candidates, translated, strict=True):
-        value = _score(texts, segments, metric)
+        value = score_texts(texts, segments, metric)
         scores.append({"layer": layer, "metric": metric, "score": value})
         hypotheses += [
             {"layer": layer, "id": segment["id"], "hypothesis": text}

@@ -1,6 +1,7 @@
 """4-bit NF4: the form that adapters are trained on, and the tensors it is stored as."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import bitsandbytes.functional as bnb
@@ -9,6 +10,7 @@ from bitsandbytes.functional import QuantState
 from torch import Tensor, nn
 from transformers import BitsAndBytesConfig, PreTrainedModel
 
+from slimspeech import families
 from slimspeech.errors import InputError
 from slimspeech.families.family import Family
 from slimspeech.models.validation.weights import BLOCK
@@ -106,3 +108,23 @@ def stored(name: str, weight: Tensor) -> dict[str, Tensor]:
 def round_to_nf4(weight: Tensor) -> Tensor:
     """What the 4-bit form of a weight stands for, in the weight's dtype."""
     return bnb.dequantize_4bit(*quantise(weight)).to(weight.dtype)
+
+
+@contextmanager
+def rounded(model: PreTrainedModel, names: Collection[str]) -> Iterator[None]:
+    """The model with some weights, by their names in the files, as a packed model has them.
+
+    They are restored afterwards; until then the model takes the memory of these weights twice.
+    """
+    family = families.of(model.config)
+    weights = [
+        weight for name, weight in model.named_parameters() if family.stored_name(name) in names
+    ]
+    whole = [weight.data for weight in weights]
+    try:
+        for weight in weights:
+            weight.data = round_to_nf4(weight.data.bfloat16()).to(weight.dtype)
+        yield
+    finally:
+        for weight, data in zip(weights, whole, strict=True):
+            weight.data = data

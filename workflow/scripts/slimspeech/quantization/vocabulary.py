@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import regex  # re knows no scripts
 from tokenizers import Tokenizer
 
-from slimspeech.artifacts import Row
+from slimspeech.artifacts import Row, read_jsonl, read_text
 from slimspeech.errors import InputError
 from slimspeech.quantization.bpe import Bpe
 
@@ -35,6 +35,34 @@ class Texts:
     targets: Sequence[str]
     others: Sequence[str]
     held_out: Sequence[str]
+
+    @classmethod
+    def read(cls, targets: Sequence[str], others: Sequence[str], held_out: str) -> "Texts":
+        """targets, held_out: paths of manifests. others: of plain text."""
+        return cls(
+            targets=[text for path in targets for text in _targets(path)],
+            others=[line for path in others for line in read_text(path).splitlines()],
+            held_out=_targets(held_out),
+        )
+
+
+def _targets(path: str) -> list[str]:
+    return [row["target"].strip() for row in read_jsonl(path)]
+
+
+def longer_texts(
+    bpe: Bpe, named: Iterable[int], texts: Texts, sizes: Iterable[int], scripts: Sequence[str]
+) -> list[Row]:
+    """`size`, and `longer_percent` of the held-out texts, for several sizes; 0 without such texts.
+
+    Arguments and errors are those of choose_vocabulary().
+    """
+    named, rows = list(named), []
+    for size in sizes:
+        vocabulary = choose_vocabulary(bpe, named, texts, VocabularySettings(size, scripts))
+        longer = vocabulary["held_out"]["longer_percent"] or 0.0
+        rows.append({"size": size, "longer_percent": longer})
+    return rows
 
 
 def choose_vocabulary(

@@ -99,10 +99,20 @@ def _facts(place: Place) -> dict[str, Any]:
         },
         "signatures": comparison.get("signatures", {}),
         "cost": _read(evaluation / "cost.json") if system else None,
-        "recipe": systems.recipe(config, system) if system else None,
+        "recipe": _recipe(place),
         "corpora": _read(place.experiment / "data" / "corpus.json"),
         "software": None,
     }
+
+
+def _recipe(place: Place) -> dict[str, Any] | None:
+    if place.system is None:
+        return None
+    recipe = systems.recipe(place.config, place.system)
+    if recipe and recipe.get("budget"):
+        choice = _read(_at(place, systems.budget_file(place.system)))
+        return systems.chosen_recipe(recipe, choice) if choice else recipe
+    return recipe
 
 
 def _layers(place: Place) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from slimspeech.report.clips import clip_urls
 from slimspeech.report.figures.curves import talks, training
 from slimspeech.report.figures.searches import agreement, decline, heat_map
 from slimspeech.report.figures.seeds import seeds_figure
+from slimspeech.report.figures.sensitivities import sensitivities
 from slimspeech.report.figures.style import Figure, png, svg
 from slimspeech.report.figures.tradeoffs import comet_figure, size_figure, speed_figure
 from slimspeech.report.latex import latex_table
@@ -119,6 +120,7 @@ def _figures(
         "seeds": [seeds_figure(pair) for pair in pairs],
         "size": sizes,
         "speed": [speed_figure(pair) for pair in pairs],
+        "sensitivities": [sensitivities(pair) for pair in pairs],
         "talks": [talks(pair) for pair in pairs],
         "search": [heat_map(pair, search) for pair in pairs for search in pair.searches],
         "decline": [decline(pair) for pair in pairs],

@@ -82,6 +82,7 @@ class System:
     checks: Mapping[str, Any] | None = None
     packing: Mapping[str, Any] | None = None  # of a student whose last stage trained an adapter
     vocabulary: Mapping[str, Any] | None = None  # of a student whose vocabulary was trimmed
+    budget: Mapping[str, Any] | None = None  # what a budget chose
     hypotheses: Sequence[str] = ()  # in the order of the manifest
     segment_scores: Mapping[str, Sequence[float]] = field(default_factory=dict)  # same order
     files: Mapping[str, str] = field(default_factory=dict)
@@ -136,6 +137,7 @@ class Pair:
     searches: Sequence[Search]
     curves: Sequence[Curve]
     distillation: Mapping[str, int] | None
+    sensitivities: Mapping[str, Any] | None  # the content of sensitivities.json
     comparison: Sequence[str]  # source of the intervals, relative to the report; may be empty
     seeds: Sequence[Mapping[str, str]]  # rows of seeds.csv; empty if there is one seed
 

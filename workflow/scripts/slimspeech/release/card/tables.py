@@ -130,6 +130,9 @@ def recipe_steps(recipe: Facts, teacher: Facts, size: Facts) -> list[tuple[str, 
         fixed = {"middle": "from the middle of the stack", "last": "from its end"}
         how = fixed.get(recipe["criterion"], f"by the criterion `{recipe['criterion']}`")
         steps.append(("layers", f"{recipe['layers_removed']} decoder layers removed, {how}"))
+    if recipe.get("budget"):
+        how = "what the recipe left open was chosen to fit, by the loss of each change alone"
+        steps.append(("budget", f"{recipe['budget']}: {how}"))
     vocabulary = recipe.get("vocabulary")
     trimmed = [("vocabulary", f"trimmed to {vocabulary['size']} tokens")] if vocabulary else []
     if vocabulary and vocabulary["before"] == "training":

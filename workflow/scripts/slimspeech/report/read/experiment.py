@@ -56,6 +56,7 @@ def _read_pair(reader: Reader, config: Mapping[str, Any], experiment: str, code:
         searches=_read_searches(reader, config, folder),
         curves=_read_curves(reader, config, folder),
         distillation=reader.json(f"{folder}/distillation/summary.json"),
+        sensitivities=reader.json(f"{folder}/sensitivities.json"),
         comparison=[f"{code}/evaluation/comparison.json"] if comparison else [],
         seeds=[row for row in reader.csv(f"{experiment}/seeds.csv") or [] if row["pair"] == code],
     )

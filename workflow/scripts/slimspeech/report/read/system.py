@@ -37,7 +37,7 @@ def read_system(
     }
     texts = "resegmented" if text_only else "hypotheses"
     files |= {"hypotheses": f"{folder}/{texts}.jsonl", "segments": f"{folder}/segments.csv"}
-    files |= {kind: f"{student}/{kind}.json" for kind in ("packing", "vocabulary")}
+    files |= {kind: f"{student}/{kind}.json" for kind in ("packing", "vocabulary", "budget")}
     metrics = {
         metric: _score(result, compared.get(metric, {}))
         for metric, result in scores["metrics"].items()
@@ -67,6 +67,7 @@ def read_system(
         checks=reader.json(files["checks"]),
         packing=reader.json(files["packing"]),
         vocabulary=reader.json(files["vocabulary"]),
+        budget=reader.json(files["budget"]),
         hypotheses=_read_hypotheses(reader, files["hypotheses"], segments),
         segment_scores=segment_scores,
         files={kind: path for kind, path in files.items() if reader.exists(path)},
