@@ -78,6 +78,10 @@ REMOVALS = [
 # What is translated and scored, in the order of the tables.
 SYSTEMS = config["evaluation"]["systems"]
 
+# Those whose cost is measured.
+COST = config["evaluation"]["cost"]
+TIMED = COST.get("systems", SYSTEMS) if COST["repeats"] else []
+
 # The teacher of a pair, and the segments that its searches translate.
 TEACHER_MODEL = systems.teacher_model(config)
 SEARCH_SEGMENTS = "results/{experiment}/{pair}/pruning/segments.jsonl"

@@ -4,8 +4,8 @@ SHOWN = {
     for student in STAGES
 }
 # Those of them whose cost is measured.
-TIMED = {
-    student: shown if student in SYSTEMS and config["evaluation"]["cost"]["repeats"] else []
+SHOWN_TIMED = {
+    student: [name for name in shown if name in TIMED] if student in SYSTEMS else []
     for student, shown in SHOWN.items()
 }
 # The lists of the layers that are left: that of the search, then those of the stages that prune; and
@@ -50,7 +50,7 @@ rule release_student:
         ),
         costs=collect(
             "results/{experiment}/{pair}/evaluation/{system}/cost.json",
-            system=lookup("{student}", within=TIMED),
+            system=lookup("{student}", within=SHOWN_TIMED),
             allow_missing=True,
         ),
         comparison=branch(
@@ -83,6 +83,7 @@ rule release_student:
         "../../envs/models.yaml"
     params:
         systems=lookup("{student}", within=SHOWN),
+        timed=lookup("{student}", within=SHOWN_TIMED),
         pruned=lookup("{student}", within=PRUNED_PARTS),
         config=lookup("{student}", within=RELEASED),
     script:

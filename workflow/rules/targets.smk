@@ -35,11 +35,12 @@ EVALUATIONS = collect(
         for name in [
             "evaluation/{system}/checks.json",
             "submission/{system}/scores.json",
-            *(["evaluation/{system}/cost.json"] if config["evaluation"]["cost"]["repeats"] else []),
         ]
     ],
     pair=config["pairs"],
     system=SYSTEMS,
+) + collect(
+    f"{EXPERIMENT}/{{pair}}/evaluation/{{system}}/cost.json", pair=config["pairs"], system=TIMED
 )
 TEXTS = collect(
     [f"{EXPERIMENT}/{{pair}}/submission/{{entry}}/scores.json"],

@@ -19,7 +19,7 @@ for path in files.choice:
 layers = [read_json(path) for path in files.layers]
 measured = Measurements(
     sizes=dict(zip(params.systems, map(read_json, files.sizes), strict=True)),
-    costs=dict(zip(params.systems, map(read_json, files.costs), strict=bool(files.costs))),
+    costs=dict(zip(params.timed, map(read_json, files.costs), strict=True)),
     comparison=read_json(files.comparison[0]) if files.comparison else None,
     vocabulary=read_json(files.vocabulary[0]) if files.vocabulary else None,
     packing=read_json(files.packing[0]) if files.packing else None,

@@ -55,6 +55,17 @@ def test_values_are_read_with_their_source_files(config, tmp_path):
     assert "cost" not in student.files
 
 
+def test_speeds_of_two_kinds_of_measurement_are_not_compared(config, tmp_path):
+    spread = {"median": 0.1, "low": 0.1, "high": 0.1}
+    batch = {"batch_size": 1, "best": True, "real_time_factor": spread, "tokens_per_second": spread}
+    cost = {"device": "CPU", "compute_dtype": "float32", "clips": 8, "repeats": 3}
+    path = tmp_path / "results/made/en-de/evaluation/S2/cost.json"
+    path.write_text(json.dumps(cost | {"batches": [batch], "load_seconds": spread}))
+    systems = {system.name: system.cost for system in read(config, tmp_path).scored}
+    assert systems.pop("S2").best.seconds_per_audio_second.value == 0.1
+    assert len(systems) > 1 and not any(systems.values())
+
+
 def test_texts_of_the_config_are_shown_with_their_scores(config, tmp_path):
     config["evaluation"]["texts"] = {"cascade": "texts/{pair}", "other": "texts/other"}
     give_text(tmp_path / "results/made/en-de", "cascade")

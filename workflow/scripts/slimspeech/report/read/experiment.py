@@ -2,6 +2,7 @@
 report too; an existing file must be valid."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,15 @@ from slimspeech.evaluation.metrics import search_metric
 from slimspeech.report.read.files import Reader
 from slimspeech.report.read.states import state_of
 from slimspeech.report.read.system import read_system
-from slimspeech.report.results import Curve, Experiment, Interval, Iteration, Pair, Search
+from slimspeech.report.results import (
+    Curve,
+    Experiment,
+    Interval,
+    Iteration,
+    Pair,
+    Search,
+    System,
+)
 
 PARTS = ("train", "validation", "test", "out_of_domain")
 
@@ -48,11 +57,13 @@ def _read_pair(reader: Reader, config: Mapping[str, Any], experiment: str, code:
             for part, rows in manifests.items()
             if rows is not None
         },
-        systems=[
-            read_system(reader, folder, name, segments, comparison, text_only=name in texts)
-            or state_of(reader, config, code, name)
-            for name in [*config["evaluation"]["systems"], *texts]
-        ],
+        systems=_of_one_measurement(
+            [
+                read_system(reader, folder, name, segments, comparison, text_only=name in texts)
+                or state_of(reader, config, code, name)
+                for name in [*config["evaluation"]["systems"], *texts]
+            ]
+        ),
         searches=_read_searches(reader, config, folder),
         curves=_read_curves(reader, config, folder),
         distillation=reader.json(f"{folder}/distillation/summary.json"),
@@ -60,6 +71,13 @@ def _read_pair(reader: Reader, config: Mapping[str, Any], experiment: str, code:
         comparison=[f"{code}/evaluation/comparison.json"] if comparison else [],
         seeds=[row for row in reader.csv(f"{experiment}/seeds.csv") or [] if row["pair"] == code],
     )
+
+
+def _of_one_measurement(systems: list[System]) -> list[System]:
+    """Without the speed of systems that were not timed alone, if others were."""
+    if not any(system.timed_alone for system in systems):
+        return systems
+    return [system if system.timed_alone else replace(system, cost=None) for system in systems]
 
 
 def _read_curves(reader: Reader, config: Mapping[str, Any], folder: str) -> list[Curve]:
