@@ -262,6 +262,11 @@ def _budget_problems(config: Config) -> Iterator[str]:
                 f"{key}.layers_removed: auto takes layers in the order of a search and "
                 "pruning.iterations is 0; raise that or give a number"
             )
+        if budget and student["merge"] == "keep":
+            yield (
+                f"{key}.budget: an adapter that stays beside the packed weights is not counted; "
+                "change merge to rounded or original"
+            )
         fixed = not systems.is_open(config, name) and not several
         if budget and fixed and student["quantization"] == "none":
             yield (

@@ -191,6 +191,8 @@ def test_a_budget_needs_something_to_choose_and_clips_to_measure_on():
     assert not [p for p in config_checks.problems(config, REPOSITORY) if "students.B" in p]
     [problem] = _problems(change(config, "students/B/quantization", "none"), "students.B.budget")
     assert "nothing to choose" in problem
+    [problem] = _problems(change(config, "students/B/merge", "keep"), "students.B.budget")
+    assert "is not counted" in problem
     searched = change(config, "students/B/layers_removed", "auto")
     assert not _problems(searched, "students.B")
     [problem] = _problems(change(searched, "pruning/iterations", 0), "students.B.layers_removed")
