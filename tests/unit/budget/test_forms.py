@@ -7,7 +7,7 @@ import pytest
 from project import REPOSITORY
 
 from slimspeech import families
-from slimspeech.budget.choice import check_bounds
+from slimspeech.budget.choice import check_bounds, spend
 from slimspeech.budget.forms import (
     Losses,
     Request,
@@ -113,3 +113,22 @@ def test_the_smallest_forms_at_full_size():
     deeper = check_bounds(config, "2.5 GB", range(17), [20_000], "nf4")
     assert bounds["smallest"] - deeper["smallest"] == pytest.approx(8 * 104_448_894, rel=1e-3)
     assert deeper["largest"] / 1e9 == pytest.approx(16.79 - 2 * 136_032 * 8192 / 1e9, abs=0.01)
+
+
+def test_the_choice_has_a_reason_and_lies_on_its_front():
+    """To round the decoder is enough, and costs least."""
+    kept = [range(12), [n for n in range(12) if n != 5]]
+    parts = {"audio_tower": 0.02, "projector": 0.03, "decoder": 0.01, "head": 0.02}
+    losses = Losses([0.0, 0.4], parts, [0.0] * 12, whole=0.7)
+    choice = spend(MINI, "5 MB", Request(kept, "nf4", [Vocabulary(None, 0)]), losses, [5])
+    assert choice["quantization"] == {
+        "audio_tower": "none",
+        "decoder": "nf4",
+        "embedding": "none",
+        "head": "none",
+        "projector": "none",
+    }
+    assert choice["kept"] == list(range(12)) and choice["removed"] == []
+    assert choice["bytes"] in [point["bytes"] for point in choice["front"]]
+    assert "0 layers removed, decoder in NF4, all tokens" in choice["reason"]
+    assert "(decoder 0.010); for 0.000 it would take 7.6" in choice["reason"]

@@ -112,11 +112,16 @@ def _point(choice: Choice, config: PretrainedConfig) -> Row:
 
 
 def _reason(point: Row, choice: Choice, points: Sequence[Row], budget: str) -> str:
-    four_bit = [part for part, form in point["quantization"].items() if form == NF4]
-    losses = [f"{name} {option.loss:.3f}" for name, option in choice.options.items() if option.loss]
+    four_bit = [_spoken(part) for part, form in point["quantization"].items() if form == NF4]
+    losses = [
+        f"{_spoken(name)} {option.loss:.3f}"
+        for name, option in choice.options.items()
+        if option.loss
+    ]
+    count = point["layers_removed"]
     larger = [other for other in points if other["bytes"] > point["bytes"]]
     text = (
-        f"{file_size(point['bytes'])} of {budget}: {point['layers_removed']} layers removed, "
+        f"{file_size(point['bytes'])} of {budget}: {count} layer{'s' * (count != 1)} removed, "
         f"{', '.join(four_bit) or 'nothing'} in NF4, "
         f"{point['vocabulary'] or 'all'} tokens. Of all forms that fit, this one has the least "
         f"expected loss, {point['loss']:.3f} nats a token more than the teacher"
@@ -125,3 +130,7 @@ def _reason(point: Row, choice: Choice, points: Sequence[Row], budget: str) -> s
     if larger:
         text += f"; for {larger[-1]['loss']:.3f} it would take {file_size(larger[-1]['bytes'])}"
     return text + "."
+
+
+def _spoken(part: str) -> str:
+    return part.replace("_", " ")

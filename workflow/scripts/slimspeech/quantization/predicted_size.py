@@ -24,7 +24,7 @@ TRIMMED_PARTS = ("embedding", "head")
 # Endings of the tensors of a 4-bit weight, and bytes that a header has for a tensor beside its
 # name: type, shape and two offsets, such as {"dtype":"BF16","shape":[4096,11008],…}.
 NF4_ENDINGS = (*nf4_tensors([BLOCK]), QUANT_STATE)
-HEADER = 110
+HEADER = 88
 
 
 def full_size(model_type: str, decoder_layers: int | None = None) -> PretrainedConfig:
