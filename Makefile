@@ -1,12 +1,14 @@
 # make run    the main job of config/config.yaml, then its score table
 # make study  the study of docs/mini.md: many hours
 # make report the report of what CONFIG has so far, after a run that failed
+# make check-gpu  ten minutes that tell what a GPU can do, and what the run of CONFIG will take on it
 # make test   lint, and all tests but the slow ones
 # make test-all  the slow tests, which `make test` leaves out; SLOW names some of them
 # make faults the tests of faults with thirty kills, and their table (docs/reliability.md)
 # make docs   the documentation as a site, site/index.html
 # make pictures  docs/rulegraph.svg anew, by Graphviz (apt-get install graphviz)
-# All first make .venv from envs/venv.lock. Variables: PYTHON, PIP_FLAGS, CONFIG, CORES.
+# All first make .venv from envs/venv.lock. Variables: PYTHON, PIP_FLAGS, CONFIG, CORES,
+# and GPU_OPTIONS of check-gpu, such as "--quick --price 3".
 # COMET has an environment of its own, .venv-comet, made by `make test-all` and by a run that asks for
 # COMET; `make .venv-comet/installed` makes it before. vLLM has .venv-vllm, in the same way.
 
@@ -15,6 +17,7 @@ COMET_PYTHON ?= $(PYTHON)
 PIP_FLAGS ?=
 CONFIG ?= config/config.yaml
 CORES ?= all
+GPU_OPTIONS ?=
 # Of `make test-all`. Tests of an environment that is not there are skipped.
 ENVIRONMENTS ?= .venv-comet/installed .venv-vllm/installed
 BIN := .venv/bin
@@ -23,7 +26,7 @@ PYTEST = $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no
 # One job at a time on each GPU; without a GPU nothing is limited by it.
 LIMITS = $(if $(shell command -v nvidia-smi),--resources gpu=$(shell $(PYTHON) workflow/scripts/slimspeech/gpu.py))
 
-.PHONY: run study report test test-all lint unit docs faults pictures lock
+.PHONY: run study report check-gpu test test-all lint unit docs faults pictures lock
 
 run: .venv/installed
 	@$(BIN)/python workflow/config_form.py $(CONFIG)
@@ -37,6 +40,11 @@ study: .venv/installed
 report: .venv/installed
 	@$(BIN)/python workflow/config_form.py $(CONFIG)
 	$(BIN)/snakemake --cores 1 --configfile $(CONFIG) -- report_so_far
+
+# The default config is of a model that needs no GPU.
+check-gpu: CONFIG = config/iwslt2025.yaml
+check-gpu: .venv/installed
+	$(BIN)/python benchmarks/check_gpu.py $(CONFIG) $(GPU_OPTIONS)
 
 test: lint unit
 

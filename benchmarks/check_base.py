@@ -16,20 +16,18 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
+import harness
 import numpy as np
 import torch
 import yaml
 from transformers import AutoProcessor, PreTrainedModel, ProcessorMixin
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from slimspeech.data.audio import read_audio
 from slimspeech.evaluation.metrics import score, search_metric
 from slimspeech.generation.embeddings import Clip
 from slimspeech.generation.translation import GenerationSettings, translate_variants
 from slimspeech.languages import target_code
-from slimspeech.models.collation import Collator, clip_features, listen, token_counts
-from slimspeech.models.generation_config import stops
+from slimspeech.models.collation import listen, token_counts
 from slimspeech.models.loading import load_for_inference, load_processor, read_config
 from slimspeech.models.prompts import Prompt
 from slimspeech.models.size import measure_size
@@ -67,31 +65,13 @@ class Base:
         )
         return texts
 
-    @torch.inference_mode()
     def generate(self) -> list[str]:
         """By transformers' generate(), with our prompts and features."""
-        ends, suppressed = stops(self.model, self.processor)
-        texts = []
-        for audio, count in zip(self.audio, token_counts(self.processor, self.audio), strict=True):
-            batch = Collator(self.processor, self.prompt).prompts([self.pair], [count])
-            [features] = clip_features(self.processor, [audio])
-            inputs = {**batch, **features}
-            tokens = self.model.generate(
-                **{name: self._placed(tensor) for name, tensor in inputs.items()},
-                do_sample=False,
-                max_new_tokens=self.settings.max_new_tokens,
-                eos_token_id=ends,
-                pad_token_id=self.processor.tokenizer.pad_token_id,
-                suppress_tokens=suppressed or None,
-            )
-            new = tokens[0, batch["input_ids"].shape[1] :]
-            text = self.processor.tokenizer.decode(new, skip_special_tokens=True)
-            texts.append(" ".join(text.split()))
-        return texts
-
-    def _placed(self, tensor: torch.Tensor) -> torch.Tensor:
-        dtype = self.model.dtype if tensor.is_floating_point() else None
-        return tensor.to(self.model.device, dtype)
+        cap = self.settings.max_new_tokens
+        return [
+            harness.generate(self.model, self.processor, audio, self.pair, self.prompt, cap)
+            for audio in self.audio
+        ]
 
 
 def check_files(base: Base) -> Found:

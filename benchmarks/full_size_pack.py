@@ -24,6 +24,7 @@ import torch
 from peft import LoraConfig
 from safetensors.torch import save_file
 from tqdm import tqdm
+from transformers import AutoConfig
 
 from slimspeech.artifacts import require_space, write_directory
 from slimspeech.families.qwen2_audio import FAMILY
@@ -34,7 +35,6 @@ from slimspeech.pruning.layers import prune_checkpoint
 from slimspeech.quantization.merge import merge_adapter
 from slimspeech.quantization.pack import pack
 from slimspeech.quantization.predicted_size import count_weights, predicted_bytes
-from slimspeech.quantization.predicted_size import full_size as full_config
 
 # Directories and their formats.
 PACKED = {"packed": "nf4", "smallest": {"embedding": "nf4", "head": "nf4"}}
@@ -46,13 +46,10 @@ STD = 0.02
 
 def make_teacher(folder: Path, tiny: bool) -> Path:
     """Initial weights of a model: norms of 1, biases of 0, and noise."""
-    if tiny:
-        processor = full_size.make_processor()
-        model = full_size.make_model(full_size.TINY, processor, torch.bfloat16, "meta")
-        config = model.config
-    else:
-        processor, config = full_size.make_processor(), full_config(FAMILY.model_type)
-        config.audio_token_index = processor.audio_token_id
+    processor = full_size.make_processor()
+    shape = full_size.TINY if tiny else FAMILY.full_size
+    config = AutoConfig.for_model(FAMILY.model_type, **shape)
+    config.audio_token_index = processor.audio_token_id
     config.architectures = ["Qwen2AudioForConditionalGeneration"]
     random = torch.Generator().manual_seed(0)
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
+from tables import table as table
 from transformers import PreTrainedModel, ProcessorMixin
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
@@ -25,7 +27,8 @@ from slimspeech.families.family import Family
 from slimspeech.generation.embeddings import encode_clips, read_clips
 from slimspeech.generation.translation import GenerationSettings, translate, translate_variants
 from slimspeech.languages import target_code
-from slimspeech.models.collation import window_seconds
+from slimspeech.models.collation import Collator, clip_features, token_counts, window_seconds
+from slimspeech.models.generation_config import stops
 from slimspeech.models.loading import device_name, load_for_inference, load_processor
 from slimspeech.models.prompts import Prompt
 from slimspeech.training import fine_tuning, trainer
@@ -165,6 +168,36 @@ def batches_of_fine_tune(rows: Sequence[Row], batch_size: int, seed: int, family
     return trainer.LengthGroupedBatches(batch_size, lengths, seed)
 
 
+@torch.inference_mode()
+def generate(
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    audio: np.ndarray,
+    pair: str,
+    prompt: Prompt = PROMPT,
+    max_new_tokens: int = 64,
+) -> str:
+    """A translation by transformers' generate(), with our prompts and features, of any family."""
+    [count] = token_counts(processor, [audio])
+    batch = Collator(processor, prompt).prompts([pair], [count])
+    [features] = clip_features(processor, [audio])
+    ends, suppressed = stops(model, processor)
+    inputs = {
+        name: tensor.to(model.device, model.dtype if tensor.is_floating_point() else None)
+        for name, tensor in {**batch, **features}.items()
+    }
+    tokens = model.generate(
+        **inputs,
+        do_sample=False,
+        max_new_tokens=max_new_tokens,
+        eos_token_id=ends,
+        pad_token_id=processor.tokenizer.pad_token_id,
+        suppress_tokens=suppressed or None,
+    )
+    new = tokens[0, batch["input_ids"].shape[1] :]
+    return " ".join(processor.tokenizer.decode(new, skip_special_tokens=True).split())
+
+
 def choose(hypotheses: dict[int, list[str]], rows: Sequence[Row]) -> tuple[int, str, float]:
     """The layer whose removal scores highest (of equals the deepest), the metric, the score."""
     language = target_code(rows[0]["pair"])
@@ -233,23 +266,6 @@ def differing(hypotheses: Sequence[str], expected: Sequence[str]) -> str:
     """ "identical", or the number of hypotheses that differ."""
     count = sum(a != b for a, b in zip(hypotheses, expected, strict=True))
     return f"{count} of {len(expected)} differ" if count else "identical"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Markdown, with the first column aligned to the left and the others to the right."""
-    cells = [list(map(str, row)) for row in (head, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    rule = [
-        "-" * width if number == 0 else "-" * (width - 1) + ":"
-        for number, width in enumerate(widths)
-    ]
-    cells.insert(1, rule)
-    return "\n".join(
-        f"| {row[0].ljust(widths[0])} | "
-        + " | ".join(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
-        + " |"
-        for row in cells
-    )
 
 
 def report(title: str, about: Sequence[str], *parts: str) -> None:

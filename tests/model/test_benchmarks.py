@@ -3,7 +3,6 @@
 import importlib
 
 import pytest
-import torch
 from project import REPOSITORY
 from tiny_model import Loud
 
@@ -111,33 +110,6 @@ def test_training_step(bench, inputs):
     options = ["--clips", "2", "--batch-size", "1", "--steps", "10"]
     out = bench("training_step", *inputs, *options)
     assert "Losses on the same batches are equal" in out
-
-
-def test_full_size_in_tiny(bench):
-    out = bench("full_size", "--tiny", "--max-new-tokens", "4", "--precision", "fp32")
-    assert "TINY" in out and "candidates: identical." in out
-    assert "2 x 3 x" in out
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
-def test_full_size_needs_a_gpu(bench):
-    with pytest.raises(InputError, match="needs a GPU"):
-        bench("full_size")
-
-
-@pytest.mark.slow
-def test_training_memory_in_tiny(bench):
-    options = ["--tiny", "--batch-size", "1", "--steps", "1", "--gradient-checkpointing"]
-    out = bench("training_memory", *options)
-    assert "TINY" in out and "does not fit" not in out
-    for method in ("fp32", "bf16", "bf16_stochastic", "qlora"):
-        assert f"| {method} " in out
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
-def test_training_memory_needs_a_gpu(bench):
-    with pytest.raises(InputError, match="training_memory.py needs a GPU"):
-        bench("training_memory")
 
 
 @pytest.mark.slow

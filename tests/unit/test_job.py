@@ -80,10 +80,17 @@ def test_libraries_have_the_threads_of_the_rule(run):
     assert run(import_torch, threads=3)[2] == "3\n"
 
 
-@pytest.mark.parametrize("resources, gpu", [("{'gpu': 1}", "GPU-aa11"), ("{}", "None")])
-def test_a_gpu_is_taken_where_the_rule_asks_for_one(run, resources, gpu):
+@pytest.mark.parametrize("resources, gpu", [("{'gpu': 1}", "GPU-aa11"), ("{}", "")])
+def test_a_gpu_is_seen_where_the_rule_asks_for_one_alone(run, resources, gpu):
+    """Another job may have filled it."""
     shown = "import os; print(os.environ.get('CUDA_VISIBLE_DEVICES'))"
     assert run(shown, resources=resources)[2] == f"{gpu}\n"
+
+
+def test_blocks_of_gpu_memory_can_grow_of_jobs_with_a_gpu(run):
+    shown = "import os; print(os.environ.get('PYTORCH_ALLOC_CONF'))"
+    assert run(shown, resources="{'gpu': 1}")[2] == "expandable_segments:True\n"
+    assert run(shown)[2] == "None\n"
 
 
 def test_what_the_user_can_fix_is_one_line(run):

@@ -1,5 +1,6 @@
 """The engine against plain transformers: prune a copy, call `generate`, compare the tokens."""
 
+from collections import Counter
 from copy import deepcopy
 
 import numpy as np
@@ -143,3 +144,24 @@ def _plain_embeddings(model, inputs):
     model(**inputs)
     hook.remove()
     return caught[0][inputs["input_ids"] == model.config.audio_token_id]
+
+
+def test_a_step_waits_for_the_device_once(wild, processor, prompt, rows, monkeypatch):
+    """When all of it is done: a GPU that is asked in between stands still."""
+    clips = [read_audio(row["audio"]) for row in rows[:2]]
+    features = extract_features(processor, clips)
+    audio = encode(wild, features["input_features"], features["feature_attention_mask"])
+    batch = Collator(processor, prompt).prompts(["en-de"] * 2, map(len, audio))
+    embeddings = embed_prompts(wild, batch["input_ids"], audio)
+    waits = Counter()
+    for name in ("tolist", "item", "nonzero", "__bool__", "__int__", "__float__"):
+        usual = getattr(torch.Tensor, name)
+
+        def counted(self, *arguments, name=name, usual=usual):
+            waits[name] += 1
+            return usual(self, *arguments)
+
+        monkeypatch.setattr(torch.Tensor, name, counted)
+    mask = batch["attention_mask"]
+    decode(wild, range(8), [3, None], embeddings, mask, max_new_tokens=5, end_tokens=[])
+    assert +waits == {"tolist": 5, "__bool__": 5}

@@ -1,3 +1,5 @@
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -83,6 +85,24 @@ def test_memory_that_runs_out_halves_the_batch(model, processor, rows, prompt, g
     found = translate(model, processor, rows, prompt, greedy)
     assert found == [row["target"] for row in rows]
     assert sizes == [4, 2, 1, 1, 1, 1, 1, 1]
+
+
+def test_memory_is_freed_when_nothing_holds_the_failed_try(
+    model, processor, rows, prompt, greedy, monkeypatch
+):
+    held, freed, usual = [], [], translation.decode
+
+    def decode(model, kept, missing, embeddings, *arguments, **options):
+        if len(embeddings) > 1:
+            activations = embeddings + 1
+            held.append(weakref.ref(activations))
+            raise torch.OutOfMemoryError
+        return usual(model, kept, missing, embeddings, *arguments, **options)
+
+    monkeypatch.setattr(translation, "decode", decode)
+    monkeypatch.setattr(translation, "free_memory", lambda: freed.append(held[-1]() is None))
+    translate(model, processor, rows[:2], prompt, greedy)
+    assert freed == [True]
 
 
 def test_variants_of_one_clip_that_do_not_fit_are_decoded_apart(

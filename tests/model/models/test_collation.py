@@ -1,14 +1,23 @@
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from tiny_model import make_row, write_clip
 
+from slimspeech import families
 from slimspeech.data.audio import read_audio
 from slimspeech.errors import InputError
 from slimspeech.families.whisper import token_counts
-from slimspeech.models.collation import IGNORED, Collator, extract_features, window_seconds
+from slimspeech.models import collation
+from slimspeech.models.collation import (
+    IGNORED,
+    Collator,
+    extract_features,
+    listen,
+    window_seconds,
+)
 
 END_OF_TURN = "<|im_end|>"
 
@@ -165,3 +174,24 @@ def test_other_sampling_rates_are_resampled(collator, tmp_path):
     soundfile.write(tmp_path / "44.wav", 0.3 * np.sin(2 * np.pi * 440 * time), 44_100)
     batch = collator([make_row("a", str(tmp_path / "44.wav"), 1.0, "en-de", "Ja.")])
     assert batch["feature_attention_mask"].sum() == 100
+
+
+def test_a_gpu_hears_a_few_clips_at_a_time(model, processor, rows, monkeypatch):
+    """A batch may have thousands of clips, and no one counts the encoder's memory."""
+    sizes, usual = [], families.QWEN2_AUDIO.encode
+
+    class OnGpu:
+        config, device = model.config, torch.device("cuda")
+
+    def encode(_, features, tokens):
+        sizes.append(len(tokens))
+        return usual(model, features, tokens)
+
+    audio = [read_audio(row["audio"]) for row in rows]
+    expected = listen(model, processor, audio)
+    spied = replace(families.QWEN2_AUDIO, encode=encode)
+    monkeypatch.setitem(families.FAMILIES, "qwen2_audio", spied)
+    monkeypatch.setattr(collation, "LISTENED_ON_GPU", 4)
+    for ours, theirs in zip(listen(OnGpu, processor, audio), expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert sizes == [4, 2]

@@ -77,6 +77,13 @@ def test_precision_is_what_is_asked_for(saved):
     assert load_for_inference(str(saved), "bf16").dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize("precision, rounds", [("fp32", False), ("bf16", True)])
+def test_convolutions_in_fp32_are_not_rounded_by_the_gpu(saved, monkeypatch, precision, rounds):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)  # torch's own default
+    load_for_inference(str(saved), precision)
+    assert torch.backends.cudnn.allow_tf32 is rounds
+
+
 def test_a_model_larger_than_the_gpu_is_one_sentence(saved, monkeypatch):
     def run_out(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")

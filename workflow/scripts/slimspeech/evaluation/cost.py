@@ -19,6 +19,7 @@ from slimspeech.artifacts import Row
 from slimspeech.errors import InputError
 from slimspeech.generation.translation import GenerationSettings, translate
 from slimspeech.models.loading import device_name, load_for_inference, load_processor
+from slimspeech.models.memory import free_memory
 from slimspeech.models.prompts import Prompt
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ def measure_cost(
     for number in sizes:
         reset_peak_memory()
         batch_settings = replace(generation, batch_size=number, fixed=True)
+        batch = None
         try:
             batch = _measure_batch(
                 model, processor, clips, prompt, batch_settings, settings.repeats
@@ -80,9 +82,10 @@ def measure_cost(
                     f"{directory}: the memory of {device_name()} does not hold the model and one "
                     "clip; measure it on a larger one"
                 ) from None
+        if batch is None:
             logger.warning("batch size %d: out of memory, left out", number)
             skipped.append(number)
-            torch.cuda.empty_cache()
+            free_memory()
             continue
         batches.append(batch | {"peak_memory_bytes": peak_memory()})
     best = max(batches, key=lambda b: (b["tokens_per_second"]["median"], -b["seconds"]["median"]))

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from slimspeech import families
 from slimspeech.errors import InputError
-from slimspeech.models.decoder import kind_of, layer_inputs, logits_of, of_rows
+from slimspeech.models.decoder import head, kind_of, layer_inputs, of_rows, require_finite
 
 GROWTH = 32  # positions by which a key-value cache grows
 COMPACT_BELOW = 0.75  # share of rows still running below which the finished ones are dropped
@@ -48,7 +48,7 @@ def decode(
     # In order of the missing layer, so that the rows that share a prompt's pass are neighbours.
     order = sorted(range(len(missing)), key=lambda v: (missing[v] is None, missing[v]))
     batch = _Batch(model, kept, [missing[v] for v in order], mask, list(suppressed))
-    tokens = batch.run(embeddings, max_new_tokens, torch.tensor(list(end_tokens)))
+    tokens = batch.run(embeddings, max_new_tokens, set(end_tokens))
     count = len(mask)
     by_variant = {v: tokens[n * count : (n + 1) * count] for n, v in enumerate(order)}
     return [by_variant[v] for v in range(len(missing))]
@@ -112,30 +112,39 @@ class _Batch:
         self.suppressed = suppressed
         self.caches: list[_LayerCache] = []
 
-    def run(self, embeddings: Tensor, max_new_tokens: int, end: Tensor) -> list[list[int]]:
-        end = end.to(embeddings.device)
+    def run(self, embeddings: Tensor, max_new_tokens: int, ends: set[int]) -> list[list[int]]:
         tokens = self._prompt(embeddings).argmax(-1)
         mask = self.mask.repeat(len(self.missing), 1)
-        rows = torch.arange(len(tokens), device=tokens.device)  # numbers of the active rows
-        running = torch.ones_like(rows, dtype=torch.bool)
-        found: list[list[int]] = [[] for _ in rows]
+        rows = list(range(len(tokens)))  # numbers of the active rows
+        running = [True] * len(rows)
+        translations: list[list[int]] = [[] for _ in rows]
         for step in range(max_new_tokens):
-            running &= ~torch.isin(tokens, end)
-            for row, token, on in zip(*map(Tensor.tolist, (rows, tokens, running)), strict=True):
-                if on:
-                    found[row].append(token)
-            left = int(running.sum())
+            # The only wait for the device in a step: all that follows needs no answer of it.
+            for position, token in enumerate(tokens.tolist()):
+                running[position] &= token not in ends
+                if running[position]:
+                    translations[rows[position]].append(token)
+            require_finite(self.finite)
+            left = sum(running)
             if left == 0 or step + 1 == max_new_tokens:
                 break
             if left < COMPACT_BELOW * len(rows):
-                renumbered = running.cumsum(0) - 1
-                for cache in self.caches:
-                    cache.select(running, renumbered)
-                rows, tokens, mask = rows[running], tokens[running], mask[running]
-                running = running[running]
+                tokens, mask = self._compact(running, tokens, mask)
+                rows = [row for row, on in zip(rows, running, strict=True) if on]
+                running = [True] * len(rows)
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
             tokens = self._step(tokens, mask).argmax(-1)
-        return found
+        return translations
+
+    def _compact(
+        self, running: Sequence[bool], tokens: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Drop the rows that have ended from the caches; tokens and mask of the others."""
+        still = torch.tensor(running, device=tokens.device)
+        renumbered = still.cumsum(0) - 1
+        for cache in self.caches:
+            cache.select(still, renumbered)
+        return tokens[still], mask[still]
 
     def _prompt(self, embeddings: Tensor) -> Tensor:
         """The prompts' pass: fills the caches, returns logits (variants * B, vocabulary)."""
@@ -165,11 +174,8 @@ class _Batch:
         rows = torch.arange(len(self.missing) * count, device=self.mask.device)
         if lacking is not None:
             rows = rows[(rows < lacking * count) | (rows >= (lacking + 1) * count)]
-        room = [0, 0, 0, GROWTH]
         keys, values = (
-            nn.functional.pad(torch.cat(parts), room)
-            if captured
-            else torch.empty(0, device=self.mask.device)
+            _with_room(parts) if captured else torch.empty(0, device=self.mask.device)
             for parts in ([c.keys for c in captured], [c.values for c in captured])
         )
         self.caches.append(_LayerCache(rows, keys, values, self.mask.shape[1]))
@@ -188,7 +194,16 @@ class _Batch:
         return self._logits(hidden[:, -1])
 
     def _logits(self, states: Tensor) -> Tensor:
-        logits = logits_of(self.model, states)
+        logits = head(self.model, self.decoder.norm(states))
+        self.finite = torch.isfinite(logits).all()
         if self.suppressed:
             logits[:, self.suppressed] = -torch.inf
         return logits
+
+
+def _with_room(parts: Sequence[Tensor]) -> Tensor:
+    """The parts one after the other, each (rows, heads, positions, size), and room to grow."""
+    count, (_, heads, length, size) = sum(map(len, parts)), parts[0].shape
+    whole = parts[0].new_empty(count, heads, length + GROWTH, size)
+    torch.cat(list(parts), out=whole[:, :, :length])
+    return whole

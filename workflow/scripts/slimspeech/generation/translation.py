@@ -19,6 +19,7 @@ from slimspeech.models.collation import Collator, listen
 from slimspeech.models.decoder import embed_prompts
 from slimspeech.models.generation_config import stops
 from slimspeech.models.loading import device_name
+from slimspeech.models.memory import free_memory
 from slimspeech.models.prompts import Prompt
 
 logger = logging.getLogger(__name__)
@@ -111,6 +112,7 @@ def translate_variants(
             size = max(1, limit // len(missing))
             batch = longest_first[len(parts) : len(parts) + size]
             groups = [missing[i : i + limit] for i in range(0, len(missing), limit)]
+            texts = None
             try:
                 texts = _generate(
                     model, collator, [clips[i] for i in batch], settings, kept, groups
@@ -119,7 +121,8 @@ def translate_variants(
                 limit = min(limit, len(batch) * len(missing)) // 2
                 if limit == 0 or settings.fixed:
                     raise
-                torch.cuda.empty_cache()
+            if texts is None:
+                free_memory()
                 logger.warning("out of memory: going on with %d hypotheses at once", limit)
                 continue
             parts |= zip(batch, texts, strict=True)

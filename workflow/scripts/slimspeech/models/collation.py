@@ -14,6 +14,7 @@ from slimspeech.data.audio import read_audio
 from slimspeech.errors import InputError
 from slimspeech.models.prompts import Prompt
 
+LISTENED_ON_GPU = 32  # clips
 IGNORED = -100  # the label that torch's cross entropy ignores
 
 
@@ -57,9 +58,17 @@ def extract_features(processor: ProcessorMixin, audio: Sequence[np.ndarray]) -> 
 def listen(
     model: PreTrainedModel, processor: ProcessorMixin, audio: Sequence[np.ndarray]
 ) -> list[Tensor]:
-    """Embeddings of the clips in the decoder's space, each (its audio tokens, hidden size)."""
-    features = extract_features(processor, audio)
-    return families.of(model.config).encode(model, features, token_counts(processor, audio))
+    """Embeddings of the clips in the decoder's space, each (its audio tokens, hidden size).
+
+    On a GPU a few clips at a time: the memory left for hypotheses does not count the encoder's.
+    """
+    size = LISTENED_ON_GPU if model.device.type == "cuda" else max(1, len(audio))
+    family, embeddings = families.of(model.config), []
+    for start in range(0, len(audio), size):
+        part = audio[start : start + size]
+        features = extract_features(processor, part)
+        embeddings += family.encode(model, features, token_counts(processor, part))
+    return embeddings
 
 
 class Collator:

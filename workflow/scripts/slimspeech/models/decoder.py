@@ -84,6 +84,11 @@ def logits_of(model: PreTrainedModel, states: Tensor) -> Tensor:
     Raises RuntimeError if a logit is not a number.
     """
     logits = head(model, model.get_decoder().norm(states))
-    if not torch.isfinite(logits).all():
-        raise RuntimeError("the model gives logits that are not numbers; use precision: fp32")
+    require_finite(torch.isfinite(logits).all())
     return logits
+
+
+def require_finite(finite: Tensor) -> None:
+    """Raises RuntimeError where it is False. Waits for the device."""
+    if not finite:
+        raise RuntimeError("the model gives logits that are not numbers; use precision: fp32")

@@ -97,6 +97,9 @@ def _load(
     hardware: torch.device | None,
 ) -> PreTrainedModel:
     packed = hasattr(config, "quantization_config")
+    if dtype == torch.float32:
+        # GPUs would round the inputs of convolutions, and so the audio encoder's, to ten bits.
+        torch.backends.cudnn.allow_tf32 = False
     with readable(directory, "config.json"):
         expected = shapes(config)
     require_weights(directory, read_weights(directory), expected, packed)

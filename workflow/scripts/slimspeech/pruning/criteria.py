@@ -19,6 +19,7 @@ from slimspeech.artifacts import Row
 from slimspeech.errors import InputError
 from slimspeech.models.collation import IGNORED, Collator
 from slimspeech.models.decoder import embed_prompts, kind_of, layer_inputs, logits_of
+from slimspeech.models.memory import free_memory
 from slimspeech.models.prompts import Prompt
 
 logger = logging.getLogger(__name__)
@@ -54,16 +55,18 @@ class GoldCorpus:
         with tqdm(total=len(self.segments), desc=progress, unit="clip") as bar:
             while start < len(self.segments):
                 part = longest_first[start : start + batch_size]
+                measured = None
                 try:
-                    batch_totals, batch_count = measure(_Batch(self, part))
+                    measured = measure(_Batch(self, part))
                 except torch.OutOfMemoryError:
                     if batch_size == 1:
                         raise
+                if measured is None:
                     batch_size //= 2
-                    torch.cuda.empty_cache()
+                    free_memory()
                     logger.warning("out of memory: going on with %d clips at once", batch_size)
                     continue
-                totals, count = totals + batch_totals, count + batch_count
+                totals, count = totals + measured[0], count + measured[1]
                 start += len(part)
                 bar.update(len(part))
         means = totals / count

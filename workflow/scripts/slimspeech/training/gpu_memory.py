@@ -1,7 +1,7 @@
 """The GPU memory that a training needs, estimated from the shape of the model before it is loaded.
 
 Weights, gradients and optimiser states are counted; activations are rough. No GPU has confirmed the
-estimate yet (benchmarks/training_memory.py), so it warns and refuses nothing.
+estimate yet (`make check-gpu` measures it), so it warns and refuses nothing.
 """
 
 import logging

@@ -1,7 +1,6 @@
 """transformers' Trainer, in our order of data, with the head on answers alone, and halving its
 micro-batch when memory runs out."""
 
-import gc
 import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -25,6 +24,7 @@ from slimspeech import families
 from slimspeech.errors import InputError
 from slimspeech.models.collation import IGNORED, Collator
 from slimspeech.models.decoder import head
+from slimspeech.models.memory import free_memory
 
 log = logging.getLogger(__name__)
 
@@ -119,8 +119,7 @@ class UpdateTrainer(Trainer):
             # Outside of the handler, whose error still holds the activations.
             self._halve()
             model.zero_grad(set_to_none=True)
-            gc.collect()
-            torch.cuda.empty_cache()
+            free_memory()
 
     def _halve(self) -> None:
         if self.micro_batch == 1:

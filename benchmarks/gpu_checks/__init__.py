@@ -1,0 +1,1 @@
+"""The steps of check_gpu.py, one module each."""
