@@ -5,6 +5,7 @@ jobs are laid on 1, 2 and 8 GPUs in the order in which the workflow would run th
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -132,9 +133,10 @@ class Plan:
     def _student(self, pair: str, name: str, start: tuple, searches: dict[str, tuple]) -> None:
         student = self.config["students"][name]
         removed = systems.student_start(self.config, name)
-        layers, vocabulary = self.subject.layers - removed.removed, student["vocabulary"]
+        layers = self.subject.layers - removed.removed
         needs = (*start, *(searches.get(removed.criterion, ()) if removed.removed else ()))
-        tokens = vocabulary["size"] if vocabulary else None
+        # Where a budget chooses, the most that it may choose: the plan is an upper bound.
+        tokens = max(systems.vocabulary_sizes(self.config, name), key=lambda size: size or math.inf)
         early = tokens if systems.trimming(self.config, name) == "training" else None
         owners = systems.stage_owners(self.config, name)
         for stage_name, stage in systems.stages(student).items():
