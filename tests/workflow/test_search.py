@@ -25,6 +25,7 @@ def search(smoke: Project) -> Project:
     config["teacher"] = {"model": "results/smoke/en-de/teacher"}
     config["pruning"] |= {"iterations": 2, "shards": 1}
     config |= {"students": {}, "evaluation": {"systems": ["teacher"]}}
+    config.pop("submission")  # names a student
     (smoke.root / "search.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     return smoke
 
