@@ -65,8 +65,11 @@ def _name_problems(config: Config) -> Iterator[str]:
             f"pruned-loss-01 (by another criterion) and {', '.join(config['students'])}"
         )
     timed = config["evaluation"]["cost"].get("systems", [])
-    if unknown := [name for name in timed if name not in config["evaluation"]["systems"]]:
-        yield f"evaluation.cost.systems: {', '.join(unknown)} is not in evaluation.systems"
+    if unknown := [name for name in timed if name not in names]:
+        yield (
+            f"evaluation.cost.systems: there is no {', '.join(unknown)}; choose among "
+            "evaluation.systems"
+        )
     if taken := [name for name in config["evaluation"]["texts"] if name in names]:
         yield f"evaluation.texts: {', '.join(taken)} is a student's name; choose another"
 

@@ -29,7 +29,7 @@ def root(tmp_path_factory):
             "evaluation/cost/systems",
             ["A", "C"],
             "evaluation.cost.systems",
-            "C is not in eval",
+            "there is no C; choose",
         ),
         (
             "evaluation/systems",

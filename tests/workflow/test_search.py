@@ -120,5 +120,5 @@ def test_shards_of_different_searches_are_refused(crashed):
     own.write_text(json.dumps(shard | {"model": "0" * 64}), encoding="utf-8")
     done = crashed.snakemake(f"{FOLDER}/loss/iter_01/scores.csv", *IN_TWO)
     assert done.returncode != 0
-    assert f'`model` is "{shard["model"][:20]}' in done.stdout and "0000000000" in done.stdout
+    assert "`model` differs" in done.stdout
     assert not (first / "scores.csv").exists()

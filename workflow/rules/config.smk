@@ -80,7 +80,7 @@ SYSTEMS = config["evaluation"]["systems"]
 
 # Those whose cost is measured.
 COST = config["evaluation"]["cost"]
-TIMED = COST.get("systems", SYSTEMS) if COST["repeats"] else []
+TIMED = [name for name in SYSTEMS if COST["repeats"] and name in COST.get("systems", SYSTEMS)]
 
 # The teacher of a pair, and the segments that its searches translate.
 TEACHER_MODEL = systems.teacher_model(config)
