@@ -64,12 +64,6 @@ def _name_problems(config: Config) -> Iterator[str]:
             f"pruned-01 (the teacher after one removal) to the last of pruning.iterations, "
             f"pruned-loss-01 (by another criterion) and {', '.join(config['students'])}"
         )
-    timed = config["evaluation"]["cost"].get("systems", [])
-    if unknown := [name for name in timed if name not in names]:
-        yield (
-            f"evaluation.cost.systems: there is no {', '.join(unknown)}; choose among "
-            "evaluation.systems"
-        )
     if taken := [name for name in config["evaluation"]["texts"] if name in names]:
         yield f"evaluation.texts: {', '.join(taken)} is a student's name; choose another"
 

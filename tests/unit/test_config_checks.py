@@ -26,12 +26,6 @@ def root(tmp_path_factory):
         ("evaluation/systems", ["pruned-04"], "evaluation.systems", "there is no pruned-04"),
         ("evaluation/systems", ["pruned-x"], "evaluation.systems", "there is no pruned-x"),
         (
-            "evaluation/cost/systems",
-            ["A", "C"],
-            "evaluation.cost.systems",
-            "there is no C; choose",
-        ),
-        (
             "evaluation/systems",
             ["pruned-taylor-01", "pruned-loss-04", "pruned-loss-03"],
             "evaluation.systems",
