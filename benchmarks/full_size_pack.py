@@ -1,10 +1,11 @@
-"""Make, prune, pack and run a Qwen2-Audio-7B of random weights and true shape.
+"""Make, prune, trim, pack and run a Qwen2-Audio-7B of random weights and true shape.
 
 Every step is a process of its own, so that its peak memory can be measured. Weights go through
 memory one at a time. Only the last step needs memory for the model, in its packed form.
 """
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -21,32 +22,72 @@ import full_size
 import harness
 import numpy as np
 import torch
+from harness import PROMPT
 from peft import LoraConfig
 from safetensors.torch import save_file
 from tqdm import tqdm
-from transformers import AutoConfig
+from transformers import (
+    AutoConfig,
+    AutoProcessor,
+    PreTrainedModel,
+    ProcessorMixin,
+    Qwen2AudioForConditionalGeneration,
+)
 
-from slimspeech.artifacts import require_space, write_directory
+from slimspeech.artifacts import read_json, require_space, write_directory, write_json
 from slimspeech.families.qwen2_audio import FAMILY
 from slimspeech.models import checkpoints, shapes
 from slimspeech.models.loading import load_for_inference, load_processor, read_config
 from slimspeech.models.size import measure_size
 from slimspeech.pruning.layers import prune_checkpoint
+from slimspeech.quantization import bpe
 from slimspeech.quantization.merge import merge_adapter
 from slimspeech.quantization.pack import pack
 from slimspeech.quantization.predicted_size import count_weights, predicted_bytes
+from slimspeech.quantization.trim import named_tokens, saved_tokenizer, trim_model
+from slimspeech.quantization.vocabulary import Texts, VocabularySettings, choose_vocabulary
 
 # Directories and their formats.
-PACKED = {"packed": "nf4", "smallest": {"embedding": "nf4", "head": "nf4"}}
+PACKED = {
+    "packed": "nf4",
+    "smallest": {"embedding": "nf4", "head": "nf4"},
+    "trimmed-packed": "nf4",
+}
 KEPT = 24  # of 32 layers
+TOKENS, KEPT_TOKENS = 151_643, 20_000  # of Qwen's tokenizer
+TINY_TOKENS, TINY_KEPT_TOKENS = 500, 384
 PIECE = 2**24  # random numbers drawn at a time
 RANK = 64
 STD = 0.02
 
 
+def make_processor(count: int) -> ProcessorMixin:
+    """That of full_size.py with more tokens: of two bytes, then of three."""
+    with tempfile.TemporaryDirectory() as folder:
+        full_size.make_processor().save_pretrained(folder)
+        path = Path(folder, bpe.FILE)
+        settings = read_json(path)
+        tokens, merges = settings["model"]["vocab"], settings["model"]["merges"]
+        letters = list(bpe.byte_characters().values())
+        pairs = itertools.product(letters, letters)
+        triples = ((a + b, c) for a, b, c in itertools.product(letters, repeat=3))
+        for parts in itertools.chain(pairs, triples):
+            if len(tokens) == count:
+                break
+            if "".join(parts) not in tokens:
+                tokens["".join(parts)] = len(tokens)
+                merges.append(list(parts))
+        # Added tokens are numbered behind the others.
+        added = [token for token in settings["added_tokens"] if token["content"] not in tokens]
+        for number, token in enumerate(added, start=len(tokens)):
+            token["id"] = number
+        write_json(path, settings)
+        return AutoProcessor.from_pretrained(folder)
+
+
 def make_teacher(folder: Path, tiny: bool) -> Path:
     """Initial weights of a model: norms of 1, biases of 0, and noise."""
-    processor = full_size.make_processor()
+    processor = make_processor(TINY_TOKENS if tiny else TOKENS)
     shape = full_size.TINY if tiny else FAMILY.full_size
     config = AutoConfig.for_model(FAMILY.model_type, **shape)
     config.audio_token_index = processor.audio_token_id
@@ -107,17 +148,47 @@ def merge(folder: Path, tiny: bool) -> Path:
     return folder / "merged"
 
 
-def pack_as(name: str, folder: Path, tiny: bool) -> Path:
-    pack(folder / "merged", folder / name, PACKED[name])
+def trim(folder: Path, tiny: bool) -> Path:
+    """The pruned model with fewer tokens: which, makes no difference to bytes and memory."""
+    model = folder / "pruned"
+    processor = load_processor(model)
+    vocabulary = choose_vocabulary(
+        saved_tokenizer(processor),
+        named_tokens(model, processor, []),
+        Texts([PROMPT.request("en-de")], [], []),
+        VocabularySettings(TINY_KEPT_TOKENS if tiny else KEPT_TOKENS, []),
+    )
+    trim_model(model, folder / "trimmed", vocabulary)
+    return folder / "trimmed"
+
+
+def pack_as(name: str, source: str, folder: Path, tiny: bool) -> Path:
+    pack(folder / source, folder / name, PACKED[name])
     return folder / name
 
 
+def load_by_stock_classes(directory: Path) -> tuple[ProcessorMixin, PreTrainedModel]:
+    """With nothing of this project."""
+    model, report = Qwen2AudioForConditionalGeneration.from_pretrained(
+        directory, dtype=torch.bfloat16, output_loading_info=True
+    )
+    if wrong := [keys for keys in report.values() if keys]:
+        raise RuntimeError(f"{directory}: {wrong}")
+    return AutoProcessor.from_pretrained(directory), model.eval()
+
+
+def load(directory: Path) -> tuple[ProcessorMixin, PreTrainedModel]:
+    return load_processor(directory), load_for_inference(str(directory), "bf16")
+
+
+Load = Callable[[Path], tuple[ProcessorMixin, PreTrainedModel]]
+
+
 @torch.inference_mode()
-def run(name: str, folder: Path, tiny: bool) -> Path:
-    """Load a packed directory and run a second of noise and ten tokens."""
+def run(name: str, load: Load, folder: Path, tiny: bool) -> Path:
+    """Load a packed directory and run a second of noise through it."""
     directory = folder / name
-    processor = load_processor(directory)
-    model = load_for_inference(str(directory), "bf16")
+    processor, model = load(directory)
     rate = processor.feature_extractor.sampling_rate
     audio = 0.1 * np.random.default_rng(0).standard_normal(rate).astype(np.float32)
     text = f"{processor.audio_bos_token}{processor.audio_token}{processor.audio_eos_token}"
@@ -137,10 +208,19 @@ STEPS: dict[str, tuple[str, Callable[[Path, bool], Path]]] = {
     "prune": ("prune it", prune),
     "adapter": ("make an adapter", make_adapter),
     "merge": ("merge it", merge),
-    "pack": ("pack: nf4", partial(pack_as, "packed")),
-    "pack-smallest": ("pack: nf4, embedding and head too", partial(pack_as, "smallest")),
-    "run": ("load and run nf4", partial(run, "packed")),
-    "run-smallest": ("load and run the other", partial(run, "smallest")),
+    "trim": ("trim the pruned model", trim),
+    "pack": ("pack: nf4", partial(pack_as, "packed", "merged")),
+    "pack-smallest": (
+        "pack: nf4, embedding and head too",
+        partial(pack_as, "smallest", "merged"),
+    ),
+    "pack-trimmed": ("pack the trimmed model: nf4", partial(pack_as, "trimmed-packed", "trimmed")),
+    "run": ("load and run nf4", partial(run, "packed", load)),
+    "run-smallest": ("load and run the other", partial(run, "smallest", load)),
+    "run-trimmed": (
+        "load and run the trimmed one by stock classes",
+        partial(run, "trimmed-packed", load_by_stock_classes),
+    ),
 }
 
 
@@ -155,7 +235,7 @@ def peak_memory() -> int:
 
 def take(step: str, folder: Path, tiny: bool) -> None:
     """Do one step in this process, and write its cost beside the models."""
-    if step.startswith("pack") or step in ("prune", "merge"):
+    if step.startswith("pack") or step in ("prune", "merge", "trim"):
         # Loading the result is a step of its own.
         checkpoints.try_if_it_fits = lambda *arguments: None
     start = time.perf_counter()
@@ -183,7 +263,7 @@ def measure(folder: Path, steps: Sequence[str], tiny: bool, threads: int) -> Non
             ]
         )
     sizes = []
-    for name in ("teacher", "pruned", "packed", "smallest"):
+    for name in ("teacher", "pruned", "packed", "smallest", "trimmed", "trimmed-packed"):
         if (folder / name).is_dir():
             size = measure_size(folder / name)
             config = read_config(folder / name)

@@ -131,20 +131,22 @@ def gemma4_unified(directory: Path, texts: Sequence[str]) -> PreTrainedModel:
     return model
 
 
-def voxtral(directory: Path, texts: Sequence[str]) -> PreTrainedModel:
+def voxtral(directory: Path, texts: Sequence[str], longer: Sequence[bytes] = ()) -> PreTrainedModel:
+    """longer: tokens beyond single bytes, each after those that it is merged from."""
     special = [
         {"rank": i, "token_str": VOXTRAL_TOKENS.get(i, f"<SPECIAL_{i}>"), "is_control": True}
         for i in range(36)
     ]
+    tokens = [*(bytes([byte]) for byte in range(256)), *longer]
     vocabulary = [
-        {"rank": i, "token_bytes": base64.b64encode(bytes([i])).decode(), "token_str": None}
-        for i in range(256)
+        {"rank": rank, "token_bytes": base64.b64encode(token).decode(), "token_str": None}
+        for rank, token in enumerate(tokens)
     ]
     tekken = {
         "config": {
             "pattern": TEKKEN_PATTERN,
-            "num_vocab_tokens": 256,
-            "default_vocab_size": 256 + 36,
+            "num_vocab_tokens": len(tokens),
+            "default_vocab_size": len(tokens) + 36,
             "default_num_special_tokens": 36,
             "version": "v7",
         },
@@ -165,7 +167,7 @@ def voxtral(directory: Path, texts: Sequence[str]) -> PreTrainedModel:
         },
         text_config={
             "model_type": "llama",
-            "vocab_size": 256 + 36,
+            "vocab_size": len(tokens) + 36,
             "hidden_size": WIDTH,
             "intermediate_size": 2 * WIDTH,
             "num_hidden_layers": LAYERS,

@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from peft import PeftModel
+from settings import configured
 from transformers import PreTrainedModel
 
 from slimspeech.artifacts import Row
 from slimspeech.data.audio import write_wav
 from slimspeech.longform.segmentation import FRAME
+from slimspeech.training.fine_tuning import LoraSettings, add_adapter
 
 TARGETS = [
     ("en-de", "Guten Tag."),
@@ -58,6 +62,16 @@ def make_row(key: str, audio: str, seconds: float, pair: str, target: str) -> Ro
         "origin": "gold",
         "corpus": "acl6060",
     }
+
+
+def adapted(model: PreTrainedModel, **settings: Any) -> PeftModel:
+    """A random adapter on the 4-bit model, as large as training might make it."""
+    model = add_adapter(model, configured(LoraSettings, **{"r": 4, "alpha": 8} | settings), seed=0)
+    torch.manual_seed(1)
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            weight.data.normal_(std=0.02)
+    return model.eval()
 
 
 @torch.inference_mode()

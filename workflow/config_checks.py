@@ -291,6 +291,8 @@ def _decoder_layers(model: Path) -> int | None:
 def _recipe_problems(config: Config) -> Iterator[str]:
     """Stages without data, and stages with a precision that their method does not have."""
     for student, recipe in config["students"].items():
+        if recipe["merge"] == "keep":
+            yield from _keep_problems(config, student)
         for number, stage in enumerate(recipe["stages"]):
             key = f"students.{student}.stages.{number}"
             if stage["method"] == "prune":
@@ -306,6 +308,21 @@ def _recipe_problems(config: Config) -> Iterator[str]:
                     f"{key}.training.precision: bf16_stochastic is for full stages; give a qlora "
                     "stage bf16"
                 )
+
+
+def _keep_problems(config: Config, student: str) -> Iterator[str]:
+    """No adapter to keep, and no 4-bit weights to keep it beside."""
+    key = f"students.{student}.merge"
+    if not systems.kept_adapter(config, student):
+        yield (
+            f"{key}: keep is for the adapter of a last stage of method qlora, and there is none; "
+            "leave merge out"
+        )
+    if config["students"][student]["quantization"] == "none":
+        yield (
+            f"{key}: keep leaves the adapter beside the 4-bit weights that it was trained on, and "
+            "quantization is none; leave quantization out, or choose original"
+        )
 
 
 def _comet_problems(config: Config, root: Path) -> Iterator[str]:

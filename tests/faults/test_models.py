@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -127,6 +128,32 @@ def test_a_hostile_adapter_is_refused(adapter, tmp_path, case):
         assert str(directory) in sentence
 
 
+@pytest.fixture(scope="session")
+def adapted(adapter, tmp_path_factory) -> Path:
+    """A packed model with an adapter beside it."""
+    folder = tmp_path_factory.mktemp("adapted")
+    made_alone(lambda: pack(BASE, folder / "model", adapter=adapter), folder / "message")
+    return folder / "model"
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "imports a package",
+        "imports Megatron",
+        "a pattern without end",
+        "of another kind",
+        "a tensor renamed",
+    ],
+)
+def test_a_hostile_adapter_beside_a_packed_model_is_refused(adapted, tmp_path, case):
+    """transformers loads it with the model."""
+    with counted("model, adapter"):
+        directory = copy(adapted, tmp_path)
+        ADAPTERS[case](directory)
+        assert str(directory) in refused(lambda: read(directory), tmp_path, case)
+
+
 DOORS = {
     "load_for_inference": lambda path: load_for_inference(str(path), "bf16"),
     "load_processor": load_processor,
@@ -205,9 +232,10 @@ def test_an_unusual_model_that_is_sound_is_read(tmp_path, make):
         assert run_alone(lambda: read(directory), message) == DONE, message.read_text()
 
 
-def test_a_packed_model_and_an_adapter_that_are_sound_are_read(packed, adapter, tmp_path):
+def test_a_packed_model_and_an_adapter_that_are_sound_are_read(packed, adapted, adapter, tmp_path):
     message = tmp_path / "message"
-    assert run_alone(lambda: read(packed), message) == DONE, message.read_text()
+    for directory in (packed, adapted):
+        assert run_alone(partial(read, directory), message) == DONE, message.read_text()
     work = lambda: merge_adapter(BASE, adapter, tmp_path / "out")  # noqa: E731
     assert run_alone(work, message) == DONE, message.read_text()
     assert (tmp_path / "out" / "config.json").is_file()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from settings import configured
-from tiny_model import TARGETS, make_row, write_clip
+from tiny_model import TARGETS, adapted, make_row, write_clip
 from transformers import PreTrainedModel, ProcessorMixin, Trainer
 
 from slimspeech.artifacts import Row
@@ -14,7 +14,8 @@ from slimspeech.generation.translation import GenerationSettings
 from slimspeech.models.collation import Collator
 from slimspeech.models.loading import load_model, save_model
 from slimspeech.models.prompts import Prompt
-from slimspeech.training.fine_tuning import TrainingSettings, fine_tune
+from slimspeech.quantization.nf4 import nf4
+from slimspeech.training.fine_tuning import TrainingSettings, fine_tune, save_adapter
 from slimspeech_mini.model import build_model, build_processor
 
 torch.set_num_threads(1)
@@ -75,6 +76,14 @@ def trained(build, processor, rows, prompt, tmp_path_factory) -> tuple[str, list
     )
     save_model(model, processor, folder / "model")
     return str(folder / "model"), curve
+
+
+@pytest.fixture(scope="session")
+def adapter(trained, tmp_path_factory) -> str:
+    """Directory of a random adapter of the trained model."""
+    directory = str(tmp_path_factory.mktemp("adapter"))
+    save_adapter(adapted(load_model(trained[0], torch.bfloat16, nf4())), directory)
+    return directory
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from slimspeech.artifacts import write_json, write_jsonl
 from slimspeech.errors import InputError
 from slimspeech.longform import segmentation
 from slimspeech.models import checkpoints
+from slimspeech.models.loading import read_config
 
 BENCHMARKS = REPOSITORY / "benchmarks"
 QUICK = ["--repeats", "1", "--threads", "1"]
@@ -123,6 +124,11 @@ def test_full_size_pack_in_tiny(bench, tmp_path, monkeypatch):
     out = bench("full_size_pack", *options, "--steps", "run-smallest")
     assert "TINY" in out and "| load and run the other" in out
     assert "| smallest | 371,392 |" in out
+    for step in ("trim", "pack-trimmed"):
+        bench("full_size_pack", *options, "--take", step)
+    out = bench("full_size_pack", *options, "--steps", "run-trimmed")
+    assert "| load and run the trimmed one by stock classes" in out
+    assert read_config(tmp_path / "trimmed-packed").text_config.vocab_size == 384
 
 
 def test_missing_inputs_are_named(bench, inputs, tmp_path):

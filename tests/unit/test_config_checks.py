@@ -98,6 +98,7 @@ def root(tmp_path_factory):
         ("data/split/validation_talks", [], "teacher.training.keep", "no validation data"),
         ("pruning/iterations", 11, "pruning.iterations", "11 of the 12 layers of resources/mini"),
         ("pruning/protect_last", 9, "pruning.iterations", "lower it to 2 or less"),
+        ("students/B_repaired/merge", "keep", "students.B_repaired.merge", "leave merge out"),
         ("students/B/layers_removed", 4, "students.B.layers_removed", "4 is more than pruning"),
         (
             "students/B/layers_removed",
@@ -148,8 +149,18 @@ def test_what_the_schema_cannot_say_is_named_with_its_key(root, path, value, key
 
 def test_out_of_domain_must_be_configured(root):
     data = {key: value for key, value in FILLED["data"].items() if key != "out_of_domain"}
-    [problem] = config_checks.problems(FILLED | {"data": data}, root)
-    assert problem.startswith("students.B.stages.1.data: out_of_domain is not configured")
+    problems = config_checks.problems(FILLED | {"data": data}, root)
+    assert [problem.partition(": ")[0] for problem in problems] == [
+        "students.B.stages.1.data",
+        "students.B_trimmed.stages.1.data",
+    ]
+    assert all("out_of_domain is not configured" in problem for problem in problems)
+
+
+def test_no_adapter_is_kept_beside_weights_that_are_not_four_bit(root):
+    config = change(change(FILLED, "students/A/merge", "keep"), "students/A/quantization", "none")
+    [problem] = config_checks.problems(config, root)
+    assert problem.startswith("students.A.merge: ") and "4-bit" in problem
 
 
 def test_a_set_must_list_as_many_layers_as_are_removed(root):

@@ -194,6 +194,25 @@ def test_the_adapter_that_packing_could_lose_is_that_of_the_last_stage(stages, a
     assert systems.last_adapter(CONFIG | {"students": {"B": student}}, "B") == adapter
 
 
+def test_an_adapter_that_is_kept_lies_beside_what_it_was_trained_on():
+    student = CONFIG["students"]["B"] | {"merge": "keep", "stages": [QLORA, FULL, QLORA]}
+    merged = student | {"merge": "rounded"}
+    config = CONFIG | {"students": {"B": student, "C": merged}}
+    folder = f"{PAIR}/students/B"
+    assert systems.kept_adapter(config, "B") == f"{folder}/3-qlora/adapter"
+    assert systems.kept_adapter(config, "C") is None
+    assert systems.final_model(config, "B") == f"{folder}/2-full/model"
+    assert systems.final_model(config, "C") == f"{folder}/3-qlora/model"
+    assert systems.merged_into(config, "B") == "rounded"  # adapters of earlier stages
+    assert systems.stage_owners(config, "C")["2-full"] == "B"
+    *_, last, packed = systems.steps(config, "B")[:-2]
+    assert (last.output, [*last.logs]) == (f"{folder}/3-qlora/adapter", ["train_adapter"])
+    assert packed.output == f"{folder}/packed"
+    config["students"]["B"] |= {"vocabulary": {"size": 512, "before": "packing"}}
+    assert systems.untrimmed_model(config, "B") == f"{folder}/2-full/model"
+    assert systems.final_model(config, "B") == f"{folder}/trimmed"
+
+
 def test_a_vocabulary_is_chosen_by_what_the_student_is_trained_on():
     assert systems.training_data(CONFIG, "A") == [f"{PAIR}/data/train.jsonl"]
     assert systems.training_data(CONFIG, "B") == [

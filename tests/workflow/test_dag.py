@@ -29,18 +29,20 @@ PER_PAIR = {
     "train_student": 1,  # of B and B_repaired
     "train_adapter": 2,  # A and B
     "merge_adapter": 2,
-    "pack_student": 4,  # A, B and two controls
-    "measure_packing": 2,  # A and B
-    "hash_student": 4,
-    "release_student": 4,
-    "translate_test": 7,
-    "measure_size": 7,
-    "score_hypotheses": 7,
+    "choose_vocabulary": 1,  # of B_trimmed
+    "trim_vocabulary": 1,
+    "pack_student": 5,  # A, B, B_trimmed and two controls
+    "measure_packing": 3,  # A, B and B_trimmed
+    "hash_student": 5,
+    "release_student": 5,
+    "translate_test": 8,
+    "measure_size": 8,
+    "score_hypotheses": 8,
     "compare_systems": 1,
-    "check_hypotheses": 7,
+    "check_hypotheses": 8,
     "measure_cost": 3,  # teacher, A and B
-    "write_submission": 7,
-    "score_talks": 7,
+    "write_submission": 8,
+    "score_talks": 8,
 }
 ONCE = {
     "speak_mini_archive": 1,
@@ -67,7 +69,7 @@ STUDENT = {"pack_student": 1, "hash_student": 1, "compare_systems": 1} | OF_SYST
 # One that is not in evaluation.cost.systems.
 UNTIMED = {rule: count for rule, count in STUDENT.items() if rule != "measure_cost"}
 # Every model card has the scores of the comparison, and the cost of teacher and base.
-RELEASES = {"release_student": 4}
+RELEASES = {"release_student": 5}
 
 
 SEARCHING = ("propose_layers", "score_layers", "gather_scores", "select_layer")
@@ -414,7 +416,7 @@ def test_without_students_pruning_and_out_of_domain(planned, config):
 def test_a_config_given_by_name_stands_alone(planned, config):
     del config["students"]["A"], config["evaluation"]
     config["evaluation"] = {"systems": ["B"]}
-    assert planned.plan(config=config)["pack_student"] == 6
+    assert planned.plan(config=config)["pack_student"] == 8
 
 
 def test_an_experiment_never_touches_another(planned, config):
@@ -459,9 +461,13 @@ def test_a_students_setting_reruns_that_student(finished):
 
 def test_a_last_stage_reruns_no_stage_before_it(finished):
     config = finished.default_config()
+    del config["students"]["B_trimmed"]  # shares the stage
+    config["evaluation"]["systems"].remove("B_trimmed")
     config["students"]["B"]["stages"][1]["lora"]["r"] = 8
     assert finished.plan(config=config) == both_pairs(
-        {"train_adapter": 1, "merge_adapter": 1, "measure_packing": 1}, STUDENT, RELEASES
+        {"train_adapter": 1, "merge_adapter": 1, "measure_packing": 1},
+        STUDENT,
+        {"release_student": 4},
     ) | {"tabulate_scores": 1}
 
 
@@ -473,7 +479,7 @@ def test_a_new_student_reruns_no_other(finished):
     assert finished.plan(config=config) == both_pairs(
         {"train_adapter": 1, "merge_adapter": 1, "measure_packing": 1},
         UNTIMED,
-        {"release_student": 5},
+        {"release_student": 6},
     ) | {"tabulate_scores": 1}
 
 
@@ -482,15 +488,32 @@ def test_a_student_that_begins_as_another_trains_no_stage_again(finished):
     config["students"]["C"] = deepcopy(config["students"]["B"])
     config["students"]["C"]["quantization"] = "none"
     config["evaluation"]["systems"].append("C")
-    jobs = both_pairs(UNTIMED, {"measure_packing": 1, "release_student": 5})
+    jobs = both_pairs(UNTIMED, {"measure_packing": 1, "release_student": 6})
     assert finished.plan(config=config) == jobs | {"tabulate_scores": 1}
 
 
 def test_another_way_of_merging_trains_nothing_again(finished):
     config = finished.default_config()
-    config["students"]["B"]["merge"] = "original"
+    config["students"]["A"]["merge"] = "original"
     jobs = both_pairs(STUDENT, RELEASES, {"merge_adapter": 1, "measure_packing": 1})
     assert finished.plan(config=config) == jobs | {"tabulate_scores": 1}
+
+
+def test_an_adapter_that_is_kept_is_packed_and_not_merged(finished):
+    config = finished.default_config()
+    config["students"]["A"]["merge"] = "keep"
+    jobs = both_pairs(STUDENT, RELEASES, {"measure_packing": 1})
+    assert finished.plan(config=config) == jobs | {"tabulate_scores": 1}
+    path = finished.write_config(config)
+    student = "results/mini/en-de/students/A"
+    done = finished.succeed(f"{student}/export/bf16", "--dry-run", "--configfile", path)
+    assert f"input: results/mini/en-de/teacher, {student}/1-qlora/adapter" in done
+
+
+def test_the_ways_of_merging_share_the_trainings_of_the_default_config(finished):
+    jobs = finished.plan("--configfile", "config/config.yaml", "config/merging.yaml")
+    assert not {"train_adapter", "train_student"} & jobs.keys()
+    assert (jobs["merge_adapter"], jobs["pack_student"]) == (4, 8)  # two pairs
 
 
 @pytest.mark.parametrize(("before", "trainings"), [("packing", 0), ("training", 1)])
@@ -504,7 +527,7 @@ def test_a_trimmed_vocabulary_trains_again_only_if_it_is_trimmed_before(
     rules = {"choose_vocabulary": 1, "trim_vocabulary": 1, "measure_packing": 1}
     if trainings:
         rules |= dict.fromkeys(("train_student", "train_adapter", "merge_adapter"), trainings)
-    assert finished.plan(config=config) == both_pairs(rules, UNTIMED, {"release_student": 5}) | {
+    assert finished.plan(config=config) == both_pairs(rules, UNTIMED, {"release_student": 6}) | {
         "tabulate_scores": 1
     }
 
@@ -532,7 +555,7 @@ def test_other_metrics_rerun_the_scoring_alone(finished):
     config = finished.default_config()
     config["evaluation"]["metrics"] = ["chrf"]
     assert finished.plan(config=config) == both_pairs(
-        {"score_hypotheses": 7, "score_talks": 7, "compare_systems": 1}, RELEASES
+        {"score_hypotheses": 8, "score_talks": 8, "compare_systems": 1}, RELEASES
     ) | {"tabulate_scores": 1}
 
 

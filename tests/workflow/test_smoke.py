@@ -169,6 +169,34 @@ def test_a_release_is_complete_and_states_what_was_measured(smoke, student):
     assert "This is a toy" in card.text
 
 
+def test_a_trimmed_student_has_the_tokens_of_its_texts(smoke):
+    folder = smoke.root / "results" / "smoke" / "en-de"
+    student = folder / "students" / "B"
+    vocabulary = read_json(student / "vocabulary.json")
+    assert vocabulary["size"] == len(vocabulary["kept"]) == 1024 and not vocabulary["dropped"]
+    assert read_json(student / "packed" / "config.json")["text_config"]["vocab_size"] == 1024
+    sizes = [
+        read_json(folder / "evaluation" / system / "size.json")["bytes_by_part"]
+        for system in ("teacher", "B")
+    ]
+    assert sizes[0]["embedding"] == 2 * sizes[1]["embedding"]  # of 2048 tokens
+    facts = read_json(student / "release" / "slimspeech.json")
+    assert facts["vocabulary"]["held_out"] == vocabulary["held_out"]
+
+
+def test_a_kept_adapter_lies_beside_the_packed_weights(smoke):
+    student = smoke.root / "results" / "smoke" / "en-de" / "students" / "A"
+    assert {"adapter_config.json", "adapter_model.safetensors"} <= {
+        file.name for file in (student / "release").iterdir()
+    }
+    assert not (student / "1-qlora" / "model").exists()
+    packing = read_json(student / "packing.json")
+    assert packing["merge"] == "keep"
+    assert packing["loss"]["packed"] == pytest.approx(packing["loss"]["trained"], rel=1e-3)
+    card = (student / "release" / "README.md").read_text(encoding="utf-8")
+    assert "import peft" in card and "kept beside it" in card
+
+
 def test_a_submission_and_an_export_are_made_by_name(smoke):
     """The archive for IWSLT, and the student for serving engines."""
     folder = "results/smoke/en-de/submission/B"

@@ -61,6 +61,9 @@ RECIPES = {student: systems.recipe(config, student) for student in STAGES}
 # The students whose budget chooses the size of their vocabulary.
 SIZED = [name for name in STAGES if len(systems.vocabulary_sizes(config, name)) > 1]
 
+# The adapter that stays beside the packed weights of a student, or none.
+KEPT_ADAPTERS = {student: systems.kept_adapter(config, student) or [] for student in STAGES}
+
 # The searches that the experiment runs, the default first: how many layers each removes, by pair.
 SEARCHES = {
     criterion: {pair: systems.search_length(config, criterion, pair) for pair in config["pairs"]}
@@ -141,7 +144,7 @@ def get_stage_start(wildcards):
 
 
 def get_trained_model(wildcards):
-    """The model at the end of a student's stages and its trimming, before it is packed."""
+    """The model that a student is packed from, behind its stages and its trimming."""
     return systems.final_model(config, wildcards.student)
 
 

@@ -94,6 +94,7 @@ rule release_student:
 rule export_student:
     input:
         model=get_trained_model,
+        adapter=lookup("{student}", within=KEPT_ADAPTERS),
     output:
         model=directory("results/{experiment}/{pair}/students/{student}/export/bf16"),
     log:

@@ -20,10 +20,15 @@ rule install_vllm:
         "make .venv-vllm/installed > {log} 2>&1"
 
 
-# Translate the test set by our own code, with a student as it was before it was quantised.
+# Translate the test set by our own code, with a student as it was before it was quantised. Where its
+# adapter is kept, the export alone has the adapter merged.
 use rule translate_test as translate_trained with:
     input:
-        model=get_trained_model,
+        model=branch(
+            lookup("{student}", within=KEPT_ADAPTERS),
+            then="results/{experiment}/{pair}/students/{student}/export/bf16",
+            otherwise=get_trained_model,
+        ),
         segments="results/{experiment}/{pair}/data/test.jsonl",
         audio="results/{experiment}/data/audio",
     output:

@@ -86,6 +86,10 @@ rule train_adapter:
         "../scripts/train_adapter.py"
 
 
+# The weights that adapters are added to, by student.
+MERGED_INTO = {student: systems.merged_into(config, student) for student in STAGES}
+
+
 # Merge an adapter into the weights it was trained on.
 rule merge_adapter:
     input:
@@ -105,7 +109,7 @@ rule merge_adapter:
         mem_mb=20000,
         runtime="1h",
     params:
-        into=lookup("students/{student}/merge", within=config),
+        into=lookup("{student}", within=MERGED_INTO),
     script:
         "../scripts/merge_adapter.py"
 
@@ -203,6 +207,7 @@ rule trim_vocabulary:
 rule pack_student:
     input:
         model=get_trained_model,
+        adapter=lookup("{student}", within=KEPT_ADAPTERS),
         choice=get_choice,
     output:
         packed=directory("results/{experiment}/{pair}/students/{student}/packed"),
@@ -227,7 +232,9 @@ rule measure_packing:
     input:
         start=get_last_start,
         adapter=get_last_adapter,
-        merged=get_trained_model,
+        merged=branch(
+            lookup("{student}", within=KEPT_ADAPTERS), then=[], otherwise=get_trained_model
+        ),
         packed="results/{experiment}/{pair}/students/{student}/packed",
         validation="results/{experiment}/{pair}/data/validation.jsonl",
         audio="results/{experiment}/data/audio",

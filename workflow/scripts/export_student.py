@@ -6,4 +6,5 @@ start(snakemake)
 
 from slimspeech.release.export import export
 
-export(snakemake.input.model, snakemake.output.model)
+files = snakemake.input
+export(files.model, snakemake.output.model, adapter=files.adapter or None)

@@ -10,7 +10,7 @@ from slimspeech.models.prompts import Prompt
 
 files, params = snakemake.input, snakemake.params
 packing = measure_packing(
-    Forms(files.start, files.adapter, files.merged, files.packed),
+    Forms(files.start, files.adapter, files.merged or None, files.packed),
     read_jsonl(files.validation),
     Prompt.of(params.prompt, params.languages),
 )

@@ -12,5 +12,6 @@ pack(
     snakemake.output.packed,
     chosen(snakemake.input.choice, "quantization", snakemake.params.quantization),
     memory=snakemake.resources.mem_mb * 10**6,
+    adapter=snakemake.input.adapter or None,
     without=snakemake.params.without,
 )

@@ -1,12 +1,21 @@
 """What is left of an adapter's effect in the packed model."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from peft import PeftModel
 from project import REPOSITORY
 from settings import configured
 
 from slimspeech.evaluation.packing import Forms, measure_packing
-from slimspeech.models.loading import load_model, load_processor
+from slimspeech.generation.translation import translate
+from slimspeech.models.loading import (
+    compute_in,
+    load_for_inference,
+    load_model,
+    load_processor,
+)
 from slimspeech.pruning.layers import prune_checkpoint
 from slimspeech.quantization.merge import merge_adapter
 from slimspeech.quantization.nf4 import nf4
@@ -45,6 +54,11 @@ def forms(start, folder, rows, prompt, rate):
     return Forms(start, folder / "adapter", folder / "merged", folder / "packed")
 
 
+@pytest.fixture(scope="module")
+def large(start, rows, prompt, tmp_path_factory):
+    return forms(start, tmp_path_factory.mktemp("large"), rows, prompt, 3e-3)
+
+
 def test_the_effect_of_a_small_adapter_is_lost_and_warned_of(start, rows, prompt, tmp_path, caplog):
     packing = measure_packing(forms(start, tmp_path, rows, prompt, 3e-5), rows, prompt)
     loss, left = packing["loss"], packing["left_percent"]
@@ -57,10 +71,25 @@ def test_the_effect_of_a_small_adapter_is_lost_and_warned_of(start, rows, prompt
     assert "left after packing" in caplog.text and "merge: original" in caplog.text
 
 
-def test_a_large_adapter_is_kept(start, rows, prompt, tmp_path, caplog):
-    packing = measure_packing(forms(start, tmp_path, rows, prompt, 3e-3), rows, prompt)
+def test_the_effect_of_a_large_adapter_is_left(large, rows, prompt, caplog):
+    packing = measure_packing(large, rows, prompt)
     assert packing["left_percent"]["packed"] > 90
     assert "left after packing" not in caplog.text
+
+
+def test_nothing_is_lost_of_an_adapter_that_is_kept(large, rows, prompt, greedy, tmp_path):
+    """But for the rounding of its own matrices to bfloat16."""
+    pack(large.start, tmp_path / "packed", adapter=large.adapter)
+    packing = measure_packing(replace(large, merged=None, packed=tmp_path / "packed"), rows, prompt)
+    assert packing["loss"].keys() == {"start", "trained", "packed"}
+    assert packing["left_percent"] == {"packed": pytest.approx(100, abs=1)}
+    processor = load_processor(large.start)
+    trained = load_model(large.start, torch.float32, nf4())
+    compute_in(trained, torch.float32)
+    PeftModel.from_pretrained(trained, large.adapter)  # puts its layers into the model itself
+    packed = load_for_inference(tmp_path / "packed", "fp32")
+    words = translate(packed, load_processor(tmp_path / "packed"), rows, prompt, greedy)
+    assert words == translate(trained.eval(), processor, rows, prompt, greedy)
 
 
 @pytest.mark.parametrize("seconds", [[], [99]])

@@ -5,7 +5,7 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from settings import configured
-from tiny_model import logits
+from tiny_model import adapted, logits
 
 from slimspeech.errors import InputError
 from slimspeech.models.loading import load_model, save_model
@@ -19,23 +19,6 @@ from slimspeech.training.fine_tuning import LoraSettings, add_adapter, save_adap
 def quantised(trained):
     """The trained model in 4 bits, fresh, as QLoRA trains on it."""
     return load_model(trained[0], torch.bfloat16, nf4())
-
-
-def adapted(model, **settings):
-    """A random adapter on the 4-bit model, as large as training might make it."""
-    model = add_adapter(model, configured(LoraSettings, **{"r": 4, "alpha": 8} | settings), seed=0)
-    torch.manual_seed(1)
-    for name, weight in model.named_parameters():
-        if "lora_B" in name:
-            weight.data.normal_(std=0.02)
-    return model.eval()
-
-
-@pytest.fixture(scope="module")
-def adapter(trained, tmp_path_factory) -> str:
-    directory = str(tmp_path_factory.mktemp("adapter"))
-    adapted(load_model(trained[0], torch.bfloat16, nf4())).save_pretrained(directory)
-    return directory
 
 
 @pytest.fixture(scope="module")

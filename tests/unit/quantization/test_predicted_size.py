@@ -68,6 +68,8 @@ def test_adapter():
     adapter, model = count_adapter(full_size(QWEN, 24), r=64), count_weights(full_size(QWEN, 24))
     assert adapter == 167_460_864
     assert 100 * adapter / (adapter + sum(model.values())) == pytest.approx(2.411, abs=5e-4)
+    # Kept beside the packed weights it takes 2 bytes a weight.
+    assert 2 * adapter / 1e9 == pytest.approx(0.335, abs=5e-4)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +101,20 @@ def test_bytes_with_a_trimmed_vocabulary(layers, vocabulary, gigabytes):
     assert found["head"] == 2 * 4096 * (vocabulary or 156_032)
 
 
+@pytest.mark.parametrize(
+    ("vocabulary", "quantization", "size"),
+    [
+        (65_536, "nf4", 4_759_274_349),
+        (32_768, "nf4", 4_222_403_437),
+        (65_536, SMALLEST, 3_962_490_185),
+        (32_768, SMALLEST, 3_824_012_617),
+    ],
+)
+def test_bytes_of_the_whole_stack_with_a_trimmed_vocabulary(vocabulary, quantization, size):
+    found = predicted_bytes(full_size(QWEN, 32), quantization, vocabulary)
+    assert sum(found.values()) == pytest.approx(size, abs=2000)
+
+
 # In Gemma 4 embedding and head are one matrix. Sliding layers are removed first, the vision part
 # is left out. Of each 4-bit matrix a few bytes are text, which files can have more or fewer of.
 @pytest.mark.parametrize(
@@ -108,8 +124,13 @@ def test_bytes_with_a_trimmed_vocabulary(layers, vocabulary, gigabytes):
         ("gemma4_unified", 32, 65_536, 4_278_862_548),
         ("gemma4_unified", 32, 24_000, 3_959_866_068),  # `pareto` of config/iwslt2027.yaml
         ("gemma4_unified", 48, 32_768, 5_877_827_284),
+        ("gemma4_unified", 24, None, 4_863_500_500),
+        ("voxtral", 30, 65_536, 2_814_616_068),
+        ("voxtral", 22, None, 3_178_356_268),
         ("voxtral", 22, 65_536, 2_373_049_900),
         ("voxtral", 22, 32_768, 1_970_396_716),
+        ("voxtral", 14, 65_536, 1_931_483_732),
+        ("voxtral", 14, 32_768, 1_528_830_548),
     ],
 )
 def test_bytes_of_other_families(model_type, layers, vocabulary, size):

@@ -108,6 +108,12 @@ def test_what_packing_leaves_of_an_adapter_is_told(config, tmp_path):
     text = page(config, tmp_path)
     assert "S1: 71 % of what the last adapter gained" in text and "(98 % after merging)" in text
     assert "<code>en-de/students/S1/packing.json</code>" in text
+    kept = {"merge": "keep", "left_percent": {"packed": 99.8}}
+    write_json(tmp_path / path, packing | kept)
+    assert (
+        "100 % of what the last adapter gained on the validation part is left in the packed "
+        "model, beside which it is kept." in page(config, tmp_path)
+    )
     write_json(tmp_path / path, packing | {"left_percent": None})
     assert "of what the last adapter gained" not in page(config, tmp_path)
 

@@ -283,13 +283,18 @@ def _first_alike(config: Config, student: str, count: int, merged: int) -> str:
         # What a budget will choose is not known yet, so nothing of it is shared.
         chosen = vocabulary and len(vocabulary_sizes(config, name)) > 1
         own = name if is_open(config, name) or chosen else None
-        merge = [
-            recipe.get("merge") for stage in recipe["stages"][:merged] if stage["method"] == "qlora"
-        ]
+        qlora = [stage for stage in recipe["stages"][:merged] if stage["method"] == "qlora"]
+        merge = merged_into(config, name) if qlora else None
         first = recipe["stages"][:count]
         return start if start.removed else UNPRUNED, vocabulary, own, merge, first
 
     return min(name for name in config["students"] if beginning(name) == beginning(student))
+
+
+def merged_into(config: Config, student: str) -> str:
+    """The weights that adapters are added to, where they are: "rounded" or "original"."""
+    merge = config["students"][student].get("merge", "rounded")
+    return "rounded" if merge == "keep" else merge
 
 
 def trimming(config: Config, student: str) -> str | None:
@@ -307,20 +312,31 @@ def untrimmed_model(config: Config, student: str) -> str:
     """The model of a student before its vocabulary is trimmed."""
     if trimming(config, student) == "training":
         return start_model(config, student)
-    return stage_models(config, student)[-1]
+    return _trained_model(config, student)
 
 
 def final_model(config: Config, student: str) -> str:
-    """The model of a student that is packed and exported."""
+    """The model of a student that is packed and exported, beside kept_adapter()."""
     if trimming(config, student) == "packing":
         return trimmed_model(student)
-    return stage_models(config, student)[-1]
+    return _trained_model(config, student)
+
+
+def _trained_model(config: Config, student: str) -> str:
+    """What the last stage ends with; what it starts from, if its adapter is kept."""
+    return stage_models(config, student)[-2 if kept_adapter(config, student) else -1]
 
 
 def last_adapter(config: Config, student: str) -> str | None:
     """The adapter that a student's last stage trains; None if it trains none."""
     last = next(reversed(stages(config["students"][student])), "")
     return adapter(config, student, last) if last.endswith("-qlora") else None
+
+
+def kept_adapter(config: Config, student: str) -> str | None:
+    """The adapter that stays beside a student's packed weights; None if it is merged."""
+    is_kept = config["students"][student].get("merge") == "keep"
+    return last_adapter(config, student) if is_kept else None
 
 
 def adapter(config: Config, student: str, stage: str) -> str:
@@ -444,12 +460,16 @@ def _student_steps(config: Config, student: str) -> list[Step]:
     )
     if trimming(config, student) == "training":
         chain.append(trimmed)
-    owners = stage_owners(config, student)
+    owners, kept = stage_owners(config, student), kept_adapter(config, student)
+    names = list(owners)
     for name, stage in stages(config["students"][student]).items():
         chain += [step for part, step in data.items() if stage.get("data", {}).get(part)]
         logs = _logs("choose_segments") if stage["method"] == "prune" else {}
         if stage["method"] == "qlora":
             logs |= _logs("train_adapter", job=f"{adapter_owner(config, student, name)}-{name}")
+        if kept and name == names[-1]:
+            chain.append(Step(kept, logs))
+            continue
         logs |= _logs(rules[stage["method"]], job=f"{owners[name]}-{name}")
         chain.append(Step(f"{PAIR}/students/{owners[name]}/{name}/model", logs))
     if trimming(config, student) == "packing":

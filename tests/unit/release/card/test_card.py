@@ -215,6 +215,23 @@ def test_a_four_bit_embedding_is_loaded_by_the_loader(packed):
     assert "load_student" not in model_card(made_facts(packed))
 
 
+def test_an_adapter_that_is_kept_is_told(packed):
+    sizes = deepcopy(SIZES)
+    for key, value in (("weights", 1_000_000), ("bytes", 2_000_000)):
+        sizes["B"][f"{key}_by_part"]["adapter"] = value
+    sizes["B"]["dtypes_by_part"]["adapter"] = ["BF16"]
+    facts = made_facts(packed, sizes, recipe=CONFIG["recipe"] | {"merge": "keep"})
+    text = model_card(facts)
+    assert "import peft" in snippet(facts) and "soxr peft==" in text
+    assert "`from_pretrained` loads both from a folder" in text
+    assert (
+        "on the 4-bit model, kept beside it"
+        in dict(rows(text, "How it was made")[2:])["stage 2, qlora"]
+    )
+    assert re.search(r"^\| adapter +\| +1.00 M \| +2.00 MB \| +BF16 \|$", text, re.M)
+    assert "peft" not in snippet(made_facts(packed))
+
+
 def test_a_trimmed_vocabulary_is_told_with_its_price(packed):
     trimmed = {"size": 20_000, "before": "packing"}
     lengths = {"texts": 184, "tokens": 5000, "trimmed": 5120, "longer_percent": 2.4}

@@ -34,11 +34,11 @@ BATCH = 4  # clips
 @dataclass(frozen=True)
 class Forms:
     """Directories: the model that an adapter was trained on, in bfloat16; the adapter; the model
-    with it merged; and that model packed."""
+    with it merged, None if it is not; and the packed model."""
 
     start: str | Path
     adapter: str | Path
-    merged: str | Path
+    merged: str | Path | None
     packed: str | Path
 
 
@@ -47,9 +47,9 @@ def measure_packing(forms: Forms, rows: Sequence[Row], prompt: Prompt) -> Row:
 
     "segments"; "loss": in nats a token of the first model, of `start` (in 4 bits, as in training),
     `trained` (with the adapter), `merged` and `packed`; "left_percent": of the gain from start to
-    trained, in `merged` and `packed`. None without rows; left_percent is None without a gain too. A
-    warning says if less than ENOUGH is left after packing. Clips beyond the model's window are left
-    out, as in training.
+    trained, in `merged` and `packed`. An adapter that is kept has no `merged`. None without rows;
+    left_percent is None without a gain too. A warning says if less than ENOUGH is left after
+    packing. Clips beyond the model's window are left out, as in training.
     """
     processor = load_processor(forms.start)
     window = window_seconds(processor)
@@ -58,7 +58,9 @@ def measure_packing(forms: Forms, rows: Sequence[Row], prompt: Prompt) -> Row:
         logger.warning("no validation data: what packing leaves of the adapter is not known")
         return {"segments": 0, "loss": None, "left_percent": None}
     loss = _losses_in_training(forms, processor, rows, prompt)
-    for name, directory in (("merged", forms.merged), ("packed", forms.packed)):
+    made = {"merged": forms.merged, "packed": forms.packed}
+    made = {name: directory for name, directory in made.items() if directory}
+    for name, directory in made.items():
         model = load_for_inference(directory, "auto")
         loss[name] = _answer_loss(model, load_processor(directory), rows, prompt, name)
         del model
@@ -67,7 +69,7 @@ def measure_packing(forms: Forms, rows: Sequence[Row], prompt: Prompt) -> Row:
     gain = loss["start"] - loss["trained"]
     left = None
     if gain > 0:
-        left = {name: 100 * (loss["start"] - loss[name]) / gain for name in ("merged", "packed")}
+        left = {name: 100 * (loss["start"] - loss[name]) / gain for name in made}
         _warn(left["packed"])
     return {"segments": len(rows), "loss": loss, "left_percent": left}
 
@@ -122,6 +124,6 @@ def _warn(left: float) -> None:
     if left < ENOUGH:
         logger.warning(
             "%.0f %% of what the adapter gained is left after packing: 4 bits round small changes "
-            "away; set students.*.merge: original, or train with a higher learning rate",
+            "away; set students.*.merge: original or keep, or train with a higher learning rate",
             left,
         )

@@ -14,6 +14,7 @@ from slimspeech.checksums import file_sha256
 from slimspeech.errors import InputError
 from slimspeech.formatting import file_size
 from slimspeech.git_lfs import require_content
+from slimspeech.models.validation.directory import ADAPTER_CONFIG
 from slimspeech.release.metadata import FACTS, FORMAT
 from slimspeech.release.package import CARD, HASHES
 
@@ -23,7 +24,7 @@ MAIN = "main"
 NO_BRANCH = re.compile(
     r"(^|/)\.|\.\.|\.(lock)?(/|$)|//|^[-/]|/$|@\{|^@$|^HEAD$|^refs/|[\x00-\x20\x7f~^:?*\[\\]"
 )
-WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
+WEIGHTS = ("*.safetensors", "*.safetensors.index.json", ADAPTER_CONFIG)
 HIDDEN = (".*", "*/.*")  # such as Snakemake's time stamps; neither checked nor sent
 LFS_BYTES = 10**7  # the Hub stores files of this size and all safetensors as large files
 # Keys of the card that the Hub shows or filters by, and the consequence of leaving each out.

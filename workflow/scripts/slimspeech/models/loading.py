@@ -22,8 +22,8 @@ from slimspeech.models.four_bit import Linear4bit
 from slimspeech.models.nf4_embedding import NF4Embedding, allow_any_width, model_class
 from slimspeech.models.precision import resolve_precision
 from slimspeech.models.shapes import shapes
-from slimspeech.models.validation.directory import check_directory
-from slimspeech.models.validation.weights import read_weights, require_weights
+from slimspeech.models.validation.directory import ADAPTER_CONFIG, check_directory
+from slimspeech.models.validation.weights import ADAPTER_WEIGHTS, read_weights, require_weights
 
 
 def device() -> torch.device:
@@ -82,7 +82,8 @@ def load_model(
     """A model in evaluation mode. hardware: by default the GPU, or the CPU without one.
 
     A packed (4-bit) directory carries its own quantization; `dtype` is then that of the rest, and
-    that in which the 4-bit layers compute, whatever its config says.
+    that in which the 4-bit layers compute, whatever its config says. An adapter beside it is loaded
+    with it.
     Raises InputError if the directory is missing or refused, or if a weight is missing or of
     another shape (transformers would fill it with random numbers and only warn).
     """
@@ -103,6 +104,10 @@ def _load(
     with readable(directory, "config.json"):
         expected = shapes(config)
     require_weights(directory, read_weights(directory), expected, packed)
+    if packed and any(Path(directory, name).exists() for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS)):
+        from slimspeech.models.adapters import require_adapter  # peft is slow to import
+
+        require_adapter(config, directory)
     with readable(directory, "the model"):
         model, report = model_class(config, families.of(config).model_class).from_pretrained(
             directory,

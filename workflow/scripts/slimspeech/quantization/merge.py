@@ -3,29 +3,18 @@
 import math
 from pathlib import Path
 
-import torch
-from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from peft.tuners.lora import Linear
-from safetensors.torch import load_file
 from torch import Tensor
 from transformers import PretrainedConfig
 
 from slimspeech import families
-from slimspeech.errors import InputError
-from slimspeech.models.checkpoints import rewrite
-from slimspeech.models.loading import device, read_config, readable
-from slimspeech.models.shapes import skeleton
-from slimspeech.models.validation.directory import check_adapter
-from slimspeech.models.validation.weights import ADAPTER_WEIGHTS, read_header
+from slimspeech.models.adapters import read_matrices, require_adapter
+from slimspeech.models.checkpoints import Change, rewrite
+from slimspeech.models.loading import device, read_config
 from slimspeech.quantization.nf4 import round_to_nf4
 from slimspeech.quantization.predicted_size import four_bit_weights, predicted_bytes
 
 PREFIX = "base_model.model."
-# What plain LoRA may choose. Everything else must be off or peft's default.
-CHOSEN = (
-    *("base_model_name_or_path", "inference_mode", "lora_alpha", "lora_dropout", "peft_version"),
-    *("r", "revision", "target_modules", "task_type", "use_rslora"),
-)
 
 
 def merge_adapter(
@@ -47,9 +36,15 @@ def merge_adapter(
     two matrices a layer.
     """
     config = read_config(model)
-    rounded = set(four_bit_weights(config, "nf4")) if into == "rounded" else set()
-    low_rank = _read_adapter(config, adapter)
     needed = sum(predicted_bytes(config, "none").values())
+    change = adding(config, adapter, into)
+    rewrite(model, merged, config, change, needed=needed, memory=memory)
+
+
+def adding(config: PretrainedConfig, adapter: str | Path, into: str = "rounded") -> Change:
+    """The change of a model's tensors that merge_adapter() makes, for checkpoints.rewrite()."""
+    rounded = set(four_bit_weights(config, "nf4")) if into == "rounded" else set()
+    low_rank = _low_rank(config, adapter)
 
     def change(name: str, weight: Tensor) -> dict[str, Tensor]:
         if name in rounded:
@@ -60,59 +55,19 @@ def merge_adapter(
             weight += (b.to(device()) @ a.to(device())) * scaling  # in fp32, rounded once
         return {name: weight.cpu()}
 
-    rewrite(model, merged, config, change, needed=needed, memory=memory)
+    return change
 
 
-def _read_adapter(
+def _low_rank(
     config: PretrainedConfig, directory: str | Path
 ) -> dict[str, tuple[Tensor, Tensor, float]]:
     """By name of the weight that it belongs to: A (r, in), B (out, r) in fp32, and the scaling."""
-    check_adapter(directory)
-    read_header(Path(directory, ADAPTER_WEIGHTS))
-    with readable(directory, "the adapter's config"):
-        settings = LoraConfig.from_pretrained(directory)
-    defaults = LoraConfig().to_dict()
-    strange = [
-        key
-        for key, value in settings.to_dict().items()
-        if key not in CHOSEN and value and value != defaults.get(key)
-    ]
-    if isinstance(getattr(settings, "target_modules", None), str):  # a pattern may never end
-        strange.append("target_modules")
-    if strange:
-        raise InputError(
-            f"{directory}: {strange[0]} is not as in plain LoRA, and no other adapter can be "
-            "merged; train plain LoRA on modules that are named"
-        )
-    with readable(directory, "the adapter's config"):
-        model = get_peft_model(skeleton(config), settings)
-    expected = get_peft_model_state_dict(model, save_embedding_layers=False)
-    stored = load_file(Path(directory, ADAPTER_WEIGHTS))
-    strangers = sorted(stored.keys() ^ expected.keys()) or sorted(
-        name for name, tensor in expected.items() if tensor.shape != stored[name].shape
-    )
-    if strangers:
-        raise InputError(
-            f"{directory}: {len(strangers)} adapter matrices do not fit the model, such as "
-            f"{strangers[0]}; the adapter was made for another model, train it on this one"
-        )
-    broken = [name for name, tensor in stored.items() if not torch.isfinite(tensor).all()]
-    if broken:
-        raise InputError(
-            f"{directory}: {len(broken)} adapter matrices hold values that are not numbers, such "
-            f"as {broken[0]}; lower the learning rate and train it again"
-        )
-    idle = [name for name, tensor in stored.items() if "lora_B" in name and not tensor.any()]
-    if idle:
-        raise InputError(
-            f"{directory}: {len(idle)} adapter matrices are zero, such as {idle[0]}; the adapter "
-            "never trained: check that the stage has data and a learning rate"
-        )
+    model, matrices = require_adapter(config, directory), read_matrices(directory)
     family = families.of(config)
     return {
         family.stored_name(f"{name.removeprefix(PREFIX)}.weight"): (
-            stored[f"{name}.lora_A.weight"].float(),
-            stored[f"{name}.lora_B.weight"].float(),
+            matrices[f"{name}.lora_A.weight"].float(),
+            matrices[f"{name}.lora_B.weight"].float(),
             layer.scaling["default"],
         )
         for name, layer in model.named_modules()

@@ -32,7 +32,7 @@ SETTINGS = (
     "preprocessor_config.json",
     "tokenizer_config.json",
 )
-# Further models, which transformers would load with this one.
+# Further models, which transformers would load with this one. An adapter is allowed beside 4 bits.
 FURTHER_MODELS = ("audio_tokenizer_config.json", ADAPTER_CONFIG)
 # Settings that ask for code, for another file than the usual one, or for a further model.
 FORBIDDEN = (
@@ -64,18 +64,18 @@ def check_directory(directory: str | Path, name: str | None = None) -> None:
             "give base.model as a directory made by save_pretrained"
         )
     _check_files(path, name)
+    config = read_settings(path / "config.json", f"{name}/config.json")
+    adapted = (path / ADAPTER_CONFIG).exists() and bool(config.get("quantization_config"))
     for file in FURTHER_MODELS:
-        if (path / file).exists():
+        if (path / file).exists() and not (adapted and file == ADAPTER_CONFIG):
             raise InputError(
                 f"{name}/{file}: a further model, which would be loaded with this one; move "
                 "it and its files to another directory"
             )
-    for file in SETTINGS:
+    for file in (*SETTINGS, ADAPTER_CONFIG):
         if (path / file).exists():
-            settings = read_settings(path / file, f"{name}/{file}")
-            _check_settings(settings, f"{name}/{file}")
-            if file == "config.json":
-                _check_type(settings, f"{name}/{file}")
+            _check_settings(read_settings(path / file, f"{name}/{file}"), f"{name}/{file}")
+    _check_type(config, f"{name}/config.json")
 
 
 def check_adapter(directory: str | Path) -> None:

@@ -15,7 +15,7 @@ from slimspeech.evaluation.score_table import once_each
 from slimspeech.evaluation.significance import MIN_SEGMENTS
 from slimspeech.formatting import file_size, weight_count
 from slimspeech.release.card import tables
-from slimspeech.release.card.snippet import REQUIREMENTS, needs_loader, snippet
+from slimspeech.release.card.snippet import has_adapter, needs_loader, requirements, snippet
 from slimspeech.release.card.tables import Facts, title
 from slimspeech.release.metadata import MINI_BASE, used_corpora
 
@@ -127,8 +127,9 @@ def _parts(facts: Facts) -> dict[str, Any]:
         "how": _how(facts),
         "of_base": f"{100 * size['bytes'] / base['size']['bytes']:.0f} %" if base else None,
         "toy": size["weights"] < TOY,
-        "requirements": " ".join(_requirement(facts, package) for package in REQUIREMENTS),
+        "requirements": " ".join(_requirement(facts, package) for package in requirements(facts)),
         "loader": needs_loader(facts),
+        "adapter": has_adapter(facts),
         "cuts": family.window_seconds is None,
         "snippet": snippet(facts),
         "test_corpus": _one_line(_gold(facts)["name"]),

@@ -9,6 +9,7 @@ from slimspeech.models.prompts import Prompt
 
 REQUIREMENTS = ("torch", "transformers", "bitsandbytes", "accelerate", "soundfile", "soxr")
 
+IMPORT_PEFT = "import peft  # without it, from_pretrained leaves out the adapter\n"
 LOAD = """\
 import soundfile
 import soxr
@@ -77,11 +78,25 @@ def needs_loader(facts: Mapping[str, Any]) -> bool:
     return "nf4" in facts["size"]["dtypes_by_part"].get("embedding", [])
 
 
+def has_adapter(facts: Mapping[str, Any]) -> bool:
+    """Whether an adapter lies beside the 4-bit weights, which transformers loads by peft."""
+    return "adapter" in facts["size"]["weights_by_part"]
+
+
+def requirements(facts: Mapping[str, Any]) -> list[str]:
+    """The packages that the code needs."""
+    return [*REQUIREMENTS, *(["peft"] if has_adapter(facts) else [])]
+
+
 def snippet(facts: Mapping[str, Any]) -> str:
     """Python that prints the translation of talk.wav; it runs in the folder of the model's files.
 
     facts: content of slimspeech.json. The prompt is the one that the student was trained with.
     """
+    return (IMPORT_PEFT if has_adapter(facts) else "") + _code(facts)
+
+
+def _code(facts: Mapping[str, Any]) -> str:
     family = families.by_type(facts["model_type"])
     prompt = Prompt.of(facts["prompt"], facts["languages"])
     request = prompt.request(facts["pair"])

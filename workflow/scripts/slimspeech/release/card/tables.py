@@ -17,6 +17,7 @@ PART_TITLES = {
     "embedding": "embedding",
     "decoder": "decoder layers",
     "head": "output head",
+    "adapter": "adapter",
 }
 DATA_TITLES = {
     "gold": "gold translations",
@@ -137,8 +138,9 @@ def recipe_steps(recipe: Facts, teacher: Facts, size: Facts) -> list[tuple[str, 
     trimmed = [("vocabulary", f"trimmed to {vocabulary['size']} tokens")] if vocabulary else []
     if vocabulary and vocabulary["before"] == "training":
         steps += trimmed
+    last = len(recipe["stages"]) if recipe.get("merge") == "keep" else None
     steps += [
-        (f"stage {number}, {stage['method']}", _stage(stage))
+        (f"stage {number}, {stage['method']}", _stage(stage, is_kept=number == last))
         for number, stage in enumerate(recipe["stages"], start=1)
     ]
     four_bit = [
@@ -161,7 +163,7 @@ def _teacher(teacher: Facts) -> str:
     return f"the base model, all weights trained on gold translations; {training}"
 
 
-def _stage(stage: Mapping[str, Any]) -> str:
+def _stage(stage: Mapping[str, Any], is_kept: bool) -> str:
     if stage["method"] == "prune":
         return f"{stage['layers']} layers of the {stage['part']} removed"
     data = [
@@ -173,7 +175,8 @@ def _stage(stage: Mapping[str, Any]) -> str:
         how = "all weights trained"
     else:
         lora = stage["lora"]
-        how = f"LoRA (r {lora['r']}, alpha {lora['alpha']}) on the 4-bit model, merged"
+        how = f"LoRA (r {lora['r']}, alpha {lora['alpha']}) on the 4-bit model, "
+        how += "kept beside it" if is_kept else "merged"
     return f"{how}; on {', '.join(data)}; {_training(stage['training'])}"
 
 
