@@ -10,7 +10,8 @@
 # All first make .venv from envs/venv.lock. Variables: PYTHON, PIP_FLAGS, CONFIG, CORES,
 # and GPU_OPTIONS of check-gpu, such as "--quick --price 3".
 # COMET has an environment of its own, .venv-comet, made by `make test-all` and by a run that asks for
-# COMET; `make .venv-comet/installed` makes it before. vLLM has .venv-vllm, in the same way.
+# COMET; `make .venv-comet/installed` makes it before. vLLM has .venv-vllm, and llama.cpp .venv-gguf, in the
+# same way.
 
 PYTHON ?= python3
 COMET_PYTHON ?= $(PYTHON)
@@ -95,11 +96,19 @@ pictures: .venv/installed
 	.venv-vllm/bin/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --no-deps --requirement envs/vllm.lock
 	@touch $@
 
+# llama.cpp: its converter needs an older transformers.
+.venv-gguf/installed: envs/gguf.lock
+	$(PYTHON) -m venv --clear .venv-gguf
+	.venv-gguf/bin/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --requirement envs/gguf.lock
+	@touch $@
+
 # After a change of pins in envs/*.yaml. The second is of comet.yaml alone, with setuptools, which
-# pip-compile leaves out unless told not to. The third is of vllm.yaml alone, without the packages named.
+# pip-compile leaves out unless told not to. The third and the fourth are of gguf.yaml and of vllm.yaml alone,
+# the latter without the packages named.
 lock: .venv/installed
 	$(call resolve,venv)
 	$(call resolve,comet,comet.yaml,--allow-unsafe)
+	$(call resolve,gguf,gguf.yaml)
 	$(call resolve,vllm,vllm.yaml,$(foreach name,torchaudio torchcodec torchvision triton,--unsafe-package $(name)))
 
 define resolve

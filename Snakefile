@@ -25,6 +25,7 @@ include: "workflow/rules/submission.smk"
 include: "workflow/rules/comet.smk"
 include: "workflow/rules/release.smk"
 include: "workflow/rules/serving.smk"
+include: "workflow/rules/teacher_engine.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/seeds.smk"
 

@@ -21,7 +21,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scrip
 
 from slimspeech.artifacts import Row, read_jsonl
 from slimspeech.errors import InputError
-from slimspeech.evaluation.cost import timed
 from slimspeech.evaluation.metrics import score, search_metric
 from slimspeech.families.family import Family
 from slimspeech.generation.embeddings import encode_clips, read_clips
@@ -31,6 +30,7 @@ from slimspeech.models.collation import Collator, clip_features, token_counts, w
 from slimspeech.models.generation_config import stops
 from slimspeech.models.loading import device_name, load_for_inference, load_processor
 from slimspeech.models.prompts import Prompt
+from slimspeech.timing import timed
 from slimspeech.training import fine_tuning, trainer
 
 RESULTS = Path("results/mini/en-de")

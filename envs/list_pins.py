@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-SEPARATE = {"comet.yaml", "vllm.yaml"}
+SEPARATE = {"comet.yaml", "gguf.yaml", "vllm.yaml"}
 
 
 def pins(folder: Path) -> list[str]:

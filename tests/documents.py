@@ -10,7 +10,7 @@ from project import REPOSITORY
 
 FENCE = re.compile(r"^ *```([a-z{}-]*).*?\n(.*?)^ *```", re.M | re.S)
 INLINE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
-PROMPTS = (".venv/bin/", ".venv-comet/bin/", ".venv-vllm/bin/")
+PROMPTS = (".venv/bin/", ".venv-comet/bin/", ".venv-vllm/bin/", ".venv-gguf/bin/")
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ def problems(config: Config, root: Path = Path()) -> list[str]:
         *_recipe_problems(config),
         *_comet_problems(config, root),
         *_release_problems(config),
+        *_engine_problems(config),
         *_submission_problems(config, root),
     ]
 
@@ -336,6 +337,15 @@ def _comet_problems(config: Config, root: Path) -> Iterator[str]:
                 "file, the path of the folder that holds its checkpoints/, or an id on the Hugging "
                 "Face Hub such as Unbabel/wmt22-comet-da"
             )
+
+
+def _engine_problems(config: Config) -> Iterator[str]:
+    """Serving engines render the chat template, whatever the prompt."""
+    asked = {"serving.forms": config["serving"]["forms"]}
+    asked["distillation.engine"] = config["distillation"]["engine"]
+    if config["prompt"]["template"] == "plain":
+        for key in filter(asked.get, asked):
+            yield f"{key}: an engine cannot be asked with prompt.template: plain; leave {key} out"
 
 
 def _release_problems(config: Config) -> Iterator[str]:

@@ -50,6 +50,17 @@ def test_search_iteration_in_bf16_counts_what_differs(bench, inputs):
     assert "1 candidates of 4 layers; bf16" in out
 
 
+def test_formats_of_a_layer(bench, monkeypatch):
+    monkeypatch.setattr("layer_formats.VLLM", REPOSITORY / "none")
+    out = bench("layer_formats", "--width", "512", "--rows", "1", "3")
+    lines = [line.strip("| ").split(" | ") for line in out.splitlines() if line.startswith("|")]
+    times = {name.strip(): list(map(float, cells)) for name, *cells in lines[2:]}
+    assert {"torch fp32", "torch bf16", "bitsandbytes NF4, fp32"} <= times.keys()
+    # 24 layers against 32 of the same.
+    fastest = min(times["torch fp32"], times["torch bf16"])
+    assert fastest[2] == 1.3
+
+
 def test_segmentation_by_the_detector_against_the_corpus(bench, inputs, monkeypatch):
     monkeypatch.setattr(segmentation, "SileroDetector", Loud)
     out = bench("segmentation", *inputs, "--clips", "3")

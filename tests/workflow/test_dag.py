@@ -102,6 +102,7 @@ ASKED = {
     "results/mini/en-de/students/B/release": "release_student",
     "results/mini/en-de/students/B/export/bf16": "export_student",
     "results/mini/en-de/students/B/export/int8": "round_export",
+    "results/mini/en-de/students/B/export/w4a16": "round_export",
     "results/mini/scores.md": "tabulate_scores",
     "results/mini/config.json": "write_config",
     "results/mini_base/model": "train_mini_base",
@@ -261,6 +262,19 @@ def test_the_steps_to_a_system_are_those_of_the_rules(planned, config):
         if name == "cascade":
             continue
         assert behind - BESIDE == {rule for step in steps for rule in step.logs}, name
+
+
+def test_an_engine_may_translate_for_the_teacher(planned, config):
+    """Each share by an engine of its own, after vLLM's words were compared."""
+    config["distillation"] = {"engine": "vllm", "shards": 3}
+    graph = read_graph(planned, config=config)
+    jobs = graph.count("results/mini/en-de/distillation/distilled.jsonl")
+    assert jobs["translate_train_in_vllm"] == jobs["write_train_requests"] == 3
+    assert jobs["check_teacher_parity"] == jobs["export_teacher"] == 1
+    assert "translate_train" not in jobs
+    rules = {rule for step in systems.steps(fill(config), "A") for rule in step.logs}
+    behind = graph.upstream("results/mini/en-de/evaluation/A/scores.json")
+    assert {job.rule for job in behind} - BESIDE - {"install_vllm"} == rules
 
 
 DATA = {"speak_mini_archive": 1, "prepare_segments": 1, "split_manifest": 1, "choose_segments": 1}

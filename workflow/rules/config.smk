@@ -101,7 +101,8 @@ wildcard_constraints:
     criterion="|".join(systems.all_criteria(config)),
     student="|".join(config["students"]) or "none",
     stage=r"\d+-(full|qlora|prune)",
-    form="bf16|int8",
+    form="bf16|int8|w4a16|Q8_0|Q4_K_M",
+    engine=r"vllm|llama\.cpp",
     system=systems.system_pattern(config),
     entry="|".join([systems.system_pattern(config), *config["evaluation"]["texts"]]),
     test="|".join(map(re.escape, config["submission"]["tests"])) or "none",
@@ -110,6 +111,7 @@ wildcard_constraints:
 
 scattergather:
     layers=config["pruning"]["shards"],
+    clips=config["distillation"]["shards"],
 
 
 def get_system_model(wildcards):

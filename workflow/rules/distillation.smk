@@ -30,7 +30,11 @@ rule translate_train:
 rule filter_pseudo_labels:
     input:
         gold="results/{experiment}/{pair}/data/train.jsonl",
-        translations="results/{experiment}/{pair}/distillation/translations.jsonl",
+        translations=branch(
+            config["distillation"]["engine"],
+            then="results/{experiment}/{pair}/distillation/vllm/translations.jsonl",
+            otherwise="results/{experiment}/{pair}/distillation/translations.jsonl",
+        ),
     output:
         distilled="results/{experiment}/{pair}/distillation/distilled.jsonl",
         summary="results/{experiment}/{pair}/distillation/summary.json",

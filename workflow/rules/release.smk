@@ -110,20 +110,24 @@ rule export_student:
         "../scripts/export_student.py"
 
 
-# Round the matrices of its decoder's layers to 8 bits, for vLLM.
+# Round the matrices of its decoder's layers to 8 or 4 bits, for vLLM.
 rule round_export:
     input:
         model="results/{experiment}/{pair}/students/{student}/export/bf16",
     output:
-        model=directory("results/{experiment}/{pair}/students/{student}/export/int8"),
+        model=directory("results/{experiment}/{pair}/students/{student}/export/{form}"),
     log:
-        "logs/{experiment}/{pair}/round_export/{student}.log",
+        "logs/{experiment}/{pair}/round_export/{student}-{form}.log",
     benchmark:
-        "results/{experiment}/{pair}/benchmarks/round_export/{student}.jsonl"
+        "results/{experiment}/{pair}/benchmarks/round_export/{student}-{form}.jsonl"
+    wildcard_constraints:
+        form="int8|w4a16",
     conda:
         "../../envs/models.yaml"
     resources:
         mem_mb=4000,
         runtime="1h",
+    params:
+        group=lookup("serving/group_size", within=config),
     script:
         "../scripts/round_export.py"

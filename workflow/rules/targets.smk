@@ -52,6 +52,13 @@ TEXTS = collect(
     entry=config["evaluation"]["texts"],
     metric=config["evaluation"]["comet"],
 )
+# What serving engines take to run the exports.
+ENGINE_COSTS = collect(
+    f"{EXPERIMENT}/{{pair}}/students/{{student}}/parity/vllm/{{form}}/cost.json",
+    pair=config["pairs"],
+    student=STAGES,
+    form=config["serving"]["forms"] if config["evaluation"]["cost"]["repeats"] else [],
+)
 # Of later seeds the tables, and one table of all seeds.
 SEEDS = [f"results/{run}/{name}" for run in list(RUNS)[1:] for name in ("scores.md", "config.json")]
 SEEDS += [f"{EXPERIMENT}/seeds.md"] if len(RUNS) > 1 else []
@@ -68,6 +75,7 @@ RESULTS = [
     *CHECKPOINTS,
     *EVALUATIONS,
     *TEXTS,
+    *ENGINE_COSTS,
     *SEEDS,
 ]
 REPORT = [f"{EXPERIMENT}/{name}" for name in ("report.html", "plots", "scores.tex")]

@@ -1,9 +1,10 @@
-"""Write a student's export in 8 bits, as vLLM takes it."""
+"""Write a student's export in 8 or 4 bits, as vLLM takes it."""
 
 from slimspeech.job import start
 
 start(snakemake)
 
-from slimspeech.release.int8 import round_export
+from slimspeech.release.rounding import Rounding, round_export
 
-round_export(snakemake.input.model, snakemake.output.model)
+rounding = Rounding(form=snakemake.wildcards.form, group=snakemake.params.group)
+round_export(snakemake.input.model, snakemake.output.model, rounding)

@@ -12,35 +12,13 @@ import httpx2
 import pytest
 import torch
 from project import REPOSITORY
-from tiny_model import make_row
 
-from slimspeech.artifacts import Row, read_json, read_jsonl, write_jsonl
-from slimspeech.data.audio import write_wav
-from slimspeech.engines.batch import batch, hypotheses, prompts, read_batch
+from slimspeech.artifacts import read_json, read_jsonl, write_jsonl
 from slimspeech.engines.server import Server
-from slimspeech.evaluation.parity import compare_words, describe, require_parity
-from slimspeech.generation.embeddings import Clip, read_clips
-from slimspeech.generation.translation import GenerationSettings, translate
-from slimspeech.models.loading import load_model, load_processor
-from slimspeech.models.prompts import Prompt
-from slimspeech.release.export import export
-from slimspeech.release.int8 import round_export
-from slimspeech_mini.speech import speak, voices
+from slimspeech.evaluation.parity import describe, require_parity
 
 PYTHON = REPOSITORY / ".venv-vllm" / "bin" / "python"
-BASE = REPOSITORY / "resources" / "mini" / "base"
-PAIR = "en-de"
-SENTENCES = [
-    f"{subject} {verb} the {thing}."
-    for subject in ("We", "The researchers", "My colleagues", "You", "They")
-    for verb, thing in (
-        ("measure", "language model"),
-        ("describe", "translation"),
-        ("compare", "results"),
-        ("train", "system"),
-    )
-]
-LIMIT = 48
+SCRIPTS = REPOSITORY / "workflow" / "scripts"
 ALONE = {"OMP_NUM_THREADS": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
 
 pytestmark = [
@@ -52,70 +30,60 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def spoken(tmp_path_factory) -> list[Row]:
-    """20 clips. Their references are our own words, so our own score is 100."""
-    folder = tmp_path_factory.mktemp("spoken")
-    rows = []
-    for number, (text, voice) in enumerate(zip(SENTENCES, voices(0, len(SENTENCES)), strict=True)):
-        audio = speak(text, voice)
-        write_wav(folder / f"{number}.wav", audio)
-        seconds = len(audio) / 16_000
-        rows.append(make_row(f"clip-{number}", f"{folder}/{number}.wav", seconds, PAIR, ""))
-    return rows
-
-
-@pytest.fixture(scope="module")
-def own(spoken, prompt) -> list[Row]:
-    settings = GenerationSettings(batch_size=20, max_new_tokens=LIMIT, precision="fp32")
-    model, processor = load_model(BASE, torch.float32), load_processor(BASE)
-    texts = translate(model, processor, spoken, prompt, settings)
-    assert len(set(texts)) > 10
-    return [{"id": row["id"], "hypothesis": text} for row, text in zip(spoken, texts, strict=True)]
-
-
-@pytest.fixture(scope="module")
-def clips(spoken) -> list[Clip]:
-    return read_clips(spoken, load_processor(BASE))
-
-
-@pytest.fixture(scope="module")
-def exports(tmp_path_factory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("exports")
-    export(BASE, folder / "bf16")
-    round_export(folder / "bf16", folder / "int8")
-    return {form: folder / form for form in ("bf16", "int8")}
-
-
-def run_offline(directory: Path, clips: list[Clip], prompt: Prompt) -> tuple[Row, list[Row]]:
-    """By the script of the rule: what ran, and its answers."""
-    folder = directory.parent
-    files = {name: folder / f"{directory.name}-{name}" for name in ("in", "out", "engine", "log")}
-    write_jsonl(files["in"], batch(clips, 16_000, prompt, LIMIT))
-    script = REPOSITORY / "workflow" / "scripts" / "run_vllm.py"
-    command = [PYTHON, script, "--model", directory, "--requests", files["in"]]
-    command += ["--precision", "fp32", "--threads", "1", "--answers", files["out"]]
-    command += ["--engine", files["engine"], "--log", files["log"]]
+def run(script: str, directory: Path, requests: Path, log: Path, *options: str) -> None:
+    """A script of a rule, in vLLM's environment."""
+    command = [PYTHON, SCRIPTS / script, "--model", directory, "--requests", requests]
+    command += ["--precision", "fp32", "--threads", "1", "--log", log, *options]
     done = subprocess.run(command, env=os.environ | ALONE, cwd=REPOSITORY)
-    assert done.returncode == 0, files["log"].read_text()[-3000:]
-    return read_json(files["engine"]), read_jsonl(files["out"])
+    assert done.returncode == 0, log.read_text()[-3000:]
 
 
-@pytest.mark.parametrize(("form", "equal", "threshold"), [("bf16", 19, 1), ("int8", 5, 30)])
-def test_vllm_gives_our_words(form, equal, threshold, exports, clips, spoken, own, prompt):
-    """All but a word in bfloat16's weights; in 8 bits more differ, of a model this small."""
-    engine, responses = run_offline(exports[form], clips, prompt)
-    assert engine["engine"] == "vLLM" and engine["version"].startswith("0.32")
-    asked = prompts(clips, load_processor(BASE), prompt)
-    answers = read_batch(responses, len(clips))
-    rows = hypotheses(answers, asked, spoken)
-    segments = [row | {"target": ours["hypothesis"]} for row, ours in zip(spoken, own, strict=True)]
-    parity = engine | {"form": form}
-    parity |= compare_words(PAIR, segments, own, rows, answers, asked)
+@pytest.fixture
+def asked(requests, tmp_path) -> Path:
+    write_jsonl(tmp_path / "requests.jsonl", requests)
+    return tmp_path / "requests.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("form", "equal", "threshold"),
+    [
+        ("bf16", 19, 1),
+        ("int8", 5, 30),
+        pytest.param(
+            *("w4a16", 5, 30),
+            marks=pytest.mark.skipif(
+                torch.backends.cpu.get_cpu_capability() != "AVX512",
+                reason="vLLM multiplies with 4 bits on CPUs with AVX-512 alone",
+            ),
+        ),
+    ],
+)
+def test_vllm_gives_our_words(form, equal, threshold, exports, asked, compare, tmp_path):
+    """All but a word in bfloat16's weights; in 8 and 4 bits more differ, of a model this small."""
+    answers, engine = tmp_path / "answers", tmp_path / "engine"
+    run(
+        *("run_vllm.py", exports[form], asked, tmp_path / "log"),
+        *("--answers", answers, "--engine", engine),
+    )
+    ran = read_json(engine)
+    assert ran["engine"] == "vLLM" and ran["version"].startswith("0.32")
+    parity = compare(ran, form, read_jsonl(answers))
     print(describe(parity), json.dumps(parity))
     require_parity(parity, threshold)
     assert parity["other_prompts"] == 0
     assert parity["equal"] >= equal
+
+
+def test_the_cost_of_vllm_is_measured(exports, asked, tmp_path):
+    """Of four clips, one after the other and all at once."""
+    options = ["--clips", "4", "--repeats", "1", "--batch-sizes", "4", "--cost", tmp_path / "cost"]
+    run("measure_engine_cost.py", exports["int8"], asked, tmp_path / "log", *options)
+    cost = read_json(tmp_path / "cost")
+    assert cost["engine"] == "vLLM" and cost["clips"] == 4
+    assert 4 < cost["audio_seconds"] < 24
+    assert [batch["batch_size"] for batch in cost["batches"]] == [1, 4]
+    assert all(batch["tokens_per_second"]["median"] > 0 for batch in cost["batches"])
+    assert sum(batch["best"] for batch in cost["batches"]) == 1
 
 
 @pytest.fixture(scope="module")
@@ -148,8 +116,9 @@ def served(exports) -> Iterator[str]:
         process.wait()
 
 
-def test_vllms_server_gives_our_words(served, clips, own, prompt):
+def test_vllms_server_gives_our_words(served, clips, requests, own, prompt):
     server = Server.find(served, seconds=300)
     assert server.model == "student"
-    texts = list(server.translate([clip.audio for clip in clips], prompt, PAIR, LIMIT))
+    pair, limit = clips[0].pair, requests[0]["body"]["max_tokens"]
+    texts = list(server.translate([clip.audio for clip in clips], prompt, pair, limit))
     assert sum(text == row["hypothesis"] for text, row in zip(texts, own, strict=True)) >= 19

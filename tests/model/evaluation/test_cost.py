@@ -9,7 +9,6 @@ from slimspeech.evaluation.cost import (
     measure_cost,
     peak_memory,
     reset_peak_memory,
-    spread,
 )
 from slimspeech.generation.translation import GenerationSettings
 
@@ -86,10 +85,6 @@ def test_no_segments(trained, prompt):
             configured(CostSettings),
             SIZE,
         )
-
-
-def test_spread():
-    assert spread([3.0, 1.0, 2.0]) == {"median": 2, "low": 1, "high": 3}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="of the memory of a CPU")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from slimspeech.engines.batch import read_batch
+from slimspeech.engines.batch import read_batch, share
 from slimspeech.engines.chat import Answer, read_answer, request
 from slimspeech.engines.vllm import reason
 from slimspeech.errors import InputError
@@ -66,6 +66,13 @@ def response(number: int, body=ANSWER, status: int = 200) -> dict:
     return {"custom_id": str(number), "response": inner, "error": None}
 
 
+def test_shares_hold_every_row_once_and_in_order():
+    rows = [{"id": number} for number in range(10)]
+    shares = [share(rows, f"{number}-of-3") for number in (1, 2, 3)]
+    assert [row for part in shares for row in part] == rows == share(rows, None)
+    assert [len(part) for part in shares] == [3, 3, 4]
+
+
 def test_a_batch_is_read_in_the_order_of_its_requests():
     other = ANSWER | {"choices": [CHOICE | {"message": {"content": "Hallo."}}]}
     answers = read_batch([response(1, other), response(0)], 2)
@@ -88,6 +95,12 @@ def test_the_engines_own_words_name_the_error():
     ("log", "code", "words"),
     [
         ("INFO start\nValueError: max_model_len 9000 is above 8192\n", 1, "9000 is above 8192"),
+        (
+            "AttributeError: no attribute 'cpu_gemm_wna16'\nEngineDeadError: EngineCore "
+            "encountered an issue. See stack trace\n",
+            0,
+            "cpu_gemm_wna16",
+        ),
         ("(EngineCore) KeyError: 'x.weight'\nRuntimeError: Engine core init failed", 1, "x.weight"),
         ("nothing", 3, "code 3"),
         ("ValueError: early and harmless", -9, "memory"),

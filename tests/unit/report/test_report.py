@@ -17,7 +17,7 @@ from slimspeech.report import numbers
 from slimspeech.report.clips import clip_urls
 from slimspeech.report.figures.searches import costs, decline
 from slimspeech.report.figures.sensitivities import sensitivities as draw_sensitivities
-from slimspeech.report.figures.tradeoffs import Point, front, size_figure
+from slimspeech.report.figures.tradeoffs import Point, front, size_figure, speed_figure
 from slimspeech.report.latex import escape, latex_table
 from slimspeech.report.read.experiment import read_experiment
 from slimspeech.report.read.files import Reader
@@ -97,6 +97,33 @@ def test_scores_of_comet_and_of_talks_join_the_others(config, tmp_path):
     assert pair.system("S1").talks["talk.1"]["wmt22"] == 0.7
     assert pair.system("S1").segment_scores["wmt22"] == [0.5] * 12
     assert "wmt22" in page(config, tmp_path)
+
+
+def give_engine(folder, form, clips):
+    """Outputs of measure_engine_cost and check_parity for S1. folder: of the pair's results."""
+    place = folder / "students" / "S1" / "parity" / "vllm" / form
+    times = {"median": 0.02, "low": 0.01, "high": 0.03}
+    batch = {"batch_size": 8, "best": True, "seconds": times, "real_time_factor": times}
+    cost = {"engine": "vLLM", "device": "CPU", "compute_dtype": "float32", "clips": 8, "repeats": 3}
+    batch |= {"tokens_per_second": times}
+    write_json(place / "cost.json", cost | {"load_seconds": times, "batches": [batch]})
+    parity = {"metric": "chrf++", "clips": clips, "engine_score": 27.0}
+    write_json(place / "parity.json", parity)
+
+
+def test_engines_are_in_the_table_and_marks_of_the_chart(config, tmp_path):
+    """A mark only if the engine translated the whole test set, which the others' scores are of."""
+    whole = len(read(config, tmp_path).segments)
+    give_engine(tmp_path / "results/made/en-de", "bf16", whole)
+    give_engine(tmp_path / "results/made/en-de", "int8", whole - 1)
+    pair = read(config, tmp_path)
+    assert [engine.name for engine in pair.engines] == ["S1, vLLM bf16", "S1, vLLM int8"]
+    chart = json.dumps(speed_figure(pair).wide.to_dict())
+    teacher = pair.teacher.scores["chrf++"].score.value
+    assert f"{2700 / teacher:.1f} % of the teacher" in chart
+    assert "S1, vLLM bf16" in chart and "S1, vLLM int8" not in chart
+    text = page(config, tmp_path)
+    assert "S1, vLLM int8" in text and "students/*/parity/*/*/cost.json" in text
 
 
 def test_what_packing_leaves_of_an_adapter_is_told(config, tmp_path):

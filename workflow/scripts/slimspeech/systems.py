@@ -449,10 +449,15 @@ def _student_steps(config: Config, student: str) -> list[Step]:
     chain = _pruned_steps(config, student_start(config, student))
     chain += _budget_steps(config, student) if config["students"][student].get("budget") else []
     rules = {"full": "train_student", "qlora": "merge_adapter", "prune": "prune_stage"}
+    if config.get("distillation", {}).get("engine"):
+        translating = _logs("export_teacher", "write_teacher_requests", "run_teacher_in_vllm")
+        translating |= _logs("check_teacher_parity")
+        translating |= _logs("write_train_requests", "translate_train_in_vllm", job="*")
+        translating |= _logs("gather_translations")
+    else:
+        translating = _logs("translate_train")
     data = {
-        "distilled": Step(
-            DATA_PARTS["distilled"], _logs("translate_train", "filter_pseudo_labels")
-        ),
+        "distilled": Step(DATA_PARTS["distilled"], translating | _logs("filter_pseudo_labels")),
         "out_of_domain": Step(DATA_PARTS["out_of_domain"], _logs("prepare_out_of_domain")),
     }
     trimmed = Step(

@@ -15,6 +15,13 @@ from slimspeech.generation.translation import join
 from slimspeech.models.prompts import Prompt
 
 
+def share(rows: Sequence[Row], shard: str | None) -> Sequence[Row]:
+    """The rows of a shard such as "2-of-4", one after the other; of None, all."""
+    number, count = map(int, (shard or "1-of-1").split("-of-"))
+    first, end = (len(rows) * n // count for n in (number - 1, number))
+    return rows[first:end]
+
+
 def batch(
     clips: Sequence[Clip], sampling_rate: int, prompt: Prompt, max_new_tokens: int
 ) -> list[Row]:

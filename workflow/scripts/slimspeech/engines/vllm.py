@@ -1,6 +1,7 @@
 """Run vLLM on a file of requests. This runs in vLLM's own environment."""
 
 import importlib.metadata
+import logging
 import os
 import re
 import subprocess
@@ -13,9 +14,13 @@ from slimspeech.artifacts import Row
 from slimspeech.engines import MODEL
 from slimspeech.errors import InputError
 
+logger = logging.getLogger(__name__)
+
 # The line of vLLM's log that says why it ended: the last one that names an error.
 REASON = re.compile(r"\b((?:\w+\.)*\w*(?:Error|Exception): .+)")
+DEAD = "EngineCore encountered an issue"  # in place of answers, after which vLLM ends with code 0
 DTYPES = {"bf16": "bfloat16", "fp32": "float32"}
+TRIED = "0.32"  # the version that docs/publish.md is about
 SETTINGS = {
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
@@ -33,28 +38,34 @@ def run_batch(
     precision: "bf16" or "fp32". log: where this process and vLLM write to. Raises
     InputError with vLLM's reason if it does not start or ends early.
     """
-    hardware = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = DTYPES[precision]
     command = [
         *(sys.executable, "-m", "vllm.entrypoints.launchers.run_batch"),
         *("-i", str(requests), "-o", str(answers)),
         *("--model", str(model), "--served-model-name", MODEL),
-        *("--dtype", dtype, "--enforce-eager"),
+        *("--dtype", DTYPES[precision], "--enforce-eager"),
     ]
     start = Path(log).stat().st_size
     code = subprocess.run(command, env=SETTINGS | os.environ).returncode
-    if code or not Path(answers).exists():
+    if code or not Path(answers).exists() or DEAD in Path(answers).read_text("utf-8"):
         written = Path(log).read_bytes()[start:].decode(errors="replace")
         raise InputError(f"{model}: vLLM does not run it: {reason(written, code)}")
+    return describe(precision)
+
+
+def describe(precision: str) -> Row:
+    """What runs: engine, version, device and dtype. Warns of a version that was not tried."""
     [distribution, *_] = importlib.metadata.packages_distributions()["vllm"]
-    name = torch.cuda.get_device_name() if hardware.type == "cuda" else "CPU"
     version = importlib.metadata.version(distribution)
-    return {"engine": "vLLM", "version": version, "device": name, "dtype": dtype}
+    if not version.startswith(f"{TRIED}."):
+        logger.warning("vLLM %s was not tried, only %s; look at the parity file", version, TRIED)
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    return {"engine": "vLLM", "version": version, "device": name, "dtype": DTYPES[precision]}
 
 
 def reason(log: str, code: int) -> str:
     """Why vLLM ended, in one sentence."""
     if code in (-9, 137):
         return "it was killed, probably because memory ran out; give the job more"
-    lines = [match[1] for match in REASON.finditer(log) if "Engine core init" not in match[1]]
+    told_after = ("Engine core init", DEAD)
+    lines = [m[1] for m in REASON.finditer(log) if not any(words in m[1] for words in told_after)]
     return lines[-1][:300] if lines else f"it ended with code {code}; the log says more"

@@ -4,13 +4,11 @@ import gc
 import logging
 import re
 import resource
-import statistics
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel, ProcessorMixin
@@ -21,10 +19,9 @@ from slimspeech.generation.translation import GenerationSettings, translate
 from slimspeech.models.loading import device_name, load_for_inference, load_processor
 from slimspeech.models.memory import free_memory
 from slimspeech.models.prompts import Prompt
+from slimspeech.timing import spread, timed
 
 logger = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -132,21 +129,6 @@ def peak_memory() -> int:
         return 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", status.read_text())[1])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
-
-
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, smallest and largest."""
-    return {"median": statistics.median(values), "low": min(values), "high": max(values)}
-
-
-def timed(work: Callable[[], Result]) -> tuple[Result, float]:
-    """The result of `work` and the seconds that it took, those of the GPU included."""
-    synchronize = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
-    synchronize()
-    start = time.perf_counter()
-    result = work()
-    synchronize()
-    return result, time.perf_counter() - start
 
 
 def _load(

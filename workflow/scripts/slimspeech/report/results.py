@@ -94,6 +94,19 @@ class System:
 
 
 @dataclass(frozen=True)
+class Engine:
+    """A student's export in a serving engine. score: by the metric of the pair, if it translated
+    the whole test set. files: the sources by kind.
+    """
+
+    name: str  # "B, vLLM int8"
+    student: str
+    cost: Cost
+    score: float | None
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Iteration:
     """One removal of a search for layers, with its measurements."""
 
@@ -140,6 +153,7 @@ class Pair:
     sensitivities: Mapping[str, Any] | None  # the content of sensitivities.json
     comparison: Sequence[str]  # source of the intervals, relative to the report; may be empty
     seeds: Sequence[Mapping[str, str]]  # rows of seeds.csv; empty if there is one seed
+    engines: Sequence[Engine]
 
     @property
     def target(self) -> str:
@@ -151,6 +165,10 @@ class Pair:
 
     def system(self, name: str) -> System | None:
         return next((system for system in self.systems if system.name == name), None)
+
+    def place(self, name: str) -> int:
+        """Of a system among all, which decides its colour."""
+        return [system.name for system in self.systems].index(name)
 
     @property
     def teacher(self) -> System | None:

@@ -1,14 +1,14 @@
 """Quality against size and against speed: one point per system, with the Pareto front."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import altair as alt
 
 from slimspeech.report import numbers
 from slimspeech.report.figures.style import ACCENT, INK, MUTED, Figure, color_scale
-from slimspeech.report.results import Interval, Pair, System, title
+from slimspeech.report.results import Cost, Interval, Pair, System, title
 
 WIDE, NARROW, HEIGHT = 520, 268, 300
 UNITS = {"GB": 1e9, "MB": 1e6, "kB": 1e3, "B": 1}
@@ -21,6 +21,7 @@ class Point:
     y: Interval
     label: str
     published: bool = False
+    student: str | None = None  # whose export a serving engine runs
 
 
 def quality(pair: Pair, system: System) -> tuple[Interval, str] | None:
@@ -104,19 +105,31 @@ def _published_point(row: Mapping[str, Any], unit: str, value: float, text: str)
 
 
 def speed_figure(pair: Pair) -> Figure | None:
-    points = []
+    """With the serving engines that translated the whole test set."""
+    points, axes = [], []
     for system in pair.scored:
         measured = quality(pair, system)
         if measured and system.cost:
-            timing = system.cost.best
-            speed = timing.seconds_per_audio_second
-            label = (
-                f"{system.name}: {numbers.ratio(speed.value)} s per second of audio at batch size "
-                f"{timing.batch_size}, {_quality_text(*measured)}"
-            )
-            points.append(Point(system.name, speed, measured[0], label))
+            points.append(_speed_point(system.name, system.cost, *measured))
+            axes.append(measured[1])
+    scored = pair.teacher.scores.get(pair.metric) if pair.teacher else None
+    teacher = scored.score.value if scored else None
+    for engine in pair.engines:
+        if axes and engine.score is not None:
+            value = Interval(100 * engine.score / teacher if teacher else engine.score)
+            point = _speed_point(engine.name, engine.cost, value, axes[0])
+            points.append(replace(point, student=engine.student))
     axis = "Seconds per second of audio"
     return _figure(pair, points, "quality_speed", axis, "Quality against speed")
+
+
+def _speed_point(name: str, cost: Cost, value: Interval, axis: str) -> Point:
+    speed = cost.best.seconds_per_audio_second
+    label = (
+        f"{name}: {numbers.ratio(speed.value)} s per second of audio at batch size "
+        f"{cost.best.batch_size}, {_quality_text(value, axis)}"
+    )
+    return Point(name, speed, value, label)
 
 
 def _quality_text(value: Interval, axis: str) -> str:
@@ -145,11 +158,13 @@ def _figure(
     timed = "cost" if any(system.timed_alone for system in pair.scored) else "translation"
     keys = ("scores", timed if name == "quality_speed" else "size")
     order = [system.name for system in pair.systems]
+    files = ("cost.json", "parity.json") if any(point.student for point in ours) else ()
+    engines = [f"{pair.code}/students/*/parity/*/*/{file}" for file in files]
     return Figure(
         name=f"{pair.code}.{name}",
         title=f"{heading}, {pair.title}",
         alt=f"{heading}, {pair.title}. On the Pareto front: {best}.",
-        sources=pair.sources(*keys, systems=drawn) + list(pair.comparison),
+        sources=pair.sources(*keys, systems=drawn) + engines + list(pair.comparison),
         wide=_chart(points, order, x_title, y_title, WIDE),
         narrow=_chart(points, order, x_title, y_title, NARROW),
     )
@@ -174,7 +189,7 @@ def _chart(
     with_x_interval = alt.Chart(alt.Data(values=[row for row in rows if row["left"] is not None]))
     edge = front([point for point in points if not point.published])
     steps = alt.Chart(alt.Data(values=[{"x": p.x.value, "y": p.y.value} for p in edge]))
-    color = alt.Color("name:N", scale=color_scale(order), legend=None)
+    color = alt.Color("system:N", scale=color_scale(order), legend=None)
     describe = alt.Description("label:N")
     layers = [
         steps.mark_line(
@@ -186,10 +201,15 @@ def _chart(
         with_x_interval.mark_rule(strokeWidth=2, opacity=0.55, aria=False).encode(
             x=alt.X("left:Q"), x2="right:Q", y=y, color=color
         ),
-        alt.Chart(alt.Data(values=ours))
-        .mark_point(filled=True, size=110, opacity=1)
-        .encode(x=x, y=y, color=color, description=describe),
     ]
+    for shape in ("circle", "square"):
+        alike = [row for row in ours if row["shape"] == shape]
+        if alike:
+            layers.append(
+                alt.Chart(alt.Data(values=alike))
+                .mark_point(shape=shape, filled=True, size=110, opacity=1)
+                .encode(x=x, y=y, color=color, description=describe)
+            )
     if theirs:
         layers.append(
             alt.Chart(alt.Data(values=theirs))
@@ -232,6 +252,8 @@ def _rows(
         rows.append(
             {
                 "name": point.name,
+                "system": point.student or point.name,
+                "shape": "square" if point.student else "circle",
                 "text": text,
                 "x": point.x.value,
                 "left": point.x.low,

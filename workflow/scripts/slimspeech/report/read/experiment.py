@@ -8,6 +8,7 @@ from typing import Any
 
 from slimspeech import languages
 from slimspeech.evaluation.metrics import search_metric
+from slimspeech.report.read.engines import read_engines
 from slimspeech.report.read.files import Reader
 from slimspeech.report.read.states import state_of
 from slimspeech.report.read.system import read_system
@@ -47,10 +48,11 @@ def _read_pair(reader: Reader, config: Mapping[str, Any], experiment: str, code:
     segments = manifests["test"] or []
     texts = config["evaluation"].get("texts", {})
     comparison = reader.json(f"{folder}/evaluation/comparison.json")
+    metric = search_metric(languages.target_code(code))
     return Pair(
         code=code,
         title=languages.title(code, config.get("languages")),
-        metric=search_metric(languages.target_code(code)),
+        metric=metric,
         segments=segments,
         manifests={
             part: {"segments": len(rows), "hours": sum(row["duration"] for row in rows) / 3600}
@@ -70,6 +72,11 @@ def _read_pair(reader: Reader, config: Mapping[str, Any], experiment: str, code:
         sensitivities=reader.json(f"{folder}/sensitivities.json"),
         comparison=[f"{code}/evaluation/comparison.json"] if comparison else [],
         seeds=[row for row in reader.csv(f"{experiment}/seeds.csv") or [] if row["pair"] == code],
+        engines=[
+            engine
+            for name in config["evaluation"]["systems"]
+            for engine in read_engines(reader, folder, name, metric, len(segments))
+        ],
     )
 
 

@@ -118,30 +118,35 @@ def _read_segment_scores(
 def _read_cost(reader: Reader, files: Mapping[str, str]) -> Cost | None:
     """The separate measurement if there is one, else the time for translating the test set."""
     if cost := reader.json(files["cost"]):
-        timings = [
-            Timing(
-                batch["batch_size"],
-                batch["best"],
-                _spread(batch["real_time_factor"]),
-                _spread(batch["tokens_per_second"]),
-            )
-            for batch in cost["batches"]
-        ]
-        return Cost(
-            cost["device"],
-            cost["compute_dtype"],
-            cost["clips"],
-            cost["repeats"],
-            timings,
-            load_seconds=_spread(cost["load_seconds"]),
-            peak_memory=cost.get("peak_memory_bytes"),
-            memory_kind=cost.get("memory_kind"),
-        )
+        return as_cost(cost)
     if translation := reader.json(files["translation"]):
         ratio = Interval(translation["seconds"] / translation["audio_seconds"])
         timing = Timing(translation["batch_size"], True, ratio)
         return Cost(translation["device"], translation["dtype"], translation["clips"], 1, [timing])
     return None
+
+
+def as_cost(cost: Mapping[str, Any]) -> Cost:
+    """cost: the content of cost.json, of a system or of an engine."""
+    timings = [
+        Timing(
+            batch["batch_size"],
+            batch["best"],
+            _spread(batch["real_time_factor"]),
+            _spread(batch["tokens_per_second"]),
+        )
+        for batch in cost["batches"]
+    ]
+    return Cost(
+        cost["device"],
+        cost["compute_dtype"],
+        cost["clips"],
+        cost["repeats"],
+        timings,
+        load_seconds=_spread(cost["load_seconds"]),
+        peak_memory=cost.get("peak_memory_bytes"),
+        memory_kind=cost.get("memory_kind"),
+    )
 
 
 def _spread(measured: Mapping[str, float]) -> Interval:

