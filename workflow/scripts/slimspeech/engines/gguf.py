@@ -5,14 +5,16 @@ with llama-cpp-py-sync.
 """
 
 import importlib.util
+import logging
 import sys
 from pathlib import Path
 
 from slimspeech.artifacts import read_json, write_directory
 from slimspeech.errors import InputError
 
-# By the number that llama.h gives each.
-FORMS = {"Q8_0": 7, "Q4_K_M": 15}
+logger = logging.getLogger(__name__)
+
+Q4_K_M = 15  # its number in llama.h
 ENCODER = "mmproj-F16.gguf"
 # What llama.cpp calls the splitting of text into words before the tokenizer, by family.
 SPLITTING = {"qwen2_audio": "qwen2"}
@@ -23,7 +25,9 @@ def model_file(form: str) -> str:
 
 
 def convert(exported: str | Path, target: str | Path) -> None:
-    """Write the text model in each of FORMS, and the audio encoder in half precision.
+    """Write the text model in Q8_0 and Q4_K_M, and the audio encoder in half precision.
+
+    Q4_K_M is left out with a warning where llama.cpp's library cannot be loaded.
 
     Raises InputError with the converter's reason if it refuses the model.
     """
@@ -39,8 +43,8 @@ def convert(exported: str | Path, target: str | Path) -> None:
         whole = directory / model_file("BF16")
         _run_converter(exported, whole, SPLITTING[family], "bf16")
         _run_converter(exported, directory / ENCODER, SPLITTING[family], "f16", "--mmproj")
-        for form in FORMS:
-            quantise(whole, directory / model_file(form), form)
+        _run_converter(exported, directory / model_file("Q8_0"), SPLITTING[family], "q8_0")
+        quantise(whole, directory / model_file("Q4_K_M"))
         whole.unlink()
 
     write_directory(target, write)
@@ -76,15 +80,17 @@ def _run_converter(model: Path, file: Path, splitting: str, outtype: str, *optio
         sys.argv, TextModel.get_vocab_base_pre = before, known
 
 
-def quantise(source: Path, target: Path, form: str) -> None:
-    """By llama.cpp's own library. Raises InputError if it fails; its reason is in the log."""
+def quantise(source: Path, target: Path) -> None:
+    """As Q4_K_M, by llama.cpp's own library. Raises InputError if that fails."""
     from llama_cpp_py_sync._cffi_bindings import get_ffi, get_lib
 
-    ffi, library = get_ffi(), get_lib()
-    settings = ffi.new(
-        "llama_model_quantize_params *", library.llama_model_quantize_default_params()
-    )
-    settings.ftype = FORMS[form]
-    settings.nthread = 1
+    try:
+        ffi, library = get_ffi(), get_lib()
+    except RuntimeError as error:  # such as a C library that is too old
+        logger.warning("Q4_K_M is left out: %s", error)
+        return
+    defaults = library.llama_model_quantize_default_params()
+    settings = ffi.new("llama_model_quantize_params *", defaults)
+    settings.ftype, settings.nthread = Q4_K_M, 1
     if library.llama_model_quantize(str(source).encode(), str(target).encode(), settings):
-        raise InputError(f"{source}: llama.cpp does not write it as {form}; its log says why")
+        raise InputError(f"{source}: llama.cpp does not write it as Q4_K_M; its log says why")
