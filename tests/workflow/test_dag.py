@@ -692,9 +692,9 @@ def test_a_comet_metric_is_scored_beside_what_is_there(finished):
     assert finished.plan(config=config) == {
         "install_comet": 1,
         "fetch_comet": 1,
-        "score_comet": 14,
+        "score_comet": 16,
         "compare_systems": 2,
-        "release_student": 8,
+        "release_student": 10,
         "tabulate_scores": 1,
         "write_config": 1,
         "write_report": 1,
