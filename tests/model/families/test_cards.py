@@ -13,7 +13,7 @@ def test_card_translates_as_the_project(base, tmp_path, monkeypatch, capsys):
         "languages": {},
         "pair": "en-de",
         "generation": {"max_new_tokens": 12},
-        "size": {"dtypes_by_part": {}},
+        "size": {"dtypes_by_part": {}, "weights_by_part": {}},
     }
     # of a card whose model is in bfloat16, which tokens of random models need not survive
     code = snippet(facts).replace("dtype=torch.bfloat16", "dtype=torch.float32")

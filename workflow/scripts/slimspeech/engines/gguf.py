@@ -9,6 +9,7 @@ import logging
 import sys
 from pathlib import Path
 
+from slimspeech import families
 from slimspeech.artifacts import read_json, write_directory
 from slimspeech.errors import InputError
 
@@ -16,8 +17,6 @@ logger = logging.getLogger(__name__)
 
 Q4_K_M = 15  # its number in llama.h
 ENCODER = "mmproj-F16.gguf"
-# What llama.cpp calls the splitting of text into words before the tokenizer, by family.
-SPLITTING = {"qwen2_audio": "qwen2"}
 
 
 def model_file(form: str) -> str:
@@ -32,18 +31,20 @@ def convert(exported: str | Path, target: str | Path) -> None:
     Raises InputError with the converter's reason if it refuses the model.
     """
     exported = Path(exported).resolve()
-    family = read_json(exported / "config.json")["model_type"]
-    if family not in SPLITTING:
+    family = families.by_type(read_json(exported / "config.json")["model_type"])
+    splitting = family.gguf_splitting
+    if splitting is None:
+        tried = [other.title for other in families.FAMILIES.values() if other.gguf_splitting]
         raise InputError(
-            f"{exported}: llama.cpp's converter was not tried with {family}, only with "
-            f"{', '.join(SPLITTING)}; convert it by hand"
+            f"{exported}: llama.cpp's converter was not tried with {family.title}, only with "
+            f"{', '.join(tried)}; convert it by hand"
         )
 
     def write(directory: Path) -> None:
         whole = directory / model_file("BF16")
-        _run_converter(exported, whole, SPLITTING[family], "bf16")
-        _run_converter(exported, directory / ENCODER, SPLITTING[family], "f16", "--mmproj")
-        _run_converter(exported, directory / model_file("Q8_0"), SPLITTING[family], "q8_0")
+        _run_converter(exported, whole, splitting, "bf16")
+        _run_converter(exported, directory / ENCODER, splitting, "f16", "--mmproj")
+        _run_converter(exported, directory / model_file("Q8_0"), splitting, "q8_0")
         quantise(whole, directory / model_file("Q4_K_M"))
         whole.unlink()
 

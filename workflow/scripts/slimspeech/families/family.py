@@ -87,6 +87,8 @@ class Family:
     takes_system: whether a prompt can have a system message.
     tokens_per_row: audio tokens of a row of features, if a clip can have several rows.
     layer_arguments: what a decoder layer takes besides states, mask, cache and rotary angles.
+    gguf_splitting: what llama.cpp's converter calls the splitting of text into words before the
+        tokenizer; None: the converter was not tried.
     unused_parts: parts that speech does not use: they get no adapter and can be left out, by the
         key of config.json that is then null.
 
@@ -141,6 +143,7 @@ class Family:
     takes_system: bool = True
     masks_padding: bool = False
     layer_arguments: Mapping[str, Any] = field(default_factory=dict)
+    gguf_splitting: str | None = None
     unused_parts: Mapping[str, str] = field(default_factory=dict)
 
     prompt_ids: Callable[[ProcessorMixin, str | None, str, int], list[int]] | None = None

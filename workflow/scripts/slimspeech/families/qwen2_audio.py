@@ -137,6 +137,7 @@ Zhou, Jingren",
     join=join,
     encode=encode,
     masks_padding=True,
+    gguf_splitting="qwen2",
     prepare=prepare,
     finish_export=finish_export,
 )
