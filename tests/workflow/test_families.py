@@ -57,6 +57,8 @@ def config_of(project: Project) -> dict[str, Any]:
     del config["data"]["out_of_domain"]
     for student in config["students"].values():
         student["criterion"] = None
+        student.pop("vocabulary", None)  # the tiny bases have a few hundred tokens
+        student.pop("merge", None)
         for stage in student["stages"]:
             stage["data"].pop("out_of_domain", None)
             stage["training"]["precision"] = "fp32"
