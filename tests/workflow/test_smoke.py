@@ -219,6 +219,19 @@ def test_a_submission_and_an_export_are_made_by_name(smoke):
     assert config["text_config"]["num_hidden_layers"] == size["decoder_layers"]
 
 
+def test_the_teacher_and_its_training_clips_are_written_for_vllm(smoke):
+    folder = "results/smoke/en-de/distillation/vllm"
+    made = [f"{folder}/model", f"{folder}/1-of-1/requests.jsonl"]
+    smoke.succeed(*made, "--notemp", *RUN)
+    config = read_json(smoke.root / folder / "model" / "config.json")
+    teacher = read_json(smoke.root / "results/smoke/en-de/teacher/config.json")
+    for key in ("num_hidden_layers", "vocab_size"):
+        assert config["text_config"][key] == teacher["text_config"][key]
+    train = (smoke.root / "results/smoke/en-de/data/train.jsonl").read_text(encoding="utf-8")
+    requests = (smoke.root / made[1]).read_text(encoding="utf-8")
+    assert requests.count("\n") == train.count("\n") > 0
+
+
 def test_nothing_half_written_is_left(smoke):
     results = smoke.root / "results"
     assert list(results.rglob("*.partial")) == []

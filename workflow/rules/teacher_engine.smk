@@ -11,6 +11,7 @@ ENGINE_BENCHMARKS = "results/{experiment}/{pair}/benchmarks"
 use rule export_student as export_teacher with:
     input:
         model=TEACHER_MODEL,
+        adapter=[],
     output:
         model=temp(directory(f"{ENGINE}/model")),
     log:
