@@ -5,6 +5,7 @@ import re
 import pytest
 
 from slimspeech import systems
+from slimspeech.steps import steps
 from slimspeech.systems import Pruned
 
 FULL = {"method": "full", "data": {"gold": 1}}
@@ -133,7 +134,7 @@ def test_students_that_begin_alike_share_their_stages():
     assert systems.stage_models(config, "C_repaired")[1:] == [f"{PAIR}/students/B/1-full/model"]
     pruned = [("encoder", f"{PAIR}/students/B/2-prune/layers.json")]
     assert systems.layer_files(config, "B_wider")[1] == pruned
-    logs = [step.logs for step in systems.steps(config, "C_repaired")]
+    logs = [step.logs for step in steps(config, "C_repaired")]
     assert {"train_student": "logs/{experiment}/{pair}/train_student/B-1-full.log"} in logs
 
 
@@ -156,11 +157,11 @@ def test_a_vocabulary_is_trimmed_before_packing_or_before_training():
     assert systems.untrimmed_model(training, "B") == start
     assert systems.final_model(training, "B") == f"{folder}/3-qlora/model"
     assert systems.final_model(CONFIG, "B") == f"{folder}/3-qlora/model"
-    steps = [[*step.logs] for step in systems.steps(training, "B")]
+    rules = [[*step.logs] for step in steps(training, "B")]
     trim = ["choose_vocabulary", "trim_vocabulary"]
-    assert steps.index(trim) < steps.index(["train_student"])
-    steps = [[*step.logs] for step in systems.steps(packing, "B")]
-    assert steps.index(trim) == steps.index(["pack_student"]) - 1
+    assert rules.index(trim) < rules.index(["train_student"])
+    rules = [[*step.logs] for step in steps(packing, "B")]
+    assert rules.index(trim) == rules.index(["pack_student"]) - 1
 
 
 @pytest.mark.parametrize(("before", "owner"), [("packing", "B"), ("training", "C")])
@@ -175,7 +176,7 @@ def test_an_adapter_is_shared_by_students_that_merge_it_in_different_ways():
     config = CONFIG | {"students": {"B": student, "C": student | {"merge": "original"}}}
     assert systems.adapter(config, "C", "1-qlora") == f"{PAIR}/students/B/1-qlora/adapter"
     assert systems.stage_owners(config, "C") == {"1-qlora": "C", "2-full": "C"}
-    [logs] = [step.logs for step in systems.steps(config, "C") if "merge_adapter" in step.logs]
+    [logs] = [step.logs for step in steps(config, "C") if "merge_adapter" in step.logs]
     assert logs == {
         "train_adapter": "logs/{experiment}/{pair}/train_adapter/B-1-qlora.log",
         "merge_adapter": "logs/{experiment}/{pair}/merge_adapter/C-1-qlora.log",
@@ -206,7 +207,7 @@ def test_an_adapter_that_is_kept_lies_beside_what_it_was_trained_on():
     assert systems.final_model(config, "C") == f"{folder}/3-qlora/model"
     assert systems.merged_into(config, "B") == "rounded"  # adapters of earlier stages
     assert systems.stage_owners(config, "C")["2-full"] == "B"
-    *_, last, packed = systems.steps(config, "B")[:-2]
+    *_, last, packed = steps(config, "B")[:-2]
     assert (last.output, [*last.logs]) == (f"{folder}/3-qlora/adapter", ["train_adapter"])
     assert packed.output == f"{folder}/packed"
     config["students"]["B"] |= {"vocabulary": {"size": 512, "before": "packing"}}
@@ -306,7 +307,7 @@ def test_a_vocabulary_that_a_budget_chooses_is_shared_by_no_training():
 
 
 def test_the_choice_comes_before_the_trainings():
-    outputs = [step.output for step in systems.steps(budgeted(layers_removed="auto"), "B")]
+    outputs = [step.output for step in steps(budgeted(layers_removed="auto"), "B")]
     folder = f"{PAIR}/students/B"
     chain = [systems.SENSITIVITIES, f"{folder}/budget.json", f"{folder}/pruned"]
     start = outputs.index(chain[0])
@@ -412,4 +413,4 @@ TRANSLATED = ["list_layers", "choose_segments", "encode_clips", *SCORED]
 )
 def test_the_steps_to_a_system_are_its_rules_in_order(config, system, rules):
     """tests/workflow/test_dag.py holds the outputs and logs of the steps to the rules."""
-    assert [rule for step in systems.steps(config, system) for rule in step.logs] == rules
+    assert [rule for step in steps(config, system) for rule in step.logs] == rules

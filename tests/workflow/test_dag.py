@@ -11,6 +11,7 @@ from graph import read_graph
 from project import REPOSITORY, finish, make_project
 
 from slimspeech import systems
+from slimspeech.steps import steps
 
 PER_PAIR = {
     "split_manifest": 1,
@@ -250,18 +251,18 @@ def test_the_steps_to_a_system_are_those_of_the_rules(planned, config):
     graph = read_graph(planned, config=config)
     folders = {"experiment": "mini", "pair": "en-de"}
     for name in [*config["evaluation"]["systems"], "cascade"]:
-        steps = systems.steps(filled, name)
-        for step in steps:
+        chain = steps(filled, name)
+        for step in chain:
             output = step.output.format_map(folders)
             assert graph.made[output].rule == list(step.logs)[-1]
             logs = [(job.rule, log) for job in graph.upstream(output) for log in job.log]
             for rule, log in step.logs.items():
                 pattern = log.format_map(folders)
                 assert [path for name, path in logs if name == rule and fnmatch(path, pattern)]
-        behind = {job.rule for job in graph.upstream(steps[-1].output.format_map(folders))}
+        behind = {job.rule for job in graph.upstream(chain[-1].output.format_map(folders))}
         if name == "cascade":
             continue
-        assert behind - BESIDE == {rule for step in steps for rule in step.logs}, name
+        assert behind - BESIDE == {rule for step in chain for rule in step.logs}, name
 
 
 def test_an_engine_may_translate_for_the_teacher(planned, config):
@@ -272,7 +273,7 @@ def test_an_engine_may_translate_for_the_teacher(planned, config):
     assert jobs["translate_train_in_vllm"] == jobs["write_train_requests"] == 3
     assert jobs["check_teacher_parity"] == jobs["export_teacher"] == 1
     assert "translate_train" not in jobs
-    rules = {rule for step in systems.steps(fill(config), "A") for rule in step.logs}
+    rules = {rule for step in steps(fill(config), "A") for rule in step.logs}
     behind = graph.upstream("results/mini/en-de/evaluation/A/scores.json")
     assert {job.rule for job in behind} - BESIDE - {"install_vllm"} == rules
 

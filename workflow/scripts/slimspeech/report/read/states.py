@@ -6,7 +6,7 @@ from typing import Any
 from slimspeech.logs import last_error
 from slimspeech.report.read.files import Reader
 from slimspeech.report.results import FAILED, NOT_RUN, System
-from slimspeech.systems import steps
+from slimspeech.steps import steps
 
 STOPPED = "left neither a result nor an error; it was stopped, or is still running"
 
