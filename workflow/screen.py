@@ -48,7 +48,7 @@ NAMED = 4  # jobs that are running and are named; of others the number is shown
 SHORTEST, LONGEST = 15, 600
 REPEAT = 4  # times as many seconds before the same line again
 
-MINI_TIME = "The mini experiment takes up to 50 minutes on two cores."
+MINI_TIME = "The mini experiment takes about 50 minutes on two cores without bf16."
 OTHER_TIME = (
     "How long this takes depends on model and machine: docs/full-size.md tells what was measured."
 )
