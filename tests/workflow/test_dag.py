@@ -301,6 +301,8 @@ def searching(planned):
         ("chrf", DATA | {"encode_clips": 1} | IN_THREE),
         ("shortlist", DATA | {"encode_clips": 1, "propose_layers": 2} | IN_THREE),
         ("loss", DATA | IN_THREE),
+        # The teacher's own words, which the search by translation starts from too.
+        ("kl", DATA | {"encode_clips": 1, "score_unpruned": 1} | IN_THREE),
         # One pass measures every layer, so it is never split.
         ("block_influence", DATA | IN_ONE),
         ("angular", DATA | IN_ONE),

@@ -85,6 +85,7 @@ MEASURES = {
         for criterion in systems.TRANSLATING
     },
     "loss": PROTECTED | {"criterion": "loss"},
+    "kl": PROTECTED | {"criterion": "kl"},
     "block_influence": PROTECTED | {"criterion": "block_influence"},
     "angular": PROTECTED | {"block": config["pruning"]["iterations"], "criterion": "angular"},
 }
@@ -140,6 +141,11 @@ rule score_layers:
         embeddings=branch(
             evaluate(f"{{criterion}} in {systems.TRANSLATING}"),
             then=["results/{experiment}/{pair}/pruning/embeddings.safetensors"],
+        ),
+        # The divergence from the teacher is measured on the teacher's own words.
+        translations=branch(
+            evaluate("{criterion} == 'kl'"),
+            then=["results/{experiment}/{pair}/pruning/iter_00/hypotheses.jsonl"],
         ),
         proposal=PROPOSAL,
     output:

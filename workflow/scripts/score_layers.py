@@ -12,6 +12,7 @@ from slimspeech.generation.translation import GenerationSettings
 from slimspeech.models.loading import load_for_inference, load_processor
 from slimspeech.models.prompts import Prompt
 from slimspeech.pruning.search import SearchSettings, score_removals
+from slimspeech.pruning.segments import with_translations
 from slimspeech.pruning.selection import candidates
 from slimspeech.pruning.shards import number_of, share
 
@@ -19,6 +20,8 @@ generation = GenerationSettings(**snakemake.params.generation)
 settings = SearchSettings(**snakemake.params.search)
 prompt = Prompt.of(snakemake.params.prompt, snakemake.params.languages)
 segments = read_jsonl(snakemake.input.segments)
+for path in snakemake.input.translations:
+    segments = with_translations(segments, read_jsonl(path))
 made_from = origin(snakemake.input.teacher, segments, generation.precision)
 layers = read_json(snakemake.input.layers)
 kept = layers["kept"]

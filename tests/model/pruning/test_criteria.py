@@ -17,6 +17,7 @@ from slimspeech.pruning.criteria import (
     GoldCorpus,
     angular_distances,
     block_influence,
+    removal_divergences,
     removal_losses,
 )
 from slimspeech.pruning.layers import keep_layers
@@ -106,6 +107,30 @@ def test_loss_is_that_of_the_pruned_model(
     losses = removal_losses(corpus, kept, candidates)
     assert losses == pytest.approx(expected, rel=1e-5)
     assert np.ptp(sorted(expected.values())) > 0.01  # the losses differ
+
+
+@pytest.mark.parametrize("kept, candidates", STACKS)
+def test_divergence_is_that_of_the_pruned_model(
+    kept, candidates, plain, subject, processor, prompt, rows, inputs, monkeypatch
+):
+    monkeypatch.setattr(criteria, "POSITIONS", 7)
+
+    @torch.inference_mode()
+    def log_probabilities(model):
+        answers = [single["labels"][0, 1:] != IGNORED for single in inputs]
+        logits = [model(**single).logits[0, :-1] for single in inputs]
+        chosen = [own[mask] for own, mask in zip(logits, answers, strict=True)]
+        own = torch.cat(chosen).double()
+        return own - own.logsumexp(-1, keepdim=True)
+
+    teacher = log_probabilities(plain)
+    expected = {}
+    for removed in candidates:
+        others = log_probabilities(pruned(plain, [layer for layer in kept if layer != removed]))
+        expected[removed] = float((teacher.exp() * (teacher - others)).sum(-1).mean())
+    corpus = GoldCorpus(subject, processor, rows, prompt, 4)
+    assert removal_divergences(corpus, kept, candidates) == pytest.approx(expected, rel=1e-4)
+    assert min(expected.values()) > 0.01  # nats
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])

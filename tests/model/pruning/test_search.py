@@ -11,6 +11,7 @@ from slimspeech.pruning.criteria import (
     GoldCorpus,
     angular_distances,
     block_influence,
+    removal_divergences,
     removal_losses,
 )
 from slimspeech.pruning.layers import keep_layers
@@ -107,6 +108,7 @@ def test_other_criteria_write_no_hypotheses(model, processor, rows, prompt, gree
     corpus = GoldCorpus(model, processor, segments, prompt, 4)
     expected = {
         "loss": removal_losses(corpus, [0, 1, 2, 3], [1, 2]),
+        "kl": removal_divergences(corpus, [0, 1, 2, 3], [1, 2]),
         "block_influence": block_influence(corpus, [0, 1, 2, 3], [1, 2]),
         "angular": angular_distances(corpus, [1, 2], 2),
     }

@@ -1,7 +1,7 @@
 import pytest
 
 from slimspeech.errors import InputError
-from slimspeech.pruning.segments import choose_segments, describe_segments
+from slimspeech.pruning.segments import choose_segments, describe_segments, with_translations
 
 # Four of talk a, one of b, two of c, in the order of a manifest.
 ROWS = [
@@ -49,3 +49,11 @@ def test_what_was_chosen_is_said():
     assert "5 segments" in text and "1 to 2 of each of 3 talks" in text and "in turn" in text
     assert "order of the manifest" in describe_segments(ROWS, "manifest")
     assert "2 segments, all of one talk" in describe_segments(ROWS[:2], "manifest")
+
+
+def test_translations_take_the_place_of_references():
+    rows = [{"id": "a", "target": "eins"}, {"id": "b", "target": "zwei"}]
+    translations = [{"id": "b", "hypothesis": "2"}, {"id": "a", "hypothesis": "1"}]
+    assert [row["target"] for row in with_translations(rows, translations)] == ["1", "2"]
+    with pytest.raises(InputError, match="iter_00"):
+        with_translations(rows, translations[:1])

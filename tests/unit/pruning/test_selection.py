@@ -18,7 +18,7 @@ from slimspeech.pruning.selection import (
 
 BEFORE = {"kept": [0, 1, 3, 4, 7], "removed": [5, 2, 6], "score": 40.0}
 CANDIDATES = [1, 3, 4]
-LOWER = ["loss", "block_influence", "angular"]
+LOWER = ["loss", "kl", "block_influence", "angular"]
 HIGHER = ["chrf", "chrf++", "bleu"]
 
 # Three times, because fewer than ten segments are not resampled.

@@ -153,7 +153,8 @@ def _search_logs(config: Config, criterion: str, k: int) -> dict[str, str]:
     if criterion in unmeasured_criteria(config):
         return _logs("select_layer_by_place", job=job)
     logs = _logs("choose_segments")
-    logs |= _logs("encode_clips") if criterion in TRANSLATING else {}
+    logs |= _logs("encode_clips") if criterion in (*TRANSLATING, "kl") else {}
+    logs |= _logs("score_unpruned") if criterion == "kl" else {}
     if criterion == "shortlist":
         logs |= _logs("propose_layers", job=job)
     logs |= _logs("score_layers", job=f"{job}_*") | _logs("gather_scores", job=job)

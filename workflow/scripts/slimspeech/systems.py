@@ -17,7 +17,7 @@ BASE, TEACHER = "base", "teacher"
 # pass, and those that measure nothing. Each set of layers in pruning.sets is one more of the last.
 TRANSLATING = ("chrf", "shortlist", "comet")
 ONE_PASS = ("block_influence", "angular")
-MEASURED = (*TRANSLATING, "loss", *ONE_PASS)
+MEASURED = (*TRANSLATING, "loss", "kl", *ONE_PASS)
 BY_PLACE = ("middle", "last")
 
 PAIR = "results/{experiment}/{pair}"

@@ -1,7 +1,8 @@
 """The importance of each decoder layer, measured by forward passes, without generating.
 
-All measures read prompts followed by their gold translations (teacher forcing). The layer with the
-lowest score is the one whose removal costs least.
+All measures read prompts followed by translations (teacher forcing): the teacher's own for the KL
+divergence, the gold ones for the others. The layer with the lowest score is the one whose removal
+costs least.
 """
 
 import logging
@@ -29,8 +30,9 @@ POSITIONS = 256  # answer positions whose logits are in memory at once, a vocabu
 
 @dataclass(frozen=True)
 class GoldCorpus:
-    """A model and the segments with gold translations that it is measured on.
+    """A model and the segments that it is measured on.
 
+    segments: `target` is the translation that the model reads.
     batch_size: in clips; halved when memory runs out.
     """
 
@@ -115,6 +117,34 @@ def stack_loss(corpus: GoldCorpus, kept: Sequence[int]) -> float:
 
     [loss] = corpus.means(measure, "loss")
     return loss
+
+
+def removal_divergences(
+    corpus: GoldCorpus, kept: Sequence[int], candidates: Sequence[int]
+) -> dict[int, float]:
+    """How far the whole model's next tokens are from those without each candidate, by layer.
+
+    Mean KL divergence, in nats, of the distribution by the kept layers without the candidate from
+    that by all layers of the model, over the tokens of the answers including the end of the turn,
+    from logits in fp32. Arguments and errors are those of removal_losses().
+    """
+    layers = sorted(candidates)
+    whole = range(len(corpus.model.get_decoder().layers))
+
+    def measure(batch: _Batch) -> tuple[Tensor, int]:
+        answers = batch.labels[:, 1:] != IGNORED
+        teacher = batch.run(whole, batch.embeddings)[:, :-1][answers]
+        sums, trunk, start = [], batch.embeddings, 0
+        for layer in layers:
+            position = kept.index(layer)
+            trunk = batch.run(kept[start:position], trunk)
+            branch = batch.run(kept[position + 1 :], trunk)
+            sums.append(_divergence(corpus.model, teacher, branch[:, :-1][answers]))
+            start = position
+        return torch.stack(sums), len(teacher)
+
+    means = corpus.means(measure, "divergence without each layer")
+    return dict(zip(layers, means, strict=True))
 
 
 def block_influence(
@@ -211,4 +241,14 @@ def _cross_entropy(model: PreTrainedModel, states: Tensor, tokens: Tensor) -> Te
     for some_states, labels in zip(states.split(POSITIONS), tokens.split(POSITIONS), strict=True):
         logits = logits_of(model, some_states).float()
         total += nn.functional.cross_entropy(logits, labels, reduction="sum")
+    return total
+
+
+def _divergence(model: PreTrainedModel, states: Tensor, others: Tensor) -> Tensor:
+    """KL(states || others), summed over N positions, in fp64. Both: (N, hidden size)."""
+    total = torch.zeros((), dtype=torch.float64, device=states.device)
+    for some, some_others in zip(states.split(POSITIONS), others.split(POSITIONS), strict=True):
+        expected = logits_of(model, some).float().log_softmax(-1)
+        logits = logits_of(model, some_others).float().log_softmax(-1)
+        total += nn.functional.kl_div(logits, expected, reduction="sum", log_target=True)
     return total

@@ -14,6 +14,7 @@ from slimspeech.pruning.selection import COMET
 
 NAMES = TITLES | {
     "loss": "loss",
+    "kl": "KL divergence",
     "block_influence": "block influence",
     "angular": "angular distance",
 }

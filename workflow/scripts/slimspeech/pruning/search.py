@@ -18,6 +18,7 @@ from slimspeech.pruning.criteria import (
     GoldCorpus,
     angular_distances,
     block_influence,
+    removal_divergences,
     removal_losses,
 )
 from slimspeech.pruning.layers import (
@@ -38,7 +39,8 @@ class SearchSettings:
     """How an iteration measures what each removal costs.
 
     criterion: "chrf" translates without each layer in turn and scores by `metric` (paper, section
-    3); "loss", "block_influence" and "angular" are measured in forward passes on the references.
+    3); the others are measured in forward passes, "kl" on the teacher's own translations, "loss",
+    "block_influence" and "angular" on the references.
     metric: for "chrf"; "auto" is chrF++, or chrF where words are not marked by spaces.
     block: layers of a block, for "angular", which looks at the teacher's whole stack.
     protect_first, protect_last: layers at the ends of the decoder that are never removed.
@@ -66,6 +68,7 @@ def score_removals(
 ) -> tuple[list[Row], list[Row]]:
     """Measure the stack of `kept` layers without each candidate in turn.
 
+    segments: `target` is the reference, and for "kl" the teacher's translation.
     clips: the segments' audio, as samples or embeddings. Returns score rows (layer, metric,
     score) and, where the criterion translates, hypothesis rows (layer, id, hypothesis).
     Raises InputError if there are no segments, or not all of one pair.
@@ -78,6 +81,8 @@ def score_removals(
         corpus = GoldCorpus(model, processor, segments, prompt, size)
         if settings.criterion == "loss":
             costs = removal_losses(corpus, kept, candidates)
+        elif settings.criterion == "kl":
+            costs = removal_divergences(corpus, kept, candidates)
         elif settings.criterion == "block_influence":
             costs = block_influence(corpus, kept, candidates)
         else:  # angular looks at the whole stack, whatever was removed and is a candidate

@@ -27,6 +27,20 @@ def choose_segments(rows: Sequence[Row], count: int | None, order: str) -> list[
     return [rows[index] for index in sorted(index for *_, index in turns[:count])]
 
 
+def with_translations(rows: Sequence[Row], translations: Sequence[Row]) -> list[Row]:
+    """The segments with a model's translations in place of the references.
+
+    translations: rows (id, hypothesis). Raises InputError if they are not of the same segments.
+    """
+    texts = {row["id"]: row["hypothesis"] for row in translations}
+    if texts.keys() != {row["id"] for row in rows}:
+        raise InputError(
+            "the translations are not of the segments of the search; delete pruning/iter_00 "
+            "and run again"
+        )
+    return [row | {"target": texts[row["id"]]} for row in rows]
+
+
 def describe_segments(rows: Sequence[Row], order: str) -> str:
     """The sentence for layers.md: how many segments of how many talks, and how they were taken."""
     talks = talks_of(rows)

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 # Whether a high or a low score means that the removal costs little. METRICS score translations.
 HIGHER_COSTS_LESS = frozenset(METRICS)
-LOWER_COSTS_LESS = frozenset({"loss", "block_influence", "angular"})
+LOWER_COSTS_LESS = frozenset({"loss", "kl", "block_influence", "angular"})
 COMET = "comet"  # part of the name of every COMET metric; a high score means a small cost
 
 
