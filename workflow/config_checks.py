@@ -65,6 +65,10 @@ def _name_problems(config: Config) -> Iterator[str]:
             f"pruned-01 (the teacher after one removal) to the last of pruning.iterations, "
             f"pruned-loss-01 (by another criterion) and {', '.join(config['students'])}"
         )
+    evaluated = config["evaluation"]["systems"]
+    others = [name for pair in config["evaluation"]["contrasts"] for name in pair]
+    if unknown := [name for name in dict.fromkeys(others) if name not in evaluated]:
+        yield f"evaluation.contrasts: {', '.join(unknown)} is not in evaluation.systems; add it"
     if taken := [name for name in config["evaluation"]["texts"] if name in names]:
         yield f"evaluation.texts: {', '.join(taken)} is a student's name; choose another"
 

@@ -66,6 +66,7 @@ rule summarise_seeds:
         ),
     output:
         csv="results/{experiment}/seeds.csv",
+        contrasts="results/{experiment}/contrasts.csv",
         markdown="results/{experiment}/seeds.md",
     log:
         "logs/{experiment}/summarise_seeds.log",
@@ -78,6 +79,7 @@ rule summarise_seeds:
     params:
         evaluated=EVALUATED,
         pairs=config["pairs"],
+        contrasts=lookup("evaluation/contrasts", within=config),
         languages=lookup("languages", within=config),
     script:
         "../scripts/summarise_seeds.py"

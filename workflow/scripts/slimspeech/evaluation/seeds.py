@@ -1,6 +1,7 @@
 """Trainings that differ in their seed: their mean, its interval, and the spread over seeds."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
@@ -24,18 +25,31 @@ from slimspeech.languages import target_code
 from slimspeech.systems import TEACHER
 
 
-def summarise_seeds(
+@dataclass(frozen=True)
+class SeedScores:
+    """The scores of a pair's systems by its search metric.
+
+    scores: by system, (seeds, 1 + draws of segments + draws of talks); the first column is of all
+    segments. draws: columns up to the last draw of segments.
+    """
+
+    pair: str
+    metric: str
+    scores: Mapping[str, np.ndarray]
+    draws: int
+
+
+def score_seeds(
     pair: str,
     segments: Sequence[Row],
     hypotheses: Mapping[str, Sequence[Sequence[Row]]],
     resamples: int = RESAMPLES,
     seed: int = SACREBLEU_SEED,
-) -> list[Row]:
-    """One row per system, by the pair's search metric; docs/outputs.md lists the columns.
+) -> SeedScores:
+    """Score every system of every seed on the same draws of segments and of talks.
 
-    hypotheses: by system, its rows from each seed, in one order of seeds. A seed's percentage is of
-    the teacher of that seed. The intervals are of the mean over seeds, by paired bootstrap over
-    segments and over talks. Raises InputError naming the system whose hypotheses do not match.
+    hypotheses: by system, its rows from each seed, in one order of seeds. Raises InputError naming
+    the system whose hypotheses do not match.
     """
     metric = search_metric(target_code(pair))
     talks = [segment["talk"] for segment in segments]
@@ -45,14 +59,37 @@ def summarise_seeds(
         system: _scores(pair, system, of_seeds, segments, metric, times)
         for system, of_seeds in hypotheses.items()
     }
-    teacher = scores.get(TEACHER)
+    return SeedScores(pair, metric, scores, len(by_segment))
+
+
+def summarise_seeds(results: SeedScores) -> list[Row]:
+    """One row per system; docs/outputs.md lists the columns.
+
+    A seed's percentage is of the teacher of that seed. The intervals are of the mean over seeds,
+    by paired bootstrap over segments and over talks.
+    """
+    teacher = results.scores.get(TEACHER)
     rows = []
-    for system, own in scores.items():
-        row: Row = {"pair": pair, "system": system, "metric": metric, "seeds": len(own)}
+    for system, own in results.scores.items():
+        row = _system_row(results, own) | {"system": system}
         row |= {"score": float(own[:, 0].mean()), "score_sd": _deviation(own[:, 0])}
         kept = None if teacher is None or not (teacher > 0).all() else 100 * own / teacher
-        rows.append(row | _kept(kept, len(by_segment)))
+        rows.append(row | _estimated("percent_of_teacher", kept, results.draws))
     return rows
+
+
+def contrast_seeds(results: SeedScores, contrasts: Sequence[Sequence[str]]) -> list[Row]:
+    """One row per contrast (system, other): the system's score minus the other's, in points."""
+    rows = []
+    for system, other in contrasts:
+        own = results.scores[system]
+        row = _system_row(results, own) | {"system": system, "other": other}
+        rows.append(row | _estimated("difference", own - results.scores[other], results.draws))
+    return rows
+
+
+def _system_row(results: SeedScores, scores: np.ndarray) -> Row:
+    return {"pair": results.pair, "system": "", "metric": results.metric, "seeds": len(scores)}
 
 
 def _scores(
@@ -75,22 +112,22 @@ def _scores(
     return np.stack(scores)
 
 
-def _kept(kept: np.ndarray | None, draws: int) -> Row:
-    """The columns on the percentage of the teacher. kept: (seeds, draws), those of talks last."""
-    if kept is None:
-        names = ("", "_sd", "_low", "_high", "_by_talk_low", "_by_talk_high", "_of_seeds")
-        return {f"percent_of_teacher{name}": None for name in names}
-    mean = kept.mean(axis=0)
+def _estimated(name: str, values: np.ndarray | None, draws: int) -> Row:
+    """The columns of a value with its intervals. values: (seeds, columns of SeedScores)."""
+    if values is None:
+        ends = ("", "_sd", "_low", "_high", "_by_talk_low", "_by_talk_high", "_of_seeds")
+        return {f"{name}{end}": None for end in ends}
+    mean = values.mean(axis=0)
     over_segments = Estimate.of(mean[:draws])
     over_talks = Estimate.of(np.append(mean[:1], mean[draws:]))
     return {
-        "percent_of_teacher": over_segments.value,
-        "percent_of_teacher_sd": _deviation(kept[:, 0]),
-        "percent_of_teacher_low": over_segments.low,
-        "percent_of_teacher_high": over_segments.high,
-        "percent_of_teacher_by_talk_low": over_talks.low,
-        "percent_of_teacher_by_talk_high": over_talks.high,
-        "percent_of_teacher_of_seeds": " ".join(f"{value:.2f}" for value in kept[:, 0]),
+        name: over_segments.value,
+        f"{name}_sd": _deviation(values[:, 0]),
+        f"{name}_low": over_segments.low,
+        f"{name}_high": over_segments.high,
+        f"{name}_by_talk_low": over_talks.low,
+        f"{name}_by_talk_high": over_talks.high,
+        f"{name}_of_seeds": " ".join(f"{value:.2f}" for value in values[:, 0]),
     }
 
 
@@ -99,8 +136,11 @@ def _deviation(values: np.ndarray) -> float | None:
     return float(values.std(ddof=1)) if len(values) > 1 else None
 
 
-def seeds_markdown(rows: Sequence[Row], names: dict[str, str]) -> str:
-    """The rows of summarise_seeds() as one table a pair. names: of languages, by code."""
+def seeds_markdown(rows: Sequence[Row], contrasts: Sequence[Row], names: dict[str, str]) -> str:
+    """The rows of summarise_seeds() and contrast_seeds() as tables of each pair.
+
+    names: of languages, by code.
+    """
     sections = ["# Scores over seeds"]
     for pair, of_pair in groupby(rows, key=lambda row: row["pair"]):
         group = list(of_pair)
@@ -109,15 +149,27 @@ def seeds_markdown(rows: Sequence[Row], names: dict[str, str]) -> str:
                 row["system"],
                 _number(row["score"]) + _deviation_text(row["score_sd"]),
                 _number(row["percent_of_teacher"]) + _deviation_text(row["percent_of_teacher_sd"]),
-                _interval(row, "percent_of_teacher"),
-                _interval(row, "percent_of_teacher_by_talk"),
+                *(_ends(row, "percent_of_teacher") if row["system"] != TEACHER else [MISSING] * 2),
                 row["percent_of_teacher_of_seeds"] or MISSING,
             ]
             for row in group
         ]
         title = TITLES[group[0]["metric"]]
-        header = ["System", title, "% of teacher", "over segments", "over talks", "each seed"]
+        header = ["System", title, "% of teacher", *INTERVALS, "each seed"]
         sections += [f"## {languages.title(pair, names)} ({pair})", aligned(header, cells)]
+        differences = [
+            [
+                f"{row['system']} - {row['other']}",
+                f"{row['difference']:+.2f}" + _deviation_text(row["difference_sd"], 2),
+                *_ends(row, "difference", "+.2f"),
+                row["difference_of_seeds"],
+            ]
+            for row in contrasts
+            if row["pair"] == pair
+        ]
+        if differences:
+            header = ["Difference", f"points of {title}", *INTERVALS, "each seed"]
+            sections.append(aligned(header, differences))
     sections.append(
         "Means over seeds ± their standard deviation. A seed is of all trainings, the teacher's\n"
         "too; percentages are of the teacher of the same seed. Intervals: 95 %, of the mean over\n"
@@ -126,14 +178,18 @@ def seeds_markdown(rows: Sequence[Row], names: dict[str, str]) -> str:
     return "\n\n".join(sections) + "\n"
 
 
+INTERVALS = ("over segments", "over talks")
+
+
 def _number(value: float | None) -> str:
     return MISSING if value is None else f"{value:.1f}"
 
 
-def _deviation_text(value: float | None) -> str:
-    return "" if value is None else f" ± {value:.1f}"
+def _deviation_text(value: float | None, digits: int = 1) -> str:
+    return "" if value is None else f" ± {value:.{digits}f}"
 
 
-def _interval(row: Row, name: str) -> str:
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    return MISSING if low is None or row["system"] == TEACHER else f"[{low:.1f}, {high:.1f}]"
+def _ends(row: Row, name: str, form: str = ".1f") -> list[str]:
+    """The intervals over segments and over talks."""
+    ends = [(row[f"{name}{by}_low"], row[f"{name}{by}_high"]) for by in ("", "_by_talk")]
+    return [MISSING if low is None else f"[{low:{form}}, {high:{form}}]" for low, high in ends]
