@@ -54,7 +54,7 @@ def root(tmp_path_factory):
         ("prompt/user", "To {target}<|audio_bos|>", "prompt.user", "stands for the audio"),
         ("prompt/user", "[AUDIO]To {target}", "prompt.user", "[AUDIO] stands for the audio"),
         ("prompt/system", "<audio|>", "prompt.system", "<audio|> stands for the audio"),
-        ("evaluation/contrasts", [["A", "base"], ["C", "A"]], "evaluation.contrasts", "C is not in"),
+        ("evaluation/contrasts", [["C", "A"]], "evaluation.contrasts", "C is not in"),
         ("evaluation/texts", {"A": "texts"}, "evaluation.texts", "A is a student's name"),
         (
             "submission/primary",

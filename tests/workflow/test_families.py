@@ -1,4 +1,4 @@
-"""The whole workflow on a tiny random model of each family, from the archive to a translation."""
+"""The whole workflow on tiny random models of Gemma 4 and Voxtral; test_smoke.py has Qwen2-Audio."""
 
 import csv
 import shutil
@@ -19,7 +19,7 @@ TEXTS = ["You are a professional translator.", "Guten Morgen.", "Wie spät ist e
 PROMPT = {"system": None, "user": "Translate the following speech into {target}."}
 
 
-@pytest.mark.parametrize("family", MAKERS)
+@pytest.mark.parametrize("family", sorted(MAKERS.keys() - {"qwen2_audio"}))
 def test_from_the_archive_to_a_translation(family: str, tmp_path: Path):
     project = smoke_project(tmp_path / "project")
     base = project.root / "smoke" / "base"
