@@ -1,4 +1,4 @@
-"""The whole workflow on tiny random models of Gemma 4 and Voxtral; test_smoke.py has Qwen2-Audio."""
+"""The whole workflow on tiny random models of Gemma 4 and Voxtral; test_smoke has Qwen2-Audio."""
 
 import csv
 import shutil
