@@ -23,13 +23,15 @@ SECRET = re.compile(r"://[^/@\s]+@|\bhf_[A-Za-z0-9]{20,}")
 
 # In the schema's patterns, because $ also matches before a line break at the end; as it is printed.
 NO_LINE_BREAK = r"(?!\\n)"
+# A number to everyone but YAML 1.1, which wants a point in it.
+EXPONENT = re.compile(r"[-+]?\d+[eE][-+]?\d+")
 LONGEST_MESSAGE = 400  # of the schema, which repeats a value of any length
 
 
 def file_problem(path: Path) -> str | None:
     """Why a config file cannot be read, with the line if it is known."""
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         return f"{path}: cannot be read ({error.strerror}); check the path"
     except UnicodeDecodeError as error:
@@ -40,7 +42,9 @@ def file_problem(path: Path) -> str | None:
         place = f", line {mark.line + 1}" if mark else ""
         reason = getattr(error, "problem", None) or str(error).split("\n")[0]
         return f"{path}{place}: not valid YAML ({reason}); correct the file"
-    if not isinstance(root, yaml.MappingNode):
+    except (ValueError, RecursionError) as error:  # such as a date that does not exist
+        return f"{path}: not valid YAML ({error}); correct the file"
+    if not isinstance(config, dict):
         return f"{path}: holds no keys; see config/README.md"
     return None
 
@@ -146,6 +150,8 @@ def schema_problem(error: Any) -> str:
     is_other_scalar = not isinstance(error.instance, str | list | dict | None)
     if error.validator == "type" and "string" in error.validator_value and is_other_scalar:
         hint += "; write it in quotes"
+    if error.validator == "type" and EXPONENT.fullmatch(str(error.instance)):
+        hint += "; YAML takes it for text, so write it with a point, such as 5.0e-4"
     message = error.message.replace(NO_LINE_BREAK, "")
     if len(message) > LONGEST_MESSAGE:
         message = f"{message[: LONGEST_MESSAGE // 2]} … {message[-LONGEST_MESSAGE // 2 :]}"

@@ -102,6 +102,7 @@ def fails(capsys, *arguments: str) -> tuple[int, str]:
         (["translate", "a.wav", "-m", "m", "-q", "-v"], "not allowed with"),
         (["translate", "a.wav", "-m", "m", "-o", "talk.srt"], "must be a folder"),
         (["translate", "-", "-", "-m", "m"], "only once"),
+        (["translate", "", "-m", "m"], "an empty name"),
         (["info", "nowhere"], "nowhere: no such directory"),
         (["info", "n" * 300], "nnn: no such directory"),
         (["info", __file__], "test_command_line.py: no model there"),
@@ -278,6 +279,27 @@ def test_litter_and_other_media_in_a_folder_are_left_out_and_told(wav, tmp_path,
     assert "notes" not in caplog.text
 
 
+def test_links_in_a_folder_lead_to_their_audio_once(wav, tmp_path, echo, capsys):
+    for folder in ("talks/day", "disk"):
+        (tmp_path / folder).mkdir(parents=True)
+        shutil.copy(wav, tmp_path / folder / "a.wav")
+    for link, target in {
+        "file.wav": "../disk/a.wav",
+        "folder": "../disk",
+        "day/above": "..",
+        "again": "../disk",
+        "gone.wav": ".git/annex/objects/x.wav",
+    }.items():
+        (tmp_path / "talks" / link).symlink_to(target)
+    os.mkfifo(tmp_path / "talks" / "pipe.wav")
+    assert main(["translate", "talks", "--model", echo, "-o", "out"]) == 1
+    written = sorted(str(path.relative_to("out")) for path in Path("out").rglob("*.txt"))
+    assert written == ["again/a.txt", "day/a.txt", "file.txt"]
+    left_out, gone = capsys.readouterr().err.splitlines()
+    assert "left out" in left_out and "pipe.wav" in left_out
+    assert "talks/gone.wav: is a link to .git/annex/objects/x.wav, which does not exist" in gone
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252", "utf-8"])
 def test_a_terminal_that_lacks_characters_gets_question_marks(encoding, wav, echo, monkeypatch):
     screen = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
@@ -335,9 +357,12 @@ def test_files_that_would_overwrite_each_other_are_refused():
 
 def test_a_folder_without_audio_does_not_stop_the_others(wav, echo, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
-    assert main(["translate", "empty", wav, "--model", echo, "-o", "out"]) == 1
-    assert "empty: no audio in this folder" in capsys.readouterr().err
-    assert os.listdir("out") == ["talk.txt"]
+    os.chdir("empty")
+    arguments = ["translate", ".", "", wav, "--model", echo, "-o", "../out", "--skip-existing"]
+    assert main(arguments) == 1
+    folder, name = capsys.readouterr().err.splitlines()
+    assert ".: no audio in this folder" in folder and "an empty name" in name
+    assert os.listdir("../out") == ["talk.txt"]
 
 
 def test_a_closed_standard_input_is_one_sentence(echo, monkeypatch, capsys):

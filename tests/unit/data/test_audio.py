@@ -163,13 +163,28 @@ def test_measure_counts_and_stops_behind_the_limit(tmp_path: Path):
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
         (b"\x00\x05\x16\x07\x00\x02" + bytes(200), "macOS"),
-        (b"\x00\x00\x00\x20ftypM4A " + bytes(200), "ffmpeg"),
+        (b"\x00\x00\x00\x20ftypM4A " + bytes(200), "M4A, convert it with ffmpeg"),
+        (b"\x1aE\xdf\xa3\x9fB\x86\x81\x01" + bytes(200), "WebM"),
+        (b"0&\xb2u\x8ef\xcf\x11" + bytes(200), "WMA"),
+        (b"#!AMR\n" + bytes(200), "AMR"),
+        (b"\xff\xf1\x50\x40\x2e\x7f\xfc" + bytes(200), "AAC"),
+        (b"\x1f\x8b\x08\x00" + bytes(200), "gzip"),
+        (b"<!DOCTYPE html><title>404</title>", "web page"),
     ],
 )
 def test_what_is_often_taken_for_audio_is_named(tmp_path: Path, content: bytes, message: str):
     (tmp_path / "talk.wav").write_bytes(content)
     with pytest.raises(InputError, match=message):
         read_header(tmp_path / "talk.wav")
+
+
+def test_integers_that_were_stored_as_floats_are_not_cut_off_at_full_scale(tmp_path: Path):
+    path = tmp_path / "talk.wav"
+    soundfile.write(path, sine(1, SECOND) * 2**15, SECOND, subtype="FLOAT")
+    with pytest.raises(InputError, match="float samples up to .* where 1 is full scale"):
+        read_audio(path)
+    soundfile.write(path, sine(1, SECOND) * 3, SECOND, subtype="FLOAT")
+    assert len(read_audio(path)) == SECOND
 
 
 def test_what_is_no_regular_file_is_named(tmp_path: Path):
@@ -181,6 +196,9 @@ def test_what_is_no_regular_file_is_named(tmp_path: Path):
         read_header(tmp_path / "pipe.wav")
     with pytest.raises(InputError, match="cannot be read"):
         read_header(tmp_path / f"{'a' * 300}.wav")
+    (tmp_path / "link.wav").symlink_to("gone.wav")
+    with pytest.raises(InputError, match=r"link\.wav: is a link to gone\.wav"):
+        read_header(tmp_path / "link.wav")
 
 
 def test_a_name_that_is_not_utf8_is_read(tmp_path: Path):

@@ -128,6 +128,15 @@ def entry(line: int, old: str, new: str):
             "line 2 is empty in dev.cy",
         ),
         (lambda txt: (txt / "dev.yaml").write_text("- {duration: 1"), "dev.yaml: not valid YAML"),
+        (lambda txt: (txt / "dev.yaml").write_text("- 2025-13-01"), "dev.yaml: not valid YAML"),
+        (
+            lambda txt: (txt / "dev.yaml").write_text("[" * 10**5),
+            "dev.yaml: lists in more than 100",
+        ),
+        (
+            lambda txt: (txt / "dev.yaml").write_text("- " * 10**5),
+            "dev.yaml: lists in more than 100",
+        ),
         (lambda txt: (txt / "dev.yaml").write_text("duration: 1"), "not a list of segments"),
         (lambda txt: (txt / "dev.yaml").write_text(""), "not a list of segments"),
         (entry(2, "offset", "start"), "entry 2 lacks one of duration, offset, wav"),

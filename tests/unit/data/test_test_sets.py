@@ -163,6 +163,22 @@ def test_an_empty_segment_of_xml_takes_no_other(tmp_path):
     assert [row["target"] for row in rows] == ["", "Eins & zwei.", "Drei."]
 
 
+@pytest.mark.parametrize("suffix", [".sgm", ".SGML"])
+def test_references_in_sgml_may_have_large_tags(tmp_path, suffix):
+    sgml = '<REFSET><DOC docid="1">\n<SEG id="1"> Eins. </SEG>\n<seg id="2">Zwei.</seg></DOC>'
+    assert [row["target"] for row in references(tmp_path, sgml, suffix=suffix)] == [
+        "Eins.",
+        "Zwei.",
+    ]
+
+
+@pytest.mark.parametrize("cut", ["</seg>", "Drei.</seg>"])
+def test_a_segment_of_xml_without_its_end_is_told(tmp_path, cut):
+    xml = XML[: XML.rindex(cut)]
+    with pytest.raises(InputError, match=r"2 <seg> begin and 1 end"):
+        references(tmp_path, xml, suffix=".xml")
+
+
 @pytest.mark.parametrize("suffix", [".txt", ".xml"])
 def test_references_in_another_encoding_are_refused(tmp_path, suffix):
     path = tmp_path / f"references{suffix}"

@@ -42,6 +42,10 @@ class Talk:
         """A file by its path, or standard input by "-"."""
         if argument == STDIN:
             return cls(None, "standard input", Path("stdin"))
+        if not argument:  # an empty variable of a script
+            return cls(
+                None, "''", Path("empty"), "an empty name was given; give a file or a folder"
+            )
         return cls(Path(argument), printable(argument), Path(Path(argument).name))
 
 
@@ -62,11 +66,12 @@ def find_talks(arguments: Sequence[str]) -> list[Talk]:
             talks.append(Talk.of(argument))
     if len(arguments) == len(talks) == 1 and talks[0].problem:
         raise InputError(talks[0].problem)
-    return _shortened(talks)
+    unusable = [talk for talk in talks if talk.problem]
+    return unusable + _shortened([talk for talk in talks if not talk.problem])
 
 
 def _talks_in(folder: Path) -> list[Talk]:
-    talks, left_out = [], []
+    talks, left_out, visited = [], [], set()
 
     def unreadable(error: OSError) -> None:
         path = Path(error.filename)
@@ -74,13 +79,19 @@ def _talks_in(folder: Path) -> list[Talk]:
         problem = f"{name}: cannot be read ({error.strerror}); check its permissions"
         talks.append(Talk(path, name, path.relative_to(folder), problem))
 
-    for parent, _, names in os.walk(folder, onerror=unreadable):
+    for parent, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in visited:  # by a link, perhaps to a folder above it
+            folders.clear()
+            continue
+        visited.add(real)
+        folders.sort()
         for name in names:
             path = Path(parent, name)
-            if not os.path.isfile(path):
-                continue
             is_copy = name.startswith(LITTER) or LITTER_FOLDER in path.relative_to(folder).parts
-            if path.suffix.lower() in SUFFIXES and not is_copy:
+            # A pipe would be waited for. A link to no file is an error when it is read.
+            is_file = os.path.isfile(path) or not os.path.exists(path)
+            if path.suffix.lower() in SUFFIXES and is_file and not is_copy:
                 talks.append(Talk(path, printable(path), path.relative_to(folder)))
             elif path.suffix.lower() in SUFFIXES or _is_media(name):
                 left_out.append(printable(path.relative_to(folder)))

@@ -89,7 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
         talks = [
             talk
             for talk in talks
-            if not all(map(os.path.isfile, _output_files(talk, folder, arguments).values()))
+            if talk.problem
+            or not all(map(os.path.isfile, _output_files(talk, folder, arguments).values()))
         ]
     readable = [talk for talk in talks if _is_readable(talk)]
     if not readable:
@@ -175,7 +176,7 @@ def _is_readable(talk: Talk) -> bool:
         if talk.problem:
             raise InputError(talk.problem)
         if talk.path is not None and not is_pipe(talk.path):
-            read_header(talk.path)
+            read_header(talk.path, talk.name)
     except InputError as error:
         logger.error("%s", error)
         return False

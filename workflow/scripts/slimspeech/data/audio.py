@@ -23,6 +23,9 @@ FRAME_SECONDS = 0.02
 END_SLACK_SECONDS = 0.5
 # Channels cancel if their mean has so little of the energy that it would have of unlike channels.
 CANCELLED = 0.05
+# Floats are at full scale at 1, and at most a few times louder. Integers stored as floats are above
+# this; a clip would be cut off at 1, and a model hears noise.
+LOUDEST = 100
 # Fewer samples do not show whether channels cancel.
 JUDGED_SECONDS = 0.1
 
@@ -48,8 +51,9 @@ def read_audio(
     All of the file, or `seconds` of it from second `start`. A part may end up to END_SLACK_SECONDS
     after the file, and is shorter then. `name` replaces the path in messages, for a copy that the
     user never sees. Where channels cancel, the louder one is taken. Warns of what is missing.
-    Raises InputError if the file is missing, empty, not audio, damaged, not finite, ends before
-    the part, or has a sampling rate outside 4 to 384 kHz; with `whole` also if it is cut short.
+    Raises InputError if the file is missing, empty, not audio, damaged, not finite, far above full
+    scale, ends before the part, or has a sampling rate outside 4 to 384 kHz; with `whole` also if
+    it is cut short.
     """
     with AudioFile(path, name) as file:
         pieces = []
@@ -120,8 +124,14 @@ def _mono(file: AudioFile, blocks: Iterator[Block]) -> Iterator[Block]:
     louder = None
     for block in blocks:
         samples = block.samples
-        if not np.isfinite(samples).all():
+        peak = np.abs(samples).max(initial=0)
+        if not np.isfinite(peak):
             raise InputError(f"{file.name}: has samples that are not finite; export the clip again")
+        if peak > LOUDEST:
+            raise InputError(
+                f"{file.name}: has float samples up to {peak:.0f}, where 1 is full scale; "
+                "divide them by the range of the integers that they were, such as 32768"
+            )
         mono = samples.mean(axis=1)
         if samples.shape[1] > 1:
             if len(samples) >= JUDGED_SECONDS * block.sampling_rate:

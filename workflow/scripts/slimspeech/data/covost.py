@@ -9,6 +9,7 @@ import csv
 import logging
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 from slimspeech.artifacts import Row
 from slimspeech.data.audio import duration
+from slimspeech.data.raw_segments import text_problem
 from slimspeech.errors import InputError
 from slimspeech.git_lfs import require_content
 
@@ -98,7 +100,7 @@ def _read_table(table: Path) -> list[dict[str, Any]]:
     try:
         with open(table, encoding="utf-8-sig", newline="\n") as file:
             reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\")
-            entries = list(reader)
+            entries = list(_rows(reader))
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(
             f"{table}: not a tab-separated table in UTF-8 ({error}); write it again"
@@ -110,6 +112,18 @@ def _read_table(table: Path) -> list[dict[str, Any]]:
     return entries
 
 
+def _rows(reader: "csv.DictReader[str]") -> Iterator[dict[str, Any]]:
+    """The rows; one that the reader refuses, such as one with a carriage return, has no fields."""
+    reader.fieldnames  # noqa: B018 (its errors are of the whole table)
+    while True:
+        try:
+            yield next(reader)
+        except csv.Error:
+            yield dict.fromkeys(COLUMNS)
+        except StopIteration:
+            return
+
+
 def _check(
     entry: dict[str, Any], clip: Path, seen: set[str], min_seconds: float, max_seconds: float
 ) -> tuple[str | None, float]:
@@ -117,8 +131,10 @@ def _check(
     if None in entry or None in entry.values():
         # A backslash before a tab joins two fields, so that the next would be taken for them.
         return "with a field missing or too many", 0.0
-    if not (entry["sentence"].strip() and entry["translation"].strip() and entry["path"]):
-        return "with an empty text", 0.0
+    for text in (entry["path"], entry["sentence"].strip(), entry["translation"].strip()):
+        if problem := text_problem(text):
+            is_empty = problem == "is empty"
+            return "with an empty text" if is_empty else "with a control character", 0.0
     if clip.name != entry["path"]:
         return "whose path is not the name of a file in clips/", 0.0
     if entry["path"] in seen:

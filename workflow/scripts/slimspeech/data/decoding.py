@@ -177,6 +177,11 @@ def _opened(path: str | Path, name: str) -> BinaryIO:
         is_file = stat.S_ISREG(properties.st_mode)
         file = open(path, "rb") if is_file else None  # noqa: SIM115 (AudioFile closes it)
     except FileNotFoundError:
+        if os.path.islink(path):
+            target = printable(os.readlink(path))
+            raise InputError(
+                f"{name}: is a link to {target}, which does not exist; get that file"
+            ) from None
         raise InputError(f"{name}: no such audio file; check the path") from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise _unreadable(name, error) from error

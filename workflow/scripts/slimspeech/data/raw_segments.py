@@ -166,8 +166,8 @@ def line_problems(texts: Mapping[str, Sequence[str]], pattern: str) -> dict[int,
 
 
 def text_problem(text: str) -> str | None:
-    """The problem with a sentence, if any: it is empty or has control characters."""
-    if not text:
+    """The problem with a sentence, if any: it shows nothing or has control characters."""
+    if all(c.isspace() or unicodedata.category(c) == "Cf" for c in text):
         return "is empty"
     for character in text:
         if unicodedata.category(character) == "Cc" and character != "\t":

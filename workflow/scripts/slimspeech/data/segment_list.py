@@ -15,6 +15,7 @@ from slimspeech.git_lfs import require_content
 
 # libyaml's loader is ten times as fast, which matters for 200,000 segments.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+DEEPEST = 100  # libyaml's loader calls itself for each level, until the process crashes
 
 
 def read_entries(path: Path, name: str) -> list[Any]:
@@ -23,15 +24,29 @@ def read_entries(path: Path, name: str) -> list[Any]:
     Raises InputError if the file is not a list in YAML, or an empty one.
     """
     require_content(path, name)
+    content = path.read_bytes()
     try:
-        entries = yaml.load(path.read_bytes(), _Loader)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        is_deep = _is_deep(content)
+        entries = None if is_deep else yaml.load(content, _Loader)  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that cannot be
         raise InputError(
             f"{name}: not valid YAML ({' '.join(str(error).split())}); correct the file"
         ) from error
+    if is_deep:
+        raise InputError(f"{name}: lists in more than {DEEPEST} lists; correct the file")
     if not isinstance(entries, list) or not entries:
         raise InputError(f"{name}: not a list of segments {{duration, offset, wav}}; correct it")
     return entries
+
+
+def _is_deep(content: bytes) -> bool:
+    depth = 0
+    for event in yaml.parse(content, _Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            return True
+    return False
 
 
 def entry_problem(entry: Any, wavs: Container[str], folder: str = "wav/") -> str | None:

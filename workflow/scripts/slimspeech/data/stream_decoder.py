@@ -28,6 +28,15 @@ IMPOSTORS = (
     (0, b"version https://git-lfs", "it is a pointer of Git LFS, run `git lfs pull`"),
     (0, b"\x00\x05\x16\x07", "it is what macOS keeps beside a file, give the file without ._"),
     (4, b"ftyp", "it is MP4 or M4A, convert it with ffmpeg"),
+    (0, b"\x1aE\xdf\xa3", "it is WebM or Matroska, convert it with ffmpeg"),
+    (0, b"0&\xb2u", "it is WMA, convert it with ffmpeg"),
+    (0, b"#!AMR", "it is AMR, convert it with ffmpeg"),
+    (0, b"\xff\xf1", "it is AAC, convert it with ffmpeg"),
+    (0, b"\xff\xf9", "it is AAC, convert it with ffmpeg"),
+    (0, b"\x1f\x8b", "it is compressed by gzip, unpack it"),
+    (0, b"<!DOCTYPE", "it is a web page, download the file itself"),
+    (0, b"<!doctype", "it is a web page, download the file itself"),
+    (0, b"<html", "it is a web page, download the file itself"),
 )
 
 

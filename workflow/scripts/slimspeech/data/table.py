@@ -24,6 +24,7 @@ from slimspeech.git_lfs import require_content
 logger = logging.getLogger(__name__)
 
 ONLY_SPLIT = "all"
+LONGEST_NAME = 255  # in bytes, of a file
 
 
 def read_segments(table: Path, languages: Sequence[str], bad: BadSegments) -> Iterator[RawSegment]:
@@ -143,8 +144,8 @@ def _row_problem(folder: Path, row: dict[str, str], texts: dict[str, str]) -> st
         if problem := text_problem(row[column]):
             return f"{problem} in {column}"
     split = row.get("split", "")
-    if split and (split in (".", "..") or "/" in split or "\\" in split):
-        return f"has the split {split!r}, which is not a folder name"
+    if split and not _is_folder_name(split):
+        return f"has the split {split[:50]!r}, which is not a folder name"
     try:
         start, end = _seconds(row)
     except ValueError:
@@ -152,6 +153,11 @@ def _row_problem(folder: Path, row: dict[str, str], texts: dict[str, str]) -> st
     if start < 0 or (end is not None and end <= start):
         return f"ends at {end} s, not after its start at {start} s"
     return None
+
+
+def _is_folder_name(name: str) -> bool:
+    is_path = name in (".", "..") or "/" in name or "\\" in name
+    return not is_path and text_problem(name) is None and len(name.encode()) <= LONGEST_NAME
 
 
 def _seconds(row: dict[str, str]) -> tuple[float, float | None]:

@@ -31,7 +31,9 @@ DEEPEST = 3
 ANY_LENGTH = DataSettings(
     max_seconds=float("inf"), min_seconds=0, long_segments="split", bad_segments="fail"
 )
-_TAG = re.compile(r"(?P<doc><doc\b)|<seg\b[^>]*?(?:/>|>(?P<text>.*?)</seg>)", re.S)
+SGML = (".xml", ".sgm", ".sgml")
+_TAG = re.compile(r"(?P<doc><doc\b)|<seg\b[^>]*?(?:/>|>(?P<text>.*?)</seg>)", re.S | re.I)
+_OPENING = re.compile(r"<seg\b", re.I)
 
 
 def prepare_test_set(
@@ -157,10 +159,10 @@ def reference_rows(
     """A manifest of the references, which need not be divided as the segments are.
 
     segments: rows of the test set. target, source: paths of the reference translation and of the
-    transcript, as plain text with one sentence a line or as IWSLT's xml. If the text shows which
-    talk a line belongs to (as many lines as segments, or as many documents as talks), a row has
-    that talk; else all rows have one talk, WHOLE_SET. Raises InputError if a text cannot be read or
-    target and source have different numbers of lines.
+    transcript, as plain text with one sentence a line or as the xml or sgm of IWSLT and WMT. If the
+    text shows which talk a line belongs to (as many lines as segments, or as many documents as
+    talks), a row has that talk; else all rows have one talk, WHOLE_SET. Raises InputError if a text
+    cannot be read or target and source have different numbers of lines.
     """
     targets = _read_documents(Path(target))
     sources = _read_documents(Path(source)) if source else None
@@ -187,16 +189,21 @@ def _read_documents(path: Path) -> list[tuple[int, str]]:
     """(number of the document, text) of each line; a plain text is one document."""
     if not path.is_file():
         raise InputError(f"{path}: does not exist; give the references of the test set")
-    if path.suffix.lower() != ".xml":
+    if path.suffix.lower() not in SGML:
         return [(0, line) for line in read_lines(path, str(path))]  # an empty line is a reference
     lines = []
     document = -1
-    for tag in _TAG.finditer(read_text(path)):
+    text = read_text(path)
+    for tag in _TAG.finditer(text):
         if tag["doc"]:
             document += 1
         else:  # an empty <seg/> is a reference too
-            text = html.unescape(tag["text"] or "")
-            lines.append((max(document, 0), " ".join(text.split())))
+            words = html.unescape(tag["text"] or "").split()
+            lines.append((max(document, 0), " ".join(words)))
     if not lines:
         raise InputError(f"{path}: no <seg> in this xml; give the references of the test set")
+    if (count := len(_OPENING.findall(text))) != len(lines):
+        raise InputError(
+            f"{path}: {count} <seg> begin and {len(lines)} end; get the references again"
+        )
     return lines
