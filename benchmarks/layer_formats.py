@@ -1,7 +1,7 @@
 """The matrix products of one decoder layer as wide as a 7B's, in every form that is installed.
 
 vLLM's forms run in .venv-vllm, if that is there. Attention, which no form changes, is not in the
-times.
+times. Of one thread the time is that of the CPU, so that other work on the machine enters little.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import json
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,6 @@ import torch
 from torch import Tensor, nn
 
 from slimspeech.formatting import aligned
-from slimspeech.timing import timed
 
 VLLM = Path(__file__).resolve().parents[1] / ".venv-vllm" / "bin" / "python"
 GROUP = 128  # weights that share a scale
@@ -120,7 +120,9 @@ def matrices(width: int) -> list[tuple[int, int]]:
     return [*4 * [(width, width)], *2 * [(inside, width)], (width, inside)]
 
 
-def measure(width: int, rows: Sequence[int], repeats: int) -> Iterator[tuple[str, list[float]]]:
+def measure(
+    width: int, rows: Sequence[int], repeats: int, clock: Callable[[], float]
+) -> Iterator[tuple[str, list[float]]]:
     """Name of a form, and for each number of rows the median milliseconds of a layer."""
     generator = torch.Generator().manual_seed(0)
     shapes = matrices(width)
@@ -137,9 +139,15 @@ def measure(width: int, rows: Sequence[int], repeats: int) -> Iterator[tuple[str
         times = []
         for count in rows:
             layer(count)  # some pack their weights at the first call
-            seconds = [timed(partial(layer, count))[1] for _ in range(repeats)]
+            seconds = [seconds_of(partial(layer, count), clock) for _ in range(repeats)]
             times.append(1000 * statistics.median(seconds))
         yield name, times
+
+
+def seconds_of(work: Callable[[], None], clock: Callable[[], float]) -> float:
+    start = clock()
+    work()
+    return clock() - start
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -154,7 +162,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     with torch.inference_mode():
-        times = dict(measure(options.width, options.rows, options.repeats))
+        clock = time.process_time if options.threads == 1 else time.perf_counter
+        times = dict(measure(options.width, options.rows, options.repeats, clock))
     if options.json:
         print(json.dumps(times))
         return

@@ -533,6 +533,15 @@ def test_the_ways_of_merging_share_the_trainings_of_the_default_config(finished)
     assert (jobs["merge_adapter"], jobs["pack_student"]) == (4, 8)  # two pairs
 
 
+def test_serving_adds_engines_to_the_default_config_and_trains_nothing(finished):
+    """Models A and B, two forms of each."""
+    jobs = finished.plan("--configfile", "config/config.yaml", "config/serving.yaml")
+    once = ("export_student", "translate_trained", "write_requests", "round_export")
+    twice = ("run_vllm", "check_parity", "measure_engine_cost")
+    rules = dict.fromkeys(once, 2) | dict.fromkeys(twice, 4) | {"release_student": 2}
+    assert jobs == both_pairs(rules) | {"install_vllm": 1}
+
+
 @pytest.mark.parametrize(("before", "trainings"), [("packing", 0), ("training", 1)])
 def test_a_trimmed_vocabulary_trains_again_only_if_it_is_trimmed_before(
     finished, before, trainings

@@ -85,6 +85,13 @@ SYSTEMS = config["evaluation"]["systems"]
 COST = config["evaluation"]["cost"]
 TIMED = [name for name in SYSTEMS if COST["repeats"] and name in COST.get("systems", SYSTEMS)]
 
+# The exports of each student that run in vLLM.
+SERVING = config["serving"]
+SERVED = {
+    student: SERVING["forms"] if student in SERVING.get("students", STAGES) else []
+    for student in STAGES
+}
+
 # The teacher of a pair, and the segments that its searches translate.
 TEACHER_MODEL = systems.teacher_model(config)
 SEARCH_SEGMENTS = "results/{experiment}/{pair}/pruning/segments.jsonl"

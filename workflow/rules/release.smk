@@ -68,7 +68,7 @@ rule release_student:
         ),
         engines=collect(
             "results/{experiment}/{pair}/students/{student}/parity/vllm/{form}/parity.json",
-            form=config["serving"]["forms"],
+            form=lookup("{student}", within=SERVED),
             allow_missing=True,
         ),
         packed="results/{experiment}/{pair}/students/{student}/packed",

@@ -53,12 +53,13 @@ TEXTS = collect(
     metric=config["evaluation"]["comet"],
 )
 # What serving engines take to run the exports.
-ENGINE_COSTS = collect(
-    f"{EXPERIMENT}/{{pair}}/students/{{student}}/parity/vllm/{{form}}/cost.json",
-    pair=config["pairs"],
-    student=STAGES,
-    form=config["serving"]["forms"] if config["evaluation"]["cost"]["repeats"] else [],
-)
+ENGINE_COSTS = [
+    f"{EXPERIMENT}/{pair}/students/{student}/parity/vllm/{form}/cost.json"
+    for pair in config["pairs"]
+    for student, forms in SERVED.items()
+    for form in forms
+    if COST["repeats"]
+]
 # Of later seeds the tables, and one table of all seeds.
 SEEDS = [f"results/{run}/{name}" for run in list(RUNS)[1:] for name in ("scores.md", "config.json")]
 SEEDS += [f"{EXPERIMENT}/seeds.md"] if len(RUNS) > 1 else []

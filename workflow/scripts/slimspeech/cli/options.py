@@ -1,9 +1,13 @@
 """Options that several commands share, and the objects made from them."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from slimspeech.errors import InputError
 
 if TYPE_CHECKING:
     from slimspeech.longform.segmentation import SegmentationSettings
@@ -58,13 +62,28 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     engine = parser.add_argument_group(
-        "server", "A running engine with OpenAI's chat, such as vLLM, does the work of the model."
+        "engine",
+        "An engine does the work of the model: a running one with OpenAI's chat, or one that is "
+        "started. The directory of the model then gives prompt, languages and window alone.",
     )
-    engine.add_argument(
+    which = engine.add_mutually_exclusive_group()
+    which.add_argument(
         "--server",
         metavar="URL",
-        help="its address, such as http://127.0.0.1:8000; the directory of the model then gives "
-        "prompt and languages alone",
+        help="address of a running engine, such as http://127.0.0.1:8000",
+    )
+    which.add_argument(
+        "--engine", choices=("vllm",), help="start it on this machine, and stop it at the end"
+    )
+    engine.add_argument(
+        "--export",
+        metavar="DIR",
+        help="what --engine loads, such as results/mini/en-de/students/A/export/int8",
+    )
+    engine.add_argument(
+        "--engine-python",
+        metavar="FILE",
+        help="Python of its environment (default: that of .venv-vllm)",
     )
     engine.add_argument(
         "--server-model", metavar="NAME", help="its name of the model (default: its only one)"
@@ -141,6 +160,29 @@ def layout_of(arguments: argparse.Namespace, pair: str) -> "Layout":
     from slimspeech.longform.subtitles import Layout
 
     return Layout.of(target_code(pair), arguments.max_line_width, arguments.max_line_count)
+
+
+@contextmanager
+def started_engine(arguments: argparse.Namespace) -> Iterator[None]:
+    """The engine of --engine, if it is asked for, and its address as --server."""
+    if not arguments.engine:
+        if arguments.export:
+            raise InputError("--export: what --engine vllm loads; give that too")
+        yield
+        return
+    if not arguments.export:
+        raise InputError(
+            f"--engine {arguments.engine}: give the export that it loads too, such as "
+            "--export results/mini/en-de/students/A/export/int8"
+        )
+    from slimspeech.engines.launch import vllm_server
+    from slimspeech.models.loading import device
+    from slimspeech.models.precision import resolve_precision
+
+    precision = resolve_precision(arguments.precision, device())
+    with vllm_server(arguments.export, precision, arguments.engine_python) as url:
+        arguments.server = url
+        yield
 
 
 def load_translator(arguments: argparse.Namespace, directory: str) -> "Translator":

@@ -13,6 +13,7 @@ from slimspeech.cli.options import (
     make_translator,
     positive,
     segmentation_of,
+    started_engine,
 )
 from slimspeech.errors import InputError
 from slimspeech.formatting import file_size, weight_count
@@ -90,16 +91,16 @@ def run(arguments: argparse.Namespace) -> int:
             f"serve needs {', '.join(missing)}, which are not installed; "
             "run pip install '.[serve]' where slimspeech was cloned"
         )
-    if arguments.server and len(arguments.models) > 1:
+    if (arguments.server or arguments.engine) and len(arguments.models) > 1:
         raise InputError(
-            f"--server: stands for one model, and {len(arguments.models)} directories are given; "
-            "give one"
+            f"--server and --engine: stand for one model, and {len(arguments.models)} directories "
+            "are given; give one"
         )
     from slimspeech.web import server
     from slimspeech.web.models import describe
 
     models = describe(arguments.models, arguments.to, arguments.source)
-    with server.bind(arguments.host, arguments.port) as bound:
+    with server.bind(arguments.host, arguments.port) as bound, started_engine(arguments):
         for model in models:
             logger.info(
                 "%s: %s, %d layers, %s weights, %s of files, quantisation %s",

@@ -20,6 +20,7 @@ from slimspeech.cli.options import (
     layout_of,
     load_translator,
     segmentation_of,
+    started_engine,
 )
 from slimspeech.errors import InputError, ServerError
 from slimspeech.formatting import printable
@@ -95,15 +96,16 @@ def run(arguments: argparse.Namespace) -> int:
     readable = [talk for talk in talks if _is_readable(talk)]
     if not readable:
         return 1 if talks else 0
-    translator = load_translator(arguments, arguments.model)
     failures = len(talks) - len(readable)
-    for talk in readable:
-        try:
-            with opened(talk) as path, _writers(talk, folder, arguments, translator) as writers:
-                _translate(translator, path, talk, segmentation, writers, arguments.quiet)
-        except InputError as error:
-            logger.error("%s", error)
-            failures += 1
+    with started_engine(arguments):
+        translator = load_translator(arguments, arguments.model)
+        for talk in readable:
+            try:
+                with opened(talk) as path, _writers(talk, folder, arguments, translator) as writers:
+                    _translate(translator, path, talk, segmentation, writers, arguments.quiet)
+            except InputError as error:
+                logger.error("%s", error)
+                failures += 1
     return 1 if failures else 0
 
 

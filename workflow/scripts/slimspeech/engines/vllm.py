@@ -56,16 +56,22 @@ def describe(precision: str) -> Row:
     """What runs: engine, version, device and dtype. Warns of a version that was not tried."""
     [distribution, *_] = importlib.metadata.packages_distributions()["vllm"]
     version = importlib.metadata.version(distribution)
-    if not version.startswith(f"{TRIED}."):
-        logger.warning("vLLM %s was not tried, only %s; look at the parity file", version, TRIED)
+    warn_of_version(version)
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     return {"engine": "vLLM", "version": version, "device": name, "dtype": DTYPES[precision]}
 
 
-def reason(log: str, code: int) -> str:
-    """Why vLLM ended, in one sentence."""
+def warn_of_version(version: str) -> None:
+    if not version.startswith(f"{TRIED}."):
+        logger.warning("vLLM %s was not tried, only %s; look at the parity file", version, TRIED)
+
+
+def reason(log: str, code: int | None) -> str:
+    """Why vLLM ended, in one sentence. code: None if it has not ended."""
     if code in (-9, 137):
         return "it was killed, probably because memory ran out; give the job more"
     told_after = ("Engine core init", DEAD)
     lines = [m[1] for m in REASON.finditer(log) if not any(words in m[1] for words in told_after)]
-    return lines[-1][:300] if lines else f"it ended with code {code}; the log says more"
+    if lines:
+        return lines[-1][:300]
+    return "it does not answer" if code is None else f"it ended with code {code}"
