@@ -161,6 +161,17 @@ def test_a_file_that_is_no_archive_is_named(tmp_path: Path, content: bytes | Non
     assert str(archive) in str(error.value)
 
 
+@pytest.mark.parametrize("kind", ["tar", "tar.gz"])
+def test_a_second_tar_behind_the_first_is_not_left_out(tmp_path: Path, corpus, kind: str):
+    archive = corpus.pack(kind)
+    archive.write_bytes(archive.read_bytes() * 2)
+    with (
+        pytest.raises(InputError, match="several tar archives in one file"),
+        unpacked(archive, everything, tmp_path / "out"),
+    ):
+        pass
+
+
 def test_litter_of_macos():
     assert is_litter("__MACOSX/2/acl_6060/dev/text/txt/._a.txt")
     assert is_litter("2/.DS_Store") and is_litter("2/._x.wav")

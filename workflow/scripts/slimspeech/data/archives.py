@@ -23,6 +23,7 @@ from slimspeech.git_lfs import require_content
 
 LARGEST_MEMBER = 2 * 2**30
 LARGEST_TOTAL = 20 * 2**30
+PADDING = 2**20  # bytes; more zeros than a tar ends with
 
 # What the standard library raises on a damaged archive, besides its own errors.
 DAMAGE = (
@@ -110,10 +111,22 @@ def _unpack_zip(archive: Path, wanted: Callable[[str], bool], scratch: Path) -> 
 def _unpack_tar(archive: Path, wanted: Callable[[str], bool], scratch: Path) -> None:
     with tarfile.open(archive) as file:
         entries = ((entry.name, entry.size, entry) for entry in file if not entry.isdir())
-        for entry in _select(archive, entries, wanted, scratch):
+        selected = _select(archive, entries, wanted, scratch)
+        _check_end(archive, file)
+        for entry in selected:
             if not entry.isreg():
                 raise _refusal(archive, entry.name, "is a link or a device")
             file.extract(entry, scratch, filter="data")
+
+
+def _check_end(archive: Path, file: tarfile.TarFile) -> None:
+    """Raise InputError if another tar follows, as after `cat`; tarfile would leave it out."""
+    following = file.fileobj.read(PADDING).lstrip(b"\0")
+    if b"ustar" in following[: tarfile.BLOCKSIZE]:
+        raise InputError(
+            f"{archive}: several tar archives in one file; unpack it with "
+            "`tar --ignore-zeros -xf`, and give the folder"
+        )
 
 
 def _select(
