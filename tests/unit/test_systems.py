@@ -109,6 +109,21 @@ def test_a_stage_starts_from_the_one_before_it():
     assert systems.stage_models(GIVEN, "A") == ["teachers/{pair}"]
 
 
+def test_a_student_that_another_one_continues_is_a_control():
+    full, prune, qlora = CONFIG["students"]["B"]["stages"]
+    students = {
+        "B": {"layers_removed": 2, "stages": [full, prune, qlora]},
+        "B_repaired": {"layers_removed": 2, "stages": [full]},
+        "B_trimmed": {"layers_removed": 2, "stages": [full], "vocabulary": {"size": 64}},
+        "B_loss": {"layers_removed": 2, "criterion": "loss", "stages": [full]},
+        "quantised": {"layers_removed": 0, "stages": []},
+        "A": {"layers_removed": 0, "stages": [qlora]},
+        "A_copy": {"layers_removed": 0, "criterion": "loss", "stages": [qlora]},
+    }
+    config = CONFIG | {"students": {n: {"criterion": None} | s for n, s in students.items()}}
+    assert systems.continued_students(config) == {"B_repaired", "quantised"}
+
+
 def test_students_that_begin_alike_share_their_stages():
     full, prune, qlora = CONFIG["students"]["B"]["stages"]
     others = {

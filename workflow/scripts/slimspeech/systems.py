@@ -264,6 +264,24 @@ def adapter_owner(config: Config, student: str, stage: str) -> str:
     return _first_alike(config, student, number, number - 1)
 
 
+def continued_students(config: Config) -> set[str]:
+    """The students whose training is the beginning of another's: controls of its last stages."""
+
+    def recipe(name: str) -> tuple[Any, list[Any]]:
+        start = student_start(config, name)
+        return start if start.removed else UNPRUNED, config["students"][name]["stages"]
+
+    continued = set()
+    for name, student in config["students"].items():
+        if student.get("budget") or student.get("vocabulary"):
+            continue  # smaller than the one that is trained further
+        start, own = recipe(name)
+        for other_start, others in map(recipe, config["students"]):
+            if start == other_start and len(own) < len(others) and own == others[: len(own)]:
+                continued.add(name)
+    return continued
+
+
 def _first_alike(config: Config, student: str, count: int, merged: int) -> str:
     """The first student by name with the same first stages, of which so many are merged alike."""
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from slimspeech import systems
 from slimspeech.evaluation.score_table import BASE
 from slimspeech.report import numbers
 from slimspeech.report.results import Experiment, Pair, System, title
@@ -23,11 +24,16 @@ class Card:
 
 
 def cards(experiment: Experiment) -> list[Card]:
-    """One card per student; in each pair the smallest first, students without size last."""
+    """One card per student; in each pair the smallest first, students without size last.
+
+    A student whose training another one continues is a control, and has its row in the table alone.
+    """
+    controls = systems.continued_students(experiment.config)
+    names = experiment.config["students"].keys() - controls
     students = []
     for pair in experiment.pairs:
-        systems = [s for s in pair.systems if s.name in experiment.config["students"]]
-        for system in sorted(systems, key=lambda s: (s.bytes is None, s.bytes)):
+        shown = [s for s in pair.systems if s.name in names]
+        for system in sorted(shown, key=lambda s: (s.bytes is None, s.bytes)):
             students.append(Card(system, pair, _facts(pair, system)))
     return students
 
