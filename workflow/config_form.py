@@ -32,6 +32,7 @@ def file_problem(path: Path) -> str | None:
     """Why a config file cannot be read, with the line if it is known."""
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        json.dumps(config, default=str, skipkeys=True)  # fails if a list or map holds itself
     except OSError as error:
         return f"{path}: cannot be read ({error.strerror}); check the path"
     except UnicodeDecodeError as error:

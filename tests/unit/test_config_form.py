@@ -157,6 +157,7 @@ def test_a_key_that_stands_twice_is_named_with_its_lines(tmp_path, text, problem
         (b"a: 1\nb: !mine c\n", "config.yaml, line 2: not valid YAML"),
         (b"a: 2025-13-45\n", "config.yaml: not valid YAML (month must be"),
         (b"a: " + b"[" * 5000, "config.yaml: not valid YAML"),
+        (b"a: &a [1, *a]\n", "config.yaml: not valid YAML (Circular reference"),
         (b"", "config.yaml: holds no keys"),
         (b"- a\n", "config.yaml: holds no keys"),
         (None, "config.yaml: cannot be read (Is a directory)"),
