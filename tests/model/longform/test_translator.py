@@ -153,4 +153,4 @@ def test_4_bit_weights_on_a_cpu_without_a_kernel_are_warned_of(
         monkeypatch.setattr(translator, "SMALL", small)
         caplog.clear()
         Translator.load(tmp_path / "packed", "de", device="cpu")
-        assert ("export/int8" in caplog.text) == told
+        assert ("export/bf16" in caplog.text) == told

@@ -66,8 +66,8 @@ class Translator:
         if is_slow_in_4_bit(model):
             logger.warning(
                 "4-bit weights are much slower than bfloat16 on this CPU, which has no "
-                "AVX512-BF16; faster are the student's export/bf16, or export/int8 in vLLM with "
-                "--server (docs/publish.md)"
+                "AVX512-BF16; faster is the student's export/bf16, here or in vLLM with --engine "
+                "(docs/publish.md)"
             )
         processor = load_processor(deployment.directory, model.config)
         return cls(deployment, pair, model, processor, settings)
@@ -143,7 +143,7 @@ class Translator:
 def is_slow_in_4_bit(model: PreTrainedModel) -> bool:
     """Whether a model has 4-bit weights that count, on a CPU for which bitsandbytes has no kernel.
 
-    Measured on a layer 4096 wide: docs/publish.md.
+    Measured on a layer 4096 wide: benchmarks/README.md.
     """
     is_packed = hasattr(model.config, "quantization_config")
     counts = model.get_memory_footprint() > SMALL
