@@ -31,7 +31,7 @@ from slimspeech.models.generation_config import stops
 from slimspeech.models.loading import device_name, load_for_inference, load_processor
 from slimspeech.models.prompts import Prompt
 from slimspeech.timing import timed
-from slimspeech.training import fine_tuning, trainer
+from slimspeech.training import fine_tuning, updates
 
 RESULTS = Path("results/mini/en-de")
 PARTS = ("train", "validation", "test")
@@ -165,7 +165,7 @@ def search_with_engine(
 def batches_of_fine_tune(rows: Sequence[Row], batch_size: int, seed: int, family: Family) -> Any:
     """The sampler of fine_tune(), so that another trainer can use the same batches."""
     lengths = list(fine_tuning._dataset(list(rows), family)["length"])
-    return trainer.LengthGroupedBatches(batch_size, lengths, seed)
+    return updates.LengthGroupedBatches(batch_size, lengths, seed)
 
 
 @torch.inference_mode()

@@ -12,6 +12,7 @@ from string import Formatter
 from typing import Any
 
 import student_checks
+import training_checks
 from slimspeech import systems
 
 Config = Mapping[str, Any]
@@ -38,6 +39,7 @@ def problems(config: Config, root: Path = Path()) -> list[str]:
         *_split_problems(config),
         *_pruning_problems(config, root),
         *student_checks.problems(config),
+        *training_checks.problems(config),
         *_comet_problems(config, root),
         *_release_problems(config),
         *_engine_problems(config),
@@ -195,8 +197,7 @@ def _split_problems(config: Config) -> Iterator[str]:
     by_talks = split["method"] == "talks"
     if by_talks and not split["test_talks"]:
         yield "data.split.test_talks: the method talks needs a talk to test on; name one"
-    given = split["method"] == "given"
-    validation = given or split["validation_size"] or (by_talks and split["validation_talks"])
+    validation = training_checks.has_validation(config)
     measured = config["evaluation"]["sensitivities"] or systems.budgets(config)
     searched = pruning["iterations"] or measured
     if searched and pruning["split"] == "validation" and not validation:
@@ -205,24 +206,6 @@ def _split_problems(config: Config) -> Iterator[str]:
             f"pruning.split: {what} validation data and data.split sets none aside; "
             "give data.split.validation_size, or set pruning.split to test"
         )
-    if not validation:
-        for key, training in _trainings(config):
-            if training["keep"] == "best":
-                yield (
-                    f"{key}.keep: the best epoch is that of the lowest validation loss and "
-                    "data.split sets no validation data aside; give data.split.validation_size, or "
-                    "keep: last"
-                )
-
-
-def _trainings(config: Config) -> Iterator[tuple[str, Config]]:
-    """The settings of every training that runs, each with its key."""
-    if not config["teacher"]["model"]:
-        yield "teacher.training", config["teacher"]["training"]
-    for student, recipe in config["students"].items():
-        for number, stage in enumerate(recipe["stages"]):
-            if stage["method"] != "prune":
-                yield f"students.{student}.stages.{number}.training", stage["training"]
 
 
 def _pruning_problems(config: Config, root: Path) -> Iterator[str]:

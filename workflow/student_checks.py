@@ -42,7 +42,7 @@ def _budget_problems(config: Config) -> Iterator[str]:
 
 
 def _recipe_problems(config: Config) -> Iterator[str]:
-    """Stages without data, and stages with a precision that their method does not have."""
+    """Stages without data, or with data that is not configured."""
     for student, recipe in config["students"].items():
         if recipe["merge"] == "keep":
             yield from _keep_problems(config, student)
@@ -55,12 +55,6 @@ def _recipe_problems(config: Config) -> Iterator[str]:
                 yield f"{key}.data: all factors are 0; raise one"
             if "out_of_domain" in parts and "out_of_domain" not in config["data"]:
                 yield f"{key}.data: out_of_domain is not configured; add data.out_of_domain"
-            precision = stage["training"]["precision"]
-            if stage["method"] == "qlora" and precision == "bf16_stochastic":
-                yield (
-                    f"{key}.training.precision: bf16_stochastic is for full stages; give a qlora "
-                    "stage bf16"
-                )
 
 
 def _keep_problems(config: Config, student: str) -> Iterator[str]:

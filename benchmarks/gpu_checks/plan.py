@@ -6,8 +6,8 @@ jobs are laid on 1, 2 and 8 GPUs in the order in which the workflow would run th
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -29,14 +29,16 @@ LONGEST = 30.0  # seconds of a clip, for the peak of a training
 @dataclass(frozen=True)
 class Stage:
     """A job on a GPU. seconds: None if nothing of its kind was measured. memory: bytes at the peak.
-    disk: bytes that stay. shown: the name of its line, which jobs alike share."""
+    disk: bytes that stay. shown: the name of its line, which jobs alike share. gpus: that share it.
+    """
 
     name: str
     shown: str
     seconds: float | None
     memory: float
     disk: float
-    needs: tuple[str, ...] = field(default=())
+    needs: tuple[str, ...] = ()
+    gpus: int = 1
 
 
 class Rates:
@@ -169,7 +171,8 @@ class Plan:
         rate = self.rates.training(kind, layers)
         seconds = None if rate is None else rate * clips
         memory = kind.forecast(shape, LONGEST).total * self.rates.correction(kind)
-        return self._add(Stage(f"{pair} {label}", label, seconds, memory, disk, needs))
+        gpus = kind.training.gpus
+        return self._add(Stage(f"{pair} {label}", label, seconds, memory, disk, needs, gpus))
 
     def _translate(
         self,
@@ -233,16 +236,33 @@ def check(tried: Subject, lines: Lines, measured: Sequence[Line], price: float) 
     disk = 2 * subject.weights(subject.layers) + sum(stage.disk for stage in stages)
     lines.add("disk for all models, with the base", COMPUTED, f"{disk / 1e9:.0f} GB", bytes=disk)
     unknown = dict.fromkeys(stage.shown for stage in stages if stage.seconds is None)
+    largest = max(stage.gpus for stage in stages)
     for count in GPUS:
         name = f"the whole run on {count} GPU{'s' * (count > 1)}"
         if unknown:
             lines.skipped(name, f"not measured: {', '.join(unknown)}")
             continue
-        jobs = {s.name: Job(s.name, s.seconds, frozenset(s.needs)) for s in stages}
-        hours = makespan(jobs, count) / 3600
+        if count < largest:
+            lines.skipped(name, f"a training asks for {largest} GPUs (training.gpus)")
+            continue
+        hours = makespan(jobs_of(stages), count) / 3600
         euros = hours * count * price
         text = f"{hours:.1f} h, {euros:.0f} euros at {price:g} an hour and GPU"
         lines.add(name, COMPUTED, text, hours=hours, euros=euros, gpus=count)
+
+
+def jobs_of(stages: Collection[Stage]) -> dict[str, Job]:
+    """A job for each GPU of a stage, as if so many were so many times as fast."""
+    parts = {stage.name: [f"{stage.name}, {n}" for n in range(stage.gpus)] for stage in stages}
+    return {
+        part: Job(
+            part,
+            stage.seconds / stage.gpus,
+            frozenset(need for name in stage.needs for need in parts[name]),
+        )
+        for stage in stages
+        for part in parts[stage.name]
+    }
 
 
 def add_stage(subject: Subject, lines: Lines, name: str, stages: list[Stage]) -> None:

@@ -81,8 +81,9 @@ def check(subject: Subject, lines: Lines) -> None:
     kinds = list({kind.name: kind for kind in kinds_of(subject.config)}.values())
     for kind in kinds[: 2 if subject.quick or subject.tiny else None]:
         with lines.attempt(kind.name):
-            # An update is measured whole.
-            training = replace(kind.training, gradient_accumulation=1)
+            # An update is measured whole, on one GPU.
+            alone = {"gradient_accumulation": 1, "gpus": 1, "shard": False}
+            training = replace(kind.training, **alone)
             if subject.tiny:
                 training = replace(training, batch_size=1)
             measure(subject, replace(kind, training=training), lines)

@@ -93,6 +93,13 @@ def test_the_plan_has_the_sizes_of_the_documents(check, subject):
     assert plan["teacher"].values["hours"] == pytest.approx(hours, rel=1e-3)
 
 
+def test_a_training_on_two_gpus_takes_half_the_time_if_there_are_two(module):
+    plan = module("gpu_checks.plan")
+    training = plan.Stage("teacher", "teacher", 100.0, 0, 0, (), 2)
+    jobs = plan.jobs_of([training, plan.Stage("search", "search", 10.0, 0, 0, ("teacher",))])
+    assert [plan.makespan(jobs, count) for count in (1, 2)] == [110, 60]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("step", ["correctness", "decoding", "training"])
 def test_a_step_measures_all_its_lines(check, step):

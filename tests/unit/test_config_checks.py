@@ -4,8 +4,10 @@ import pytest
 from configs import REPOSITORY, change, fill, make_base, read_config
 
 import config_checks
+import training_checks
 
 FILLED = fill(read_config())
+TRAINING = FILLED["teacher"]["training"]
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +129,31 @@ def root(tmp_path_factory):
             "bf16_stochastic is for full stages",
         ),
         (
+            "students/A/stages/0/training/shard",
+            True,
+            "students.A.stages.0.training.shard",
+            "4-bit weights are not shared",
+        ),
+        ("teacher/training/shard", True, "teacher.training.shard", "raise gpus"),
+        (
+            "teacher/training",
+            TRAINING | {"shard": True, "gpus": 2, "keep": "best"},
+            "teacher.training.keep",
+            "best is not supported with shard",
+        ),
+        (
+            "teacher/training",
+            TRAINING | {"shard": True, "gpus": 2, "precision": "bf16_stochastic"},
+            "teacher.training.precision",
+            "not tried with shard",
+        ),
+        (
+            "teacher/training",
+            TRAINING | {"gpus": 8, "batch_size": 2, "gradient_accumulation": 2},
+            "teacher.training.gpus",
+            "8 GPUs share the 4 clips",
+        ),
+        (
             "evaluation/comet",
             {"comet": {"model": "my/comet.ckpt"}},
             "evaluation.comet.comet.model",
@@ -223,3 +250,21 @@ def test_a_budget_needs_something_to_choose_and_clips_to_measure_on():
 
 def _problems(config, key):
     return [p for p in config_checks.problems(config, REPOSITORY) if p.startswith(key)]
+
+
+@pytest.mark.parametrize(
+    ("limit", "local", "listed", "offered"),
+    [(2, True, 8, 2), (None, True, 1, 1), (None, True, 0, None), (None, False, 1, None)],
+)
+def test_a_training_gets_no_more_gpus_than_the_run_has(monkeypatch, limit, local, listed, offered):
+    """Without a limit those of this machine; where there is none, the processes share its CPU."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(training_checks, "installed", lambda: [f"GPU-{n}" for n in range(listed)])
+    config = change(FILLED, "students/A/stages/0/training/gpus", 4)
+    problems = list(training_checks.gpu_problems(config, limit, local))
+    if offered is None:
+        assert problems == []
+    else:
+        [problem] = problems
+        assert problem.startswith("students.A.stages.0.training.gpus: 4 GPUs and this run has")
+        assert f"has {offered};" in problem

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from project import REPOSITORY
 
-from slimspeech.gpu import installed, take, take_one, visible
+from slimspeech.gpu import installed, take, take_some, visible
 
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
 TWO = (
@@ -24,7 +24,7 @@ GPU 1: NVIDIA A100-SXM4-80GB (UUID: GPU-bb22)
 """
 # A job: it says what it sees, and works until it is told to end.
 JOB = (
-    "import os; from slimspeech.gpu import take_one; take_one(os.environ);"
+    "import os; from slimspeech.gpu import take_some; take_some(os.environ);"
     "print(os.environ.get('CUDA_VISIBLE_DEVICES')); input()"
 )
 
@@ -77,6 +77,16 @@ def test_more_jobs_than_gpus_are_spread_over_them(machine):
     assert sorted(seen) == ["GPU-aa11", "GPU-aa11", "GPU-bb22", "GPU-bb22"]
 
 
+def test_a_job_takes_as_many_as_it_asks_for(machine, monkeypatch):
+    for name, value in machine.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("tempfile.tempdir", None)  # where TMPDIR is remembered
+    for count in (2, 3):
+        environment = {}
+        take_some(environment, count)
+        assert environment["CUDA_VISIBLE_DEVICES"] == "GPU-aa11,GPU-bb22"
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, None])
 def test_a_gpu_is_free_again_when_its_job_has_ended(how, machine):
     (first, gpu), _ = machine.start(), machine.start()
@@ -103,7 +113,7 @@ def test_gpus_are_counted_for_make(machine):
 def test_without_a_driver_nothing_changes(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     environment = {}
-    take_one(environment)
+    take_some(environment)
     assert environment == {}
 
 
@@ -132,7 +142,7 @@ def test_a_folder_where_no_lock_can_be_set_changes_nothing(tmp_path, monkeypatch
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "missing"))
     monkeypatch.setattr("slimspeech.gpu.installed", lambda: ["GPU-a"])
     environment = {}
-    take_one(environment)
+    take_some(environment)
     assert environment == {}
 
 

@@ -11,6 +11,7 @@ from snakemake.utils import validate
 
 import config_checks
 import config_form
+import training_checks
 from slimspeech import systems
 
 if set("{}") & set(os.getcwd()):
@@ -37,6 +38,11 @@ except WorkflowError as error:
 
 if problems := config_checks.problems(config):
     raise WorkflowError(*(f"config: {problem}" for problem in problems))
+
+if workflow.is_main_process:  # a job of a cluster is a run of its own, with the GPUs of the job
+    limit = workflow.global_resources.get("gpu").value
+    if problems := list(training_checks.gpu_problems(config, limit, workflow.local_exec)):
+        raise WorkflowError(*(f"config: {problem}" for problem in problems))
 
 
 def sort_keys(value):

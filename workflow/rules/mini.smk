@@ -142,6 +142,8 @@ rule train_mini_base:
             "gradient_checkpointing": False,
             "checkpoint_steps": 500,
             "keep": "last",
+            "gpus": 1,
+            "shard": False,
         },
         seed=1,
         workspace="results/mini_base/checkpoints",

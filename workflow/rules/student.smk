@@ -35,7 +35,7 @@ rule train_student:
     conda:
         "../../envs/models.yaml"
     resources:
-        gpu=1,
+        gpu=lookup("{student}/{stage}/training/gpus", within=STAGES),
         mem_mb=64000,
         runtime="12h",
     params:
@@ -71,7 +71,7 @@ rule train_adapter:
     conda:
         "../../envs/models.yaml"
     resources:
-        gpu=1,
+        gpu=lookup("{student}/{stage}/training/gpus", within=STAGES),
         mem_mb=48000,
         runtime="24h",
     params:

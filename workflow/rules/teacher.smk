@@ -36,7 +36,7 @@ rule train_teacher:
     conda:
         "../../envs/models.yaml"
     resources:
-        gpu=1,
+        gpu=lookup("teacher/training/gpus", within=config),
         mem_mb=64000,
         runtime="12h",
     params:

@@ -16,7 +16,7 @@ parser.add_argument("--threads", required=True, type=int)
 parser.add_argument("--cost", required=True, help="output")
 parser.add_argument("--log", required=True)
 arguments = parser.parse_args()
-start_job(arguments.log, threads=arguments.threads, gpu=True)
+start_job(arguments.log, threads=arguments.threads, gpus=1)
 
 from slimspeech.artifacts import read_jsonl, write_json
 from slimspeech.engines.vllm import SETTINGS

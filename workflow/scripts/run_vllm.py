@@ -13,7 +13,7 @@ parser.add_argument("--answers", required=True, help="output: an answer a reques
 parser.add_argument("--engine", required=True, help="output: what ran")
 parser.add_argument("--log", required=True)
 arguments = parser.parse_args()
-start_job(arguments.log, threads=arguments.threads, gpu=True)
+start_job(arguments.log, threads=arguments.threads, gpus=1)
 
 from slimspeech.artifacts import write_json
 from slimspeech.engines.vllm import run_batch

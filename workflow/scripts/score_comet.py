@@ -16,7 +16,7 @@ parser.add_argument("--segments", required=True, help="output: a row a segment")
 parser.add_argument("--score", required=True, help="output: the mean, and of each talk")
 parser.add_argument("--log", required=True)
 arguments = parser.parse_args()
-start_job(arguments.log, threads=arguments.threads, gpu=True)
+start_job(arguments.log, threads=arguments.threads, gpus=1)
 
 from slimspeech.artifacts import read_json, read_jsonl, write_json, write_jsonl
 from slimspeech.evaluation.comet.checkpoints import Checkpoint

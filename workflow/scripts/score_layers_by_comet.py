@@ -13,7 +13,7 @@ parser.add_argument("--threads", required=True, type=int)
 parser.add_argument("--scores", required=True, help="output: a row a layer and segment")
 parser.add_argument("--log", required=True)
 arguments = parser.parse_args()
-start_job(arguments.log, threads=arguments.threads, gpu=True)
+start_job(arguments.log, threads=arguments.threads, gpus=1)
 
 from slimspeech.artifacts import read_json, read_jsonl, write_csv
 from slimspeech.evaluation.comet.checkpoints import Checkpoint

@@ -23,7 +23,8 @@ from slimspeech.training.fine_tuning import (
     save_adapter,
 )
 from slimspeech.training.gpu_memory import ModelShape, estimate_training
-from slimspeech.training.trainer import UpdateTrainer, split
+from slimspeech.training.trainer import UpdateTrainer
+from slimspeech.training.updates import split
 
 LORA = LoraSettings(r=4, alpha=8, dropout=0.0, rslora=True, target_modules="all-linear")
 

@@ -75,6 +75,13 @@ def test_fp32_weights_take_16_bytes_a_weight(shape, precision):
     assert memory.total >= fixed
 
 
+def test_gpus_that_shard_share_all_but_activations(shape):
+    alone, eighth = estimate(shape), estimate(shape, gpus=8, shard=True)
+    assert eighth.weights + eighth.optimizer == pytest.approx(12 * shape.weights / 8)
+    assert eighth.activations == alone.activations
+    assert estimate(shape, gpus=8) == alone
+
+
 def test_the_paper_trained_its_teacher_on_an_h200(shape):
     """Notebook: fp32 weights, bf16 autocast, batches of 4, no checkpointing, clips of 6.4 s."""
     assert H100 < estimate(shape).total < H200

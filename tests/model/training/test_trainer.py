@@ -13,7 +13,8 @@ from slimspeech.models.collation import Collator
 from slimspeech.models.loading import load_model
 from slimspeech.quantization.nf4 import nf4
 from slimspeech.training.fine_tuning import LoraSettings, TrainingSettings, add_adapter, fine_tune
-from slimspeech.training.trainer import UpdateTrainer, smaller, split
+from slimspeech.training.trainer import UpdateTrainer
+from slimspeech.training.updates import smaller, split
 
 STOCHASTIC = "bf16_stochastic"
 SHORT = configured(TrainingSettings, epochs=2, learning_rate=1e-3, batch_size=2, precision="fp32")

@@ -1,4 +1,4 @@
-"""Which of a machine's GPUs a job uses: the first that no other job of this user has taken.
+"""Which of a machine's GPUs a job uses: the first ones that no other job of this user has taken.
 
 Knows no torch: CUDA reads CUDA_VISIBLE_DEVICES when something first looks for a GPU, and importing
 some libraries is enough for that. `python gpu.py` prints how many GPUs there are, at least 1.
@@ -72,19 +72,24 @@ def take(names: dict[str, str], folder: Path) -> str | None:
     raise AssertionError("unreachable")
 
 
-def take_one(environment: MutableMapping[str, str]) -> None:
-    """Have CUDA see one GPU alone: of all, or of those that the environment allows.
+def take_some(environment: MutableMapping[str, str], count: int = 1) -> None:
+    """Have CUDA see so many GPUs alone: of all, or of those that the environment allows.
 
-    Nothing changes where there is no GPU, or where no lock can be set.
+    Where there are fewer, it sees all. Nothing changes where there is no GPU, or where no lock can
+    be set.
     """
     names = visible(installed(), environment.get(VISIBLE))
     folder = Path(tempfile.gettempdir(), f"slimspeech-gpus-{os.getuid()}")
+    taken: list[str] = []
     try:
-        taken = take(names, folder)
+        for _ in range(count):
+            others = {uuid: name for uuid, name in names.items() if name not in taken}
+            if (name := take(others, folder)) is not None:
+                taken.append(name)
     except OSError:
         return
-    if taken is not None:
-        environment[VISIBLE] = taken
+    if taken:
+        environment[VISIBLE] = ",".join(taken)
 
 
 if __name__ == "__main__":

@@ -7,21 +7,21 @@ imported, so a script starts before it imports them.
 import os
 from typing import Any
 
-from slimspeech.gpu import VISIBLE, take_one
+from slimspeech.gpu import VISIBLE, take_some
 from slimspeech.logs import log_to
 
 
 def start(snakemake: Any) -> None:
     """Start the script of a rule, from the object that Snakemake gives it."""
-    gpu = bool(snakemake.resources.get("gpu"))
-    if gpu:
+    gpus = int(snakemake.resources.get("gpu") or 0)
+    if gpus:
         # Batches of changing lengths leave holes in blocks of memory that cannot grow.
         os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
-    start_job(snakemake.log[0], threads=snakemake.threads, gpu=gpu)
+    start_job(snakemake.log[0], threads=snakemake.threads, gpus=gpus)
 
 
-def start_job(log: str, *, threads: int = 1, gpu: bool = False) -> None:
-    """Send all output to a log file, and let libraries use so many threads and at most one GPU.
+def start_job(log: str, *, threads: int = 1, gpus: int = 0) -> None:
+    """Send all output to a log file, and let libraries use so many threads and GPUs.
 
     A job that asks for no GPU sees none: it would take memory of one that another job fills.
     """
@@ -32,7 +32,7 @@ def start_job(log: str, *, threads: int = 1, gpu: bool = False) -> None:
     )
     # A bar in a log file is read later, not watched.
     os.environ.setdefault("TQDM_MININTERVAL", "5")
-    if gpu:
-        take_one(os.environ)
+    if gpus:
+        take_some(os.environ, gpus)
     else:
         os.environ[VISIBLE] = ""

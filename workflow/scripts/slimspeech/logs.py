@@ -42,18 +42,23 @@ class _LogFile(logging.StreamHandler):
 
 
 def log_to(path: str) -> None:
-    """Send all that this process and its children print to the rule's log file, records as well.
-
-    An InputError is the user's to fix, so it ends as one line instead of a traceback.
-    """
+    """Send all that this process and its children print to the rule's log file, records as well."""
     log = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
     for descriptor in (sys.stdout.fileno(), sys.stderr.fileno()):
         os.dup2(log, descriptor)
     os.close(log)
+    start_records()
+
+
+def start_records(level: int = logging.INFO) -> None:
+    """Records of this level and above, of warnings too, to stderr, which is the log file.
+
+    An InputError is the user's to fix, so it ends as one line instead of a traceback.
+    """
     sys.stdout.reconfigure(line_buffering=True)
     handler = _LogFile()
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
     sys.excepthook = _log_error
 

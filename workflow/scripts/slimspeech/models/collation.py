@@ -109,19 +109,16 @@ class Collator:
         IGNORED outside of the answer; features as forward() calls them.
         """
         features, counts = self._features([row["audio"] for row in rows])
-        tokenizer = self.processor.tokenizer
-        end = tokenizer.convert_tokens_to_ids(self.family.end_of_turn)
         input_ids, labels = [], []
         for row, count in zip(rows, counts, strict=True):
             prompt = torch.tensor(self.prompt.ids(self.processor, row["pair"], count))
             # Prompt and answer are tokenised apart, so that the tokenizer merges nothing across the
             # seam and training has the same prompt tokens as generation.
-            answer = tokenizer(row["target"].strip(), add_special_tokens=False).input_ids
-            answer = torch.tensor([*answer, end])
+            answer = torch.tensor(self.answer(row))
             input_ids.append(torch.cat([prompt, answer]))
             labels.append(torch.cat([torch.full_like(prompt, IGNORED), answer]))
         lengths = torch.tensor([len(ids) for ids in input_ids])
-        padded = _pad(input_ids, tokenizer.pad_token_id, "right")
+        padded = _pad(input_ids, self.processor.tokenizer.pad_token_id, "right")
         return {
             "input_ids": padded,
             # From the lengths, because the pad token may be the end-of-text token too.
@@ -129,6 +126,12 @@ class Collator:
             "labels": _pad(labels, IGNORED, "right"),
             **features,
         }
+
+    def answer(self, row: Row) -> list[int]:
+        """The ids that the model learns to write."""
+        tokenizer = self.processor.tokenizer
+        end = tokenizer.convert_tokens_to_ids(self.family.end_of_turn)
+        return [*tokenizer(row["target"].strip(), add_special_tokens=False).input_ids, end]
 
     def _features(self, paths: Sequence[str]) -> tuple[dict[str, Tensor], list[int]]:
         """Features of audio files together, and their numbers of audio tokens."""

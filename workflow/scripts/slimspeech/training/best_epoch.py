@@ -19,7 +19,9 @@ class BestEpoch(TrainerCallback):
     On disk they survive a kill, as the checkpoints do, and take no memory of the training.
     """
 
-    def __init__(self, workspace: str | Path):
+    def __init__(self, workspace: str | Path, writes: bool):
+        """writes: whether it is this process that writes the file."""
+        self.writes = writes
         self.path = Path(workspace, "best.safetensors")
         self.loss = float("inf")
         self.step = 0
@@ -45,6 +47,8 @@ class BestEpoch(TrainerCallback):
         if metrics["eval_loss"] >= self.loss:
             return
         self.loss, self.step = metrics["eval_loss"], state.global_step
+        if not self.writes:
+            return
         weights = {n: w.detach() for n, w in model.named_parameters() if w.requires_grad}
         partial = self.path.with_suffix(".partial")
         save_file(weights, partial)

@@ -27,8 +27,10 @@ from slimspeech.models.four_bit import Linear4bit
 from slimspeech.models.prompts import Prompt
 from slimspeech.quantization.nf4 import quantised_layers
 from slimspeech.training.best_epoch import BestEpoch
+from slimspeech.training.ranks import ALONE, Ranks
 from slimspeech.training.settings import LoraSettings, TrainingSettings
-from slimspeech.training.trainer import Parts, UpdateTrainer, without_compiler
+from slimspeech.training.trainer import UpdateTrainer, without_compiler
+from slimspeech.training.updates import Parts
 
 log = logging.getLogger(__name__)
 
@@ -117,11 +119,16 @@ def fine_tune(
     seed: int,
     workspace: str,
     workers: int = 0,
+    ranks: Ranks = ALONE,
+    micro_batch: int | None = None,
 ) -> list[dict[str, float]]:
     """Train the model in place on gold or distilled rows; the loss is on the answers alone.
 
     workspace: directory for checkpoints. One of the same model, rows, prompt, settings and seed is
         resumed from, in the same data order; any other is thrown away. It is removed at the end.
+    ranks: this process and those that train the same model beside it. All end with its weights;
+        the first one alone writes to the workspace.
+    micro_batch: clips to compute at once, if fewer than settings.batch_size, for want of memory.
     Returns the curve: dicts with step, epoch, loss or eval_loss (on `validation`, each epoch) and
         compute_dtype; with `keep: best`, `kept` marks the epoch whose weights the model has.
     If memory runs out, each update is computed in smaller micro-batches from there on. Segments
@@ -155,12 +162,15 @@ def fine_tune(
         model.set_attn_implementation("eager")
         expand_four_bit(model)
     log.info("training computes in %s (precision: %s)", compute_dtype, settings.precision)
-    trainer = UpdateTrainer(
-        micro_batch=settings.batch_size,
+    collator = Collator(processor, prompt, KEPT_FEATURES)
+    trainer = _trainer_class(settings)(
+        micro_batch=micro_batch or settings.batch_size,
+        ranks=ranks,
+        whole=Parts(collator, settings.batch_size),
         model=model,
         train_dataset=_dataset(rows, family),
         eval_dataset=_dataset(validation, family) if validation else None,
-        data_collator=Parts(Collator(processor, prompt, KEPT_FEATURES), settings.batch_size),
+        data_collator=Parts(collator, settings.batch_size, ranks, always=settings.shard),
         args=TrainingArguments(
             output_dir=workspace,
             num_train_epochs=settings.epochs,
@@ -194,13 +204,13 @@ def fine_tune(
     # The loss is the mean over a micro-batch, without the token count that the Trainer offers; left
     # on, accumulation would add up the means instead of averaging them.
     trainer.model_accepts_loss_kwargs = False
-    best = BestEpoch(workspace)
+    best = BestEpoch(workspace, writes=ranks.first)
     if settings.keep == "best":
         trainer.add_callback(best)
     key = _key(model, rows, prompt, settings, seed)
     try:
         with without_compiler():
-            result = trainer.train(resume_from_checkpoint=_checkpoint(workspace, key))
+            result = trainer.train(resume_from_checkpoint=_checkpoint(workspace, key, ranks))
     except torch.OutOfMemoryError as error:  # what a smaller micro-batch would not help
         raise InputError(
             f"out of memory in the update itself ({error}); for a full stage set precision: "
@@ -216,13 +226,24 @@ def fine_tune(
     # The mean over all steps too: the last few may come after the last entry of the curve.
     if not all(map(math.isfinite, [result.training_loss, *losses])):
         raise RuntimeError("the loss is not a number; lower learning_rate or use precision: fp32")
+    ranks.wait()
     if settings.keep == "best":
         best.restore(model)
+        ranks.wait()
         for entry in curve:
             if "eval_loss" in entry and entry["step"] == best.step:
                 entry["kept"] = True
-    shutil.rmtree(workspace)
+    if ranks.first:
+        shutil.rmtree(workspace)
     return curve
+
+
+def _trainer_class(settings: TrainingSettings) -> type[UpdateTrainer]:
+    if not settings.shard:
+        return UpdateTrainer
+    from slimspeech.training.sharding import ShardedTrainer  # slow to import
+
+    return ShardedTrainer
 
 
 def _that_fit(rows: list[Row], window: float, part: str) -> list[Row]:
@@ -258,7 +279,8 @@ def _key(
     """What makes a training this very one. Of the weights, a few of each tensor tell."""
     weights = 0
     for name, weight in model.named_parameters():
-        plain = weight.detach().as_subclass(torch.Tensor).flatten()  # also of a 4-bit parameter
+        share = weight.to_local() if settings.shard else weight
+        plain = share.detach().as_subclass(torch.Tensor).flatten()  # also of a 4-bit parameter
         few = plain[:: max(1, len(plain) // 16)].float().tolist()
         weights = zlib.crc32(f"{name} {tuple(weight.shape)} {few}".encode(), weights)
     return {
@@ -270,15 +292,17 @@ def _key(
     }
 
 
-def _checkpoint(workspace: str, key: Row) -> str | None:
+def _checkpoint(workspace: str, key: Row, ranks: Ranks) -> str | None:
     """The newest whole checkpoint in the workspace if it is of this very training."""
     mark = Path(workspace, "training.json")
-    if not mark.is_file() or read_json(mark) != key:
-        shutil.rmtree(workspace, ignore_errors=True)
-        write_json(mark, key)
-    for checkpoint in Path(workspace).glob("checkpoint-*"):
-        if not (checkpoint / "trainer_state.json").is_file():  # written last
-            shutil.rmtree(checkpoint)
+    if ranks.first:
+        if not mark.is_file() or read_json(mark) != key:
+            shutil.rmtree(workspace, ignore_errors=True)
+            write_json(mark, key)
+        for checkpoint in Path(workspace).glob("checkpoint-*"):
+            if not (checkpoint / "trainer_state.json").is_file():  # written last
+                shutil.rmtree(checkpoint)
+    ranks.wait()
     if checkpoint := get_last_checkpoint(workspace):
         log.info("going on from %s", checkpoint)
     return checkpoint

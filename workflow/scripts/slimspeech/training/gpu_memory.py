@@ -107,7 +107,8 @@ def estimate_training(
     seconds: float,
     answer_tokens: int = 60,
 ) -> TrainingMemory:
-    """Memory of a training of all weights, or of an adapter on 4-bit weights if `lora` is given.
+    """Memory of a training of all weights, or of an adapter on 4-bit weights if `lora` is given, on
+    each of its GPUs.
 
     seconds: length of each clip of the micro-batch, the longest for a peak. The adapter is assumed
     to be on every linear layer.
@@ -131,10 +132,11 @@ def estimate_training(
         checkpointing=training.gradient_checkpointing,
         adapters=lora is not None,
     )
+    shares = training.gpus if training.shard else 1
     return TrainingMemory(
-        weights=round(weights),
-        gradients=trained * (2 if lora is None and stochastic else 4),
-        optimizer=round(trained * (EIGHT_BIT_STATES if stochastic else 8)),
+        weights=round(weights / shares),
+        gradients=round(trained * (2 if lora is None and stochastic else 4) / shares),
+        optimizer=round(trained * (EIGHT_BIT_STATES if stochastic else 8) / shares),
         activations=round(copies + training.batch_size * clip),
         accumulates=training.gradient_accumulation > 1,
     )

@@ -20,6 +20,8 @@ class TrainingSettings:
         bf16 where the device computes it itself, else fp32.
     checkpoint_steps: steps between checkpoints to resume from after a kill; 0 for none.
     keep: the weights of the "last" step, or those of the epoch with the "best" validation loss.
+    gpus: processes that share the clips of each update, one a GPU.
+    shard: whether they share weights, gradients and optimiser states too (FSDP).
     """
 
     epochs: float
@@ -34,6 +36,8 @@ class TrainingSettings:
     gradient_checkpointing: bool
     checkpoint_steps: int
     keep: str
+    gpus: int
+    shard: bool
 
     def __post_init__(self):
         if self.precision not in PRECISIONS:

@@ -2,7 +2,6 @@
 micro-batch when memory runs out."""
 
 import logging
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -10,8 +9,9 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 from datasets import Dataset
 from peft import PeftModel
+from torch.utils.data import DataLoader
 from transformers import (
-    PretrainedConfig,
+    PreTrainedModel,
     Trainer,
     TrainerCallback,
     TrainerControl,
@@ -20,57 +20,21 @@ from transformers import (
 )
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from slimspeech import families
 from slimspeech.errors import InputError
-from slimspeech.models.collation import IGNORED, Collator
+from slimspeech.models.collation import IGNORED
 from slimspeech.models.decoder import head
 from slimspeech.models.memory import free_memory
+from slimspeech.training.ranks import ALONE, Ranks
+from slimspeech.training.updates import (
+    Batch,
+    LengthGroupedBatches,
+    Parts,
+    divisors,
+    smaller,
+    split,
+)
 
 log = logging.getLogger(__name__)
-
-Batch = dict[str, torch.Tensor]
-TEXT = ("input_ids", "attention_mask", "labels")  # all else in a batch are the clips' features
-
-
-class LengthGroupedBatches(LengthGroupedSampler):
-    """transformers' batches of like length, but in random order.
-
-    The library's own order runs from long to short clips through every fifty batches. The order
-    depends on seed and epoch alone, so that resumed training goes on with the same data.
-    """
-
-    def __init__(self, batch_size: int, lengths: list[int], seed: int):
-        super().__init__(batch_size, lengths=lengths)
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        self.generator = torch.Generator().manual_seed(self.seed + self.epoch)
-        indices = list(super().__iter__())
-        batches = [
-            indices[start : start + self.batch_size]
-            for start in range(0, len(indices), self.batch_size)
-        ]
-        # A last batch that is not full stays last, or all behind it would be cut elsewhere.
-        full = len(indices) // self.batch_size
-        order = torch.randperm(full, generator=self.generator).tolist()
-        for number in [*order, *range(full, len(batches))]:
-            yield from batches[number]
-
-
-class Parts:
-    """Collates the rows of an update in micro-batches: {"parts": [batch, …]}."""
-
-    def __init__(self, collator: Collator, size: int):
-        self.collator = collator
-        self.size = size
-
-    def __call__(self, rows: list[dict]) -> dict[str, list[Batch]]:
-        starts = range(0, len(rows), self.size)
-        return {"parts": [dict(self.collator(rows[at : at + self.size])) for at in starts]}
 
 
 class LogAtCheckpoints(TrainerCallback):
@@ -83,6 +47,24 @@ class LogAtCheckpoints(TrainerCallback):
         control.should_log |= control.should_save
 
 
+class SameSeeds(TrainerCallback):
+    """Of several processes, each draws its own numbers for its clips, and all the same ones for the
+    rounding of weights, which would else drift apart."""
+
+    def __init__(self, ranks: Ranks):
+        self.ranks = ranks
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any
+    ) -> None:
+        torch.manual_seed(hash((args.seed, state.global_step, 1 + self.ranks.number)))
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **rest: Any
+    ) -> None:
+        torch.manual_seed(hash((args.seed, state.global_step, 0)))
+
+
 class UpdateTrainer(Trainer):
     """Is given all clips of an update at once, and computes them in micro-batches.
 
@@ -90,36 +72,74 @@ class UpdateTrainer(Trainer):
     tried again in smaller micro-batches, with weights, optimiser and order of data as they were.
     """
 
-    def __init__(self, *, micro_batch: int, args: TrainingArguments, **arguments: Any):
+    def __init__(
+        self,
+        *,
+        micro_batch: int,
+        args: TrainingArguments,
+        ranks: Ranks = ALONE,
+        whole: Parts | None = None,
+        **arguments: Any,
+    ):
+        """whole: collates validation data, of which no process has only a share."""
         # One GPU of those in sight: over several the Trainer would make each update larger.
         args._n_gpu = min(args.n_gpu, 1)
+        self.ranks = ranks
         super().__init__(args=args, **arguments)
         self.add_callback(LogAtCheckpoints)
+        if ranks.several:
+            self.add_callback(SameSeeds(ranks))
+        self.whole = whole or self.data_collator
         self.micro_batch = micro_batch
 
     def training_step(
         self,
         model: torch.nn.Module,
-        inputs: dict[str, list[Batch]],
+        inputs: dict[str, list],
         num_items_in_batch: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """The mean loss of the micro-batches; their mean gradient is left in the weights.
 
         Raises InputError if one clip alone is too much.
         """
-        while True:
-            batches, config = inputs["parts"], self.model.config
-            parts = [part for batch in batches for part in split(batch, self.micro_batch, config)]
-            self.current_gradient_accumulation_steps = len(parts)  # what a loss is divided by
+        loss = None
+        while loss is None:
             try:
-                return sum(super(UpdateTrainer, self).training_step(model, part) for part in parts)
+                loss = self._compute(model, inputs)
             except RuntimeError as error:
                 if not ran_out_of_memory(error):
                     raise
-            # Outside of the handler, whose error still holds the activations.
-            self._halve()
-            model.zero_grad(set_to_none=True)
-            free_memory()
+            if loss is None:  # outside of the handler, whose error still holds the activations
+                self._halve()
+                model.zero_grad(set_to_none=True)
+                free_memory()
+        return self._together(model, loss) if self.ranks.several else loss
+
+    def _together(self, model: torch.nn.Module, loss: torch.Tensor) -> torch.Tensor:
+        """Add up the gradients and the losses of all processes."""
+        self.ranks.add_up_gradients(model.parameters())
+        return self.ranks.total(loss)
+
+    def _compute(self, model: torch.nn.Module, inputs: dict[str, list]) -> torch.Tensor:
+        """training_step() of this process's clips."""
+        losses = []
+        for part, divisor in self._pieces(inputs):
+            self.current_gradient_accumulation_steps = divisor  # what a loss is divided by
+            losses.append(super().training_step(model, part))
+        return sum(losses) if losses else torch.zeros((), device=self.args.device)
+
+    def _pieces(self, inputs: dict[str, list]) -> list[tuple[Batch, float]]:
+        """Micro-batches, and what the loss of each is divided by."""
+        config = self.model.config
+        pieces = [split(batch, self.micro_batch, config) for batch in inputs["parts"]]
+        if not self.ranks.several:
+            parts = [part for parts in pieces for part in parts]
+            return [(part, len(parts)) for part in parts]
+        return [
+            (part, divisor)
+            for parts, share in zip(pieces, inputs["shares"], strict=True)
+            for part, divisor in zip(parts, divisors(parts, share), strict=True)
+        ]
 
     def _halve(self) -> None:
         if self.micro_batch == 1:
@@ -145,25 +165,38 @@ class UpdateTrainer(Trainer):
 
         Most positions are audio and prompt, whose logits the loss would leave out.
         """
-        plain = self.accelerator.unwrap_model(model)
-        if plain is not model:  # spread over several devices: their hooks sit on the whole model
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        if isinstance(plain, PeftModel):
-            plain = plain.get_base_model()
-        inputs = dict(inputs)
-        labels = inputs.pop("labels")[:, 1:]
-        answers = labels != IGNORED
-        with self.accelerator.autocast():
-            hidden = plain.model(**inputs, use_cache=False).last_hidden_state
-            logits = head(plain, hidden[:, :-1][answers])
-        loss = torch.nn.functional.cross_entropy(logits.float(), labels[answers])
+        plain = model.get_base_model() if isinstance(model, PeftModel) else model
+        logits, tokens = self._answer_logits(plain, inputs)
+        loss = torch.nn.functional.cross_entropy(logits.float(), tokens)
         return (loss, {}) if return_outputs else loss
+
+    def _answer_logits(
+        self, model: PreTrainedModel, inputs: Batch
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        with self.accelerator.autocast():
+            return answer_logits(model, inputs)
 
     def prediction_step(
         self, model: torch.nn.Module, inputs: dict[str, list[Batch]], *options: Any, **named: Any
     ) -> tuple:
         [batch] = inputs["parts"]  # an evaluation collates one micro-batch at a time
         return super().prediction_step(model, batch, *options, **named)
+
+    def get_eval_dataloader(self, eval_dataset: Dataset | None = None) -> DataLoader:
+        usual, self.data_collator = self.data_collator, self.whole
+        try:
+            return super().get_eval_dataloader(eval_dataset)
+        finally:
+            self.data_collator = usual
+
+    def _save_checkpoint(self, *arguments: Any, **options: Any) -> None:
+        if self.ranks.first:
+            super()._save_checkpoint(*arguments, **options)
+        self.ranks.wait()
+
+    def is_world_process_zero(self) -> bool:
+        """Whether this process shows how far the training is."""
+        return self.ranks.first
 
     def floating_point_ops(self, inputs: dict) -> int:
         """Not counted; the library's count wants other inputs and would warn."""
@@ -189,38 +222,13 @@ class UpdateTrainer(Trainer):
         )
 
 
-def split(batch: Batch, size: int, config: PretrainedConfig) -> list[Batch]:
-    """A collated batch in parts of at most `size` clips, each as if collated by itself.
-
-    config: of the model.
-    """
-    count, family = len(batch["labels"]), families.of(config)
-    if count <= size:
-        return [batch]
-    clips = _clips(batch, config)
-    parts = []
-    for start in range(0, count, size):
-        part = {name: batch[name][start : start + size] for name in TEXT}
-        length = int(part["attention_mask"].sum(-1).max())
-        part = {name: values[:, :length] for name, values in part.items()}
-        parts.append(part | family.join(clips[start : start + size]))
-    return parts
-
-
-def _clips(batch: Batch, config: PretrainedConfig) -> list[Batch]:
-    """The features of each clip of a batch."""
-    family = families.of(config)
-    tokens = (batch["input_ids"] == config.audio_token_id).sum(-1).tolist()
-    rows = [family.rows(count) for count in tokens]
-    features = {name: values.split(rows) for name, values in batch.items() if name not in TEXT}
-    return [
-        dict(zip(features, parts, strict=True)) for parts in zip(*features.values(), strict=True)
-    ]
-
-
-def smaller(size: int) -> int:
-    """Half as many clips, or fewer if only so all parts are of one size."""
-    return next(count for count in range(size // 2, 0, -1) if size % count == 0)
+def answer_logits(model: PreTrainedModel, inputs: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (N, vocabulary) of the N tokens of the answers, and these tokens (N,)."""
+    inputs = dict(inputs)
+    labels = inputs.pop("labels")[:, 1:]
+    answers = labels != IGNORED
+    hidden = model.model(**inputs, use_cache=False).last_hidden_state
+    return head(model, hidden[:, :-1][answers]), labels[answers]
 
 
 def ran_out_of_memory(error: RuntimeError) -> bool:
