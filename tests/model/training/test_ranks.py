@@ -215,7 +215,7 @@ def test_the_launcher_ends_all_processes_when_one_is_killed(stage):
 def test_an_error_of_a_process_is_the_error_of_the_job(stage, tmp_path):
     broken = stage("broken", gpus=2)
     (tmp_path / "gold.jsonl").write_text("")
-    with pytest.raises(InputError, match="no training rows"):
+    with pytest.raises(InputError, match="leaves no rows to train on"):
         run_stage(broken)
 
 
