@@ -6,16 +6,26 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from tiny_families import voxtral, wild
 
 from slimspeech import families
 from slimspeech.models.collation import Collator
-from slimspeech.models.loading import load_for_inference, load_processor, publish_config
+from slimspeech.models.loading import (
+    load_for_inference,
+    load_model,
+    load_processor,
+    publish_config,
+)
+from slimspeech.models.nf4_embedding import allow_any_width
 from slimspeech.quantization.bpe import trim_files
+from slimspeech.quantization.nf4 import nf4
 from slimspeech.quantization.pack import pack
 from slimspeech.quantization.trim import named_tokens, saved_tokenizer, trim_model
 from slimspeech.quantization.vocabulary import Texts, VocabularySettings, choose_vocabulary
+from slimspeech.training.fine_tuning import LoraSettings, add_adapter, save_adapter
 
+LORA = LoraSettings(r=4, alpha=8, dropout=0.0, rslora=True, target_modules="all-linear")
 SIZE = 320
 TEXTS = ["Das ist ein Haus.", "Die Häuser stehen hinaus in die Straße.", "你好吗?"]
 
@@ -33,12 +43,12 @@ def mistral(tmp_path_factory) -> Path:
 
 
 @torch.inference_mode()
-def logits(directory, base):
+def logits(directory, base, precision="fp32"):
     """Of prompts and answers, and the tokens that they were made for."""
     processor = load_processor(directory)
     batch = Collator(processor, base.prompt)(base.rows[:1])
     del batch["labels"]
-    model = load_for_inference(directory, "fp32")
+    model = load_for_inference(directory, precision)
     found = model(**batch, use_cache=False).logits[batch["attention_mask"].bool()]
     return found, processor.tokenizer.convert_ids_to_tokens(batch["input_ids"].flatten().tolist())
 
@@ -51,7 +61,8 @@ def model(base, mistral):
     return replace(base, directory=mistral, processor=load_processor(mistral))
 
 
-def test_logits_of_kept_tokens_are_the_same_bits(model, tmp_path):
+@pytest.fixture
+def vocabulary(model):
     prompt = model.prompt.ids(model.processor, "en-de", 1)
     vocabulary = choose_vocabulary(
         saved_tokenizer(model.processor),
@@ -60,6 +71,10 @@ def test_logits_of_kept_tokens_are_the_same_bits(model, tmp_path):
         VocabularySettings(SIZE, []),
     )
     assert vocabulary["size"] < vocabulary["tokens"] and not vocabulary["dropped"]
+    return vocabulary
+
+
+def test_logits_of_kept_tokens_are_the_same_bits(model, vocabulary, tmp_path):
     pack(model.directory, tmp_path / "whole", "none")  # in bfloat16, as the trimmed model
     trim_model(model.directory, tmp_path / "trimmed", vocabulary)
     whole, tokens = logits(tmp_path / "whole", model)
@@ -77,6 +92,47 @@ def test_logits_of_kept_tokens_are_the_same_bits(model, tmp_path):
             for numbers, (_, tokenizer) in zip(ids, (before, after), strict=True)
         ]
         assert named[0] == named[1]
+
+
+def write_adapter(directory, folder) -> Path:
+    """A random one, which fits the model whatever its vocabulary is."""
+    model = add_adapter(load_model(directory, torch.bfloat16, nf4()), LORA, seed=0)
+    random = torch.Generator().manual_seed(0)
+    for name, weight in model.named_parameters():
+        if ".lora_B." in name:
+            weight.data.normal_(std=0.02, generator=random)
+    folder.mkdir()
+    save_adapter(model, folder)
+    return folder
+
+
+@torch.inference_mode()
+def stock_logits(directory, base):
+    """By transformers' own class, which loads the adapter that lies beside the weights."""
+    architecture = json.loads((directory / "config.json").read_text())["architectures"][0]
+    stock = getattr(transformers, architecture).from_pretrained(directory, dtype=torch.bfloat16)
+    base.family.prepare(allow_any_width(stock).eval())
+    batch = Collator(load_processor(directory), base.prompt)(base.rows[:1])
+    del batch["labels"]
+    return stock(**batch, use_cache=False).logits[batch["attention_mask"].bool()]
+
+
+def test_a_trimmed_student_with_its_adapter_beside_it_is_the_same_model(
+    model, vocabulary, tmp_path
+):
+    adapter = write_adapter(model.directory, tmp_path / "adapter")
+    trim_model(model.directory, tmp_path / "trimmed", vocabulary)
+    pack(model.directory, tmp_path / "whole", adapter=adapter)
+    pack(tmp_path / "trimmed", tmp_path / "packed", adapter=adapter)
+    whole, tokens = logits(tmp_path / "whole", model)
+    packed, same_tokens = logits(tmp_path / "packed", model)
+    assert same_tokens == tokens
+    assert torch.equal(whole[:, vocabulary["kept"]], packed)
+    expected = stock_logits(tmp_path / "packed", model)
+    assert torch.equal(logits(tmp_path / "packed", model, "bf16")[0], expected)
+    (tmp_path / "packed" / "adapter_config.json").unlink()
+    (tmp_path / "packed" / "adapter_model.safetensors").unlink()
+    assert not torch.equal(logits(tmp_path / "packed", model)[0], packed)
 
 
 def test_the_tokenizer_of_mistral_keeps_its_form(mistral, tmp_path):
