@@ -533,6 +533,12 @@ def test_the_ways_of_merging_share_the_trainings_of_the_default_config(finished)
     assert (jobs["merge_adapter"], jobs["pack_student"]) == (4, 8)  # two pairs
 
 
+def test_budgets_share_the_trainings_of_the_default_config(finished):
+    jobs = finished.plan("--configfile", "config/config.yaml", "config/budget.yaml")
+    assert not {"train_adapter", "train_student", "merge_adapter"} & jobs.keys()
+    assert (jobs["spend_budget"], jobs["pack_student"]) == (8, 8)  # four students, two pairs
+
+
 def test_serving_adds_engines_to_the_default_config_and_trains_nothing(finished):
     """Models A and B, two forms of each."""
     jobs = finished.plan("--configfile", "config/config.yaml", "config/serving.yaml")
