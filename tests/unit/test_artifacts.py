@@ -136,3 +136,8 @@ def test_an_earlier_directory_and_a_killed_attempt_are_replaced(tmp_path):
     (tmp_path / ".model.partial" / "half").touch()
     write_directory(tmp_path / "model", lambda path: (path / "new").touch())
     assert [path.name for path in tmp_path.rglob("*")] == ["model", "new"]
+
+
+def test_a_table_without_rows_has_its_columns(tmp_path):
+    write_csv(tmp_path / "none.csv", [], ["pair", "score"])
+    assert (tmp_path / "none.csv").read_text(encoding="utf-8") == "pair,score\n"

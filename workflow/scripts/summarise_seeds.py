@@ -5,7 +5,13 @@ from slimspeech.job import start
 start(snakemake)
 
 from slimspeech.artifacts import read_jsonl, write_csv, write_text
-from slimspeech.evaluation.seeds import contrast_seeds, score_seeds, seeds_markdown, summarise_seeds
+from slimspeech.evaluation.seeds import (
+    CONTRAST_COLUMNS,
+    contrast_seeds,
+    score_seeds,
+    seeds_markdown,
+    summarise_seeds,
+)
 
 tests = dict(zip(snakemake.params.pairs, snakemake.input.test, strict=True))
 hypotheses = {pair: {} for pair in tests}
@@ -17,6 +23,6 @@ contrasts = [
     row for scores in results for row in contrast_seeds(scores, snakemake.params.contrasts)
 ]
 write_csv(snakemake.output.csv, rows)
-write_csv(snakemake.output.contrasts, contrasts)
+write_csv(snakemake.output.contrasts, contrasts, CONTRAST_COLUMNS)
 markdown = seeds_markdown(rows, contrasts, snakemake.params.languages)
 write_text(snakemake.output.markdown, markdown)

@@ -3,7 +3,13 @@ import pytest
 
 from slimspeech.errors import InputError
 from slimspeech.evaluation.comparison import compare_systems
-from slimspeech.evaluation.seeds import contrast_seeds, score_seeds, seeds_markdown, summarise_seeds
+from slimspeech.evaluation.seeds import (
+    CONTRAST_COLUMNS,
+    contrast_seeds,
+    score_seeds,
+    seeds_markdown,
+    summarise_seeds,
+)
 
 WORDS = ["wir", "danken", "der", "jury", "und", "allen", "für", "den", "schönen", "abend"]
 COUNT = 30
@@ -116,6 +122,7 @@ def test_a_contrast_is_the_difference_of_the_scores():
     teacher, student, _ = summarise_seeds(results)
     same, less = contrast_seeds(results, [["A", "B"], ["A", "teacher"]])
     assert [same[f"difference{end}"] for end in ("", "_sd", "_low", "_high")] == [0, 0, 0, 0]
+    assert tuple(less) == CONTRAST_COLUMNS
     assert less["difference"] == pytest.approx(student["score"] - teacher["score"])
     assert less["difference_low"] < less["difference"] < less["difference_high"] < 0
     text = seeds_markdown([teacher, student], [same, less], {})

@@ -78,10 +78,15 @@ def read_csv(path: str | Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Columns are those of the first row; a later row with others is an error."""
+def write_csv(
+    path: str | Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None
+) -> None:
+    """A row with other columns is an error.
+
+    columns: those of the first row by default; needed where there may be no row.
+    """
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, fieldnames=columns or list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())

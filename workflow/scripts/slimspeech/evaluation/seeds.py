@@ -24,6 +24,13 @@ from slimspeech.formatting import MISSING, aligned
 from slimspeech.languages import target_code
 from slimspeech.systems import TEACHER
 
+# Of a value over seeds: itself, its spread, its intervals, and the values of the seeds.
+ENDS = ("", "_sd", "_low", "_high", "_by_talk_low", "_by_talk_high", "_of_seeds")
+CONTRAST_COLUMNS = (
+    *("pair", "system", "metric", "seeds", "other"),
+    *(f"difference{end}" for end in ENDS),
+)
+
 
 @dataclass(frozen=True)
 class SeedScores:
@@ -115,8 +122,7 @@ def _scores(
 def _estimated(name: str, values: np.ndarray | None, draws: int) -> Row:
     """The columns of a value with its intervals. values: (seeds, columns of SeedScores)."""
     if values is None:
-        ends = ("", "_sd", "_low", "_high", "_by_talk_low", "_by_talk_high", "_of_seeds")
-        return {f"{name}{end}": None for end in ends}
+        return {f"{name}{end}": None for end in ENDS}
     mean = values.mean(axis=0)
     over_segments = Estimate.of(mean[:draws])
     over_talks = Estimate.of(np.append(mean[:1], mean[draws:]))
