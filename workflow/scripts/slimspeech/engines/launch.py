@@ -1,6 +1,5 @@
 """Start vLLM's server on this machine, for as long as it is needed."""
 
-import ctypes
 import logging
 import os
 import shutil
@@ -12,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import httpx2
 from slimspeech.engines import MODEL
 from slimspeech.engines.vllm import DTYPES, SETTINGS, reason, warn_of_version
 from slimspeech.errors import InputError
+from slimspeech.processes import end_with_parent
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,6 @@ logger = logging.getLogger(__name__)
 PYTHON = Path(__file__).resolve().parents[4] / ".venv-vllm" / "bin" / "python"
 START_SECONDS = 900
 STOP_SECONDS = 30
-END_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
 
 @contextmanager
@@ -59,7 +59,8 @@ def vllm_server(export: str | Path, precision: str, python: str | None = None) -
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            preexec_fn=_end_with_parent,
+            # If this program is killed, the engine must not stay with its gigabytes.
+            preexec_fn=partial(end_with_parent, signal.SIGTERM),
         )
         try:
             logger.info("starting vLLM with %s, which takes a minute or more", export)
@@ -109,8 +110,3 @@ def _stop(process: subprocess.Popen) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _end_with_parent() -> None:
-    """Also if this program is killed, the engine must not stay with its gigabytes."""
-    ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGTERM)

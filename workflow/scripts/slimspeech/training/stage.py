@@ -1,6 +1,5 @@
 """A training from manifests to a model or an adapter on disk, in one process or in several."""
 
-import ctypes
 import json
 import logging
 import os
@@ -20,7 +19,9 @@ from slimspeech.errors import InputError
 from slimspeech.logs import start_records
 from slimspeech.models.loading import load_model, load_processor, save_model
 from slimspeech.models.prompts import Prompt
+from slimspeech.processes import end_with_parent
 from slimspeech.quantization.nf4 import nf4
+from slimspeech.systems import DATA_PARTS
 from slimspeech.training import trainer
 from slimspeech.training.distillation import read_mix
 from slimspeech.training.fine_tuning import add_adapter, fine_tune, save_adapter
@@ -40,7 +41,6 @@ LOST = (
     "gloo",
     "SIGTERM",
 )
-DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,25 @@ class Stage:
     workers: int
     output: str
     curve: str
+
+    @classmethod
+    def of(cls, job: Any, output: str, lora: Mapping[str, Any] | None = None) -> "Stage":
+        """The stage of a rule. job: the object that Snakemake gives the rule's script."""
+        return cls(
+            model=job.input.model,
+            manifests={part: job.input[part] for part in DATA_PARTS if job.params.mix.get(part)},
+            validation=job.input.validation,
+            mix=job.params.mix,
+            prompt=job.params.prompt,
+            languages=job.params.languages,
+            training=job.params.training,
+            lora=lora,
+            seed=job.params.seed,
+            workspace=job.params.workspace,
+            workers=job.threads - 1,
+            output=output,
+            curve=job.output.curve,
+        )
 
 
 def run_stage(stage: Stage) -> None:
@@ -184,7 +203,7 @@ def _cause(failures: Mapping[int, Any]) -> Exception:
 def main() -> None:
     """A process of launch(), which inherits the log."""
     # Or it would train on, on its GPU, where no signal tells that the job was killed.
-    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+    end_with_parent(signal.SIGKILL)
     path, micro_batch = sys.argv[1:]
     ranks = Ranks.join()
     # What all would say, the first one says.
