@@ -3,6 +3,7 @@
 import importlib
 
 import pytest
+import torch
 from project import REPOSITORY
 from tiny_model import Loud
 
@@ -10,7 +11,8 @@ from slimspeech.artifacts import write_json, write_jsonl
 from slimspeech.errors import InputError
 from slimspeech.longform import segmentation
 from slimspeech.models import checkpoints
-from slimspeech.models.loading import read_config
+from slimspeech.models.loading import load_model, load_processor, read_config
+from slimspeech.pruning.criteria import GoldCorpus, stack_loss
 
 BENCHMARKS = REPOSITORY / "benchmarks"
 QUICK = ["--repeats", "1", "--threads", "1"]
@@ -48,6 +50,24 @@ def test_search_iteration_in_bf16_counts_what_differs(bench, inputs):
     out = bench("search_iteration", *inputs, *options, "--precision", "bf16")
     assert out.count("identical") + out.count("of 2 differ") == 2
     assert "1 candidates of 4 layers; bf16" in out
+
+
+def test_losses(monkeypatch, capsys, trained, rows, tmp_path):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    segments = tmp_path / "segments.jsonl"
+    german = [row for row in rows if row["pair"] == "en-de"]
+    write_jsonl(segments, [row | {"talk": str(i % 2)} for i, row in enumerate(german)])
+    options = ["--segments", str(segments), "--per-talk", "1"]
+    importlib.import_module("losses").main([trained[0], trained[0], *options])
+    out = capsys.readouterr().out
+    lines = [line.split("|")[2:4] for line in out.splitlines() if line.startswith("|")][2:]
+    model, processor = load_model(trained[0], torch.float32), load_processor(trained[0])
+    corpus = GoldCorpus(model, processor, german[:2], importlib.import_module("harness").PROMPT, 4)
+    expected = stack_loss(corpus, range(len(model.get_decoder().layers)))
+    assert "2 segments" in out
+    assert [[float(cell) for cell in line] for line in lines] == [
+        [pytest.approx(expected, abs=1e-4), 0.0]
+    ] * 2
 
 
 def test_formats_of_a_layer(bench, monkeypatch):
