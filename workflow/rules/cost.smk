@@ -22,6 +22,7 @@ rule measure_cost:
         prompt=lookup("prompt", within=config),
         languages=lookup("languages", within=config),
         generation=lookup("generation", within=config),
-        cost=lookup("evaluation/cost", within=config),
+        # Which systems are measured changes no measurement.
+        cost={key: value for key, value in COST.items() if key != "systems"},
     script:
         "../scripts/measure_cost.py"
