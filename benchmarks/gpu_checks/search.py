@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
+from unittest import mock
 
 import harness
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from gpu_checks.lines import Lines
@@ -170,11 +172,11 @@ def without(model: PreTrainedModel, kept: Sequence[int], copies: bool) -> PreTra
 
 
 class Work:
-    """Counts bytes and operations of a model's linear layers and key-value caches.
+    """Counts bytes and operations of a model's linear layers and of attention.
 
-    Bytes: the weights at every call, and in decoding the keys and values that a step reads.
-    Operations: two per weight and token. Both are lower bounds, because activations and the
-    encoder's attention are left out.
+    Bytes: the weights at every call, and the keys and values that attention reads. Operations: two
+    per weight and token, and two per number of a key or value and query. Both are lower bounds,
+    because activations are left out.
     """
 
     def __init__(self, model: PreTrainedModel):
@@ -184,11 +186,13 @@ class Work:
     def __enter__(self) -> "Work":
         linear = [m for m in self.model.modules() if isinstance(m, nn.Linear)]
         self.hooks = [m.register_forward_pre_hook(self._linear) for m in linear]
-        for layer in self.model.get_decoder().layers:
-            self.hooks.append(layer.register_forward_pre_hook(self._cache, with_kwargs=True))
+        name = "scaled_dot_product_attention"
+        self.attention = mock.patch.object(F, name, self._counted(getattr(F, name)))
+        self.attention.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.attention.stop()
         for hook in self.hooks:
             hook.remove()
 
@@ -197,16 +201,13 @@ class Work:
         self.bytes += weight.numel() * weight.element_size()
         self.operations += 2 * weight.numel() * (inputs[0].numel() // weight.shape[1])
 
-    def _cache(self, layer: nn.Module, inputs: tuple, options: dict[str, Any]) -> None:
-        hidden = inputs[0]
-        bias = inputs[1] if len(inputs) > 1 else options.get("attention_mask")
-        if bias is None:
-            return
-        rows, length, _ = hidden.shape
-        width = layer.self_attn.k_proj.out_features
-        self.operations += 4 * rows * length * bias.shape[-1] * layer.self_attn.q_proj.out_features
-        if length == 1:
-            self.bytes += 2 * rows * bias.shape[-1] * width * hidden.element_size()
+    def _counted(self, attention: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def counted(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:
+            self.bytes += key.numel() * key.element_size() + value.numel() * value.element_size()
+            self.operations += 4 * query.numel() * key.shape[2]
+            return attention(query, key, value, **options)
+
+        return counted
 
 
 def peaks(subject: Subject) -> tuple[float, float]:

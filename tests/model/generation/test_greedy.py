@@ -11,7 +11,9 @@ from transformers import Qwen2AudioForConditionalGeneration
 from slimspeech.data.audio import read_audio
 from slimspeech.errors import InputError
 from slimspeech.families.whisper import encode
-from slimspeech.generation.greedy import decode
+from slimspeech.generation import greedy
+from slimspeech.generation.caches import LayerCache
+from slimspeech.generation.greedy import copies_of_prompts, decode
 from slimspeech.models.collation import Collator, extract_features
 from slimspeech.models.decoder import embed_prompts
 from slimspeech.pruning.layers import keep_layers
@@ -59,9 +61,13 @@ def reference(model, kept, inputs, max_new_tokens):
     return found
 
 
-def run(model, processor, prompt, rows, kept, missing, max_new_tokens):
+def listened(model, processor, rows):
     features = extract_features(processor, [read_audio(row["audio"]) for row in rows])
-    audio = encode(model, features["input_features"], features["feature_attention_mask"])
+    return encode(model, features["input_features"], features["feature_attention_mask"])
+
+
+def run(model, processor, prompt, rows, kept, missing, max_new_tokens):
+    audio = listened(model, processor, rows)
     batch = Collator(processor, prompt).prompts([row["pair"] for row in rows], map(len, audio))
     return decode(
         model,
@@ -104,6 +110,46 @@ def test_rows_that_end_first_leave_the_others_alone(wild, processor, prompt, row
     for number, row in enumerate(rows):
         alone = run(wild, processor, prompt, [row], list(range(8)), missing, 50)
         assert [variant[0] for variant in alone] == [variant[number] for variant in together]
+
+
+@pytest.mark.parametrize("missing", [[None], [1, 4, 7], [2, None]])
+def test_what_prompts_share_runs_once(missing, wild, processor, prompt, rows):
+    """Positions that layers' MLPs see in the prompts' pass, by closed form."""
+    seen = Counter()
+    hooks = [
+        layer.mlp.register_forward_pre_hook(
+            lambda _, inputs, number=number: seen.update({number: inputs[0].shape[:2].numel()})
+        )
+        for number, layer in enumerate(wild.get_decoder().layers)
+    ]
+    run(wild, processor, prompt, rows, list(range(8)), missing, 1)
+    for hook in hooks:
+        hook.remove()
+    ids = [Collator(processor, prompt).prompts(["en-de"], [1])["input_ids"][0].tolist()]
+    opening = ids[0].index(wild.config.audio_token_id)
+    counts = [len(of_row) for of_row in listened(wild, processor, rows)]
+    longest = len(ids[0]) - 1 + max(counts)
+    passed = opening + len(rows) * (longest - opening)
+    copies = copies_of_prompts(range(8), missing)
+    assert [seen[layer] for layer in range(7)] == [count * passed for count in copies[:7]]
+    # Of the last layer only the last position is read.
+    assert seen[7] == len(rows) * copies[7]
+
+
+def test_prompts_are_kept_once_for_the_variants_on_the_trunk(
+    wild, processor, prompt, rows, monkeypatch
+):
+    missing, caches = [6, None, 1, 7], []
+
+    def recorded(*arguments):
+        caches.append(LayerCache(*arguments))
+        return caches[-1]
+
+    monkeypatch.setattr(greedy, "LayerCache", recorded)
+    run(wild, processor, prompt, rows, list(range(8)), missing, 1)
+    kept = [sum(len(s.keys) for s in (c.apart, c.shared) if s) for c in caches]
+    assert kept == [len(rows) * count for count in (1, 1, 2, 2, 2, 2, 2, 3)]
+    assert kept == [len(rows) * count for count in copies_of_prompts(range(8), missing)]
 
 
 @pytest.mark.parametrize("missing", [[8], [3, 3], [1]])
@@ -164,4 +210,5 @@ def test_a_step_waits_for_the_device_once(wild, processor, prompt, rows, monkeyp
         monkeypatch.setattr(torch.Tensor, name, counted)
     mask = batch["attention_mask"]
     decode(wild, range(8), [3, None], embeddings, mask, max_new_tokens=5, end_tokens=[])
-    assert +waits == {"tolist": 5, "__bool__": 5}
+    # Once more, before the first: how many positions the prompts have in common.
+    assert +waits == {"tolist": 5, "__bool__": 5, "__int__": 1}

@@ -1,4 +1,5 @@
 import weakref
+from functools import partial
 
 import numpy as np
 import pytest
@@ -142,16 +143,21 @@ def test_the_batch_is_as_large_as_the_free_memory(model, processor, rows, prompt
         available = 0
 
     monkeypatch.setattr(translation.psutil, "virtual_memory", lambda: Memory)
-    assert translation.rows_that_fit(model, 100) == 1
+    fit = partial(translation.rows_that_fit, model, 60, 40)
+    assert fit(range(4), [None]) == 1
     Memory.available = 10_000_000
     # 4 layers and 2 to spare, keys and values of the model's width, states of 6 widths and 3 of
     # the feed-forward layer, in fp32; logits twice in fp32; a fifth left alone
     config = model.get_decoder().config
     width, inner = config.hidden_size, config.intermediate_size
     row = 100 * 4 * (2 * width * 6 + 6 * width + 3 * inner) + 8 * config.vocab_size
-    assert translation.rows_that_fit(model, 100) == 8_000_000 // row > 1
+    assert fit(range(4), [None]) == 8_000_000 // row > 1
+    # Of two variants layers 0 to 2 hold a prompt once, layer 3 twice.
+    row = 60 * 4 * (2 * width * (5 / 2 + 2) + (6 * width + 3 * inner) / 2 + width / 2)
+    row += 40 * 4 * (2 * width * 6 + 6 * width + 3 * inner) + 8 * config.vocab_size
+    assert fit(range(4), [1, 2]) == int(8_000_000 // row)
     Memory.available = 10**12
-    assert translation.rows_that_fit(model, 100) == translation.ROWS_CPU
+    assert fit(range(4), [None]) == translation.ROWS_CPU
     found = translate(model, processor, rows, prompt, GenerationSettings("auto", 40, "fp32"))
     assert found == [row["target"] for row in rows]
 

@@ -1,13 +1,15 @@
 """Greedy decoding of many variants of one decoder in one batch.
 
-A variant is a stack of layers, or that stack without one of them. All variants share the audio
-encoder, the prompt's pass up to their missing layer, and every read of a layer's weights: at a
-layer all rows run except those of the variant that lacks it. The tokens are those of pruning the
-model and calling `generate`, which the tests compare.
+A variant is a stack of layers, or that stack without one of them. Up to their missing layer all
+variants share the prompts' pass, and its keys and values; at every layer they share the read of the
+weights, as all rows run together except those of the variant that lacks it. The tokens are those of
+pruning the model and calling `generate`, which the tests compare.
 """
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,9 +17,14 @@ from transformers import PreTrainedModel
 
 from slimspeech import families
 from slimspeech.errors import InputError
-from slimspeech.models.decoder import head, kind_of, layer_inputs, of_rows, require_finite
+from slimspeech.generation.caches import (
+    KeysAndValues,
+    LayerCache,
+    PromptCache,
+    attention_by_caches,
+)
+from slimspeech.models.decoder import head, kind_of, layer_inputs, require_finite
 
-GROWTH = 32  # positions by which a key-value cache grows
 COMPACT_BELOW = 0.75  # share of rows still running below which the finished ones are dropped
 
 
@@ -45,55 +52,45 @@ def decode(
     strangers = [layer for layer in missing if layer is not None and layer not in kept]
     if strangers or len(set(missing)) != len(missing):
         raise InputError(f"variants without layers {list(missing)} do not fit the stack {kept}")
-    # In order of the missing layer, so that the rows that share a prompt's pass are neighbours.
+    # In order of the missing layer: the variants on the trunk come last, at each layer.
     order = sorted(range(len(missing)), key=lambda v: (missing[v] is None, missing[v]))
     batch = _Batch(model, kept, [missing[v] for v in order], mask, list(suppressed))
-    tokens = batch.run(embeddings, max_new_tokens, set(end_tokens))
+    with attention_by_caches(batch.decoder):
+        tokens = batch.run(embeddings, max_new_tokens, set(end_tokens))
     count = len(mask)
     by_variant = {v: tokens[n * count : (n + 1) * count] for n, v in enumerate(order)}
     return [by_variant[v] for v in range(len(missing))]
 
 
-@dataclass
-class _LayerCache:
-    """Keys and values of one layer, for the rows that run it: (rows, heads, positions, size).
+def copies_of_prompts(kept: Sequence[int], missing: Sequence[int | None]) -> list[int]:
+    """How often each layer of a stack holds the keys and values of a prompt.
 
-    The attention module calls `update` as it would that of transformers' caches.
+    Once for the variants on the trunk, and once for each that has met its missing layer.
+    """
+    through = [sum(gone is not None and gone < layer for gone in missing) for layer in kept]
+    return [
+        count + (count + (layer in missing) < len(missing))
+        for layer, count in zip(kept, through, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Where a layer's rows are.
+
+    apart: rows [0, apart) are of variants that have left the trunk. shared: rows from there on are
+    of those still on it; the rows between lack the layer. first: the first variant on the trunk.
+    places: of the shared rows in the grid of these variants and the prompts, None if they fill it.
     """
 
-    rows: Tensor  # which of the batch's rows run the layer
-    keys: Tensor
-    values: Tensor
-    used: int
-
-    def update(self, keys: Tensor, values: Tensor, *_: object) -> tuple[Tensor, Tensor]:
-        if self.used == self.keys.shape[2]:
-            self.keys, self.values = (
-                torch.cat([old, old.new_empty(*old.shape[:2], GROWTH, old.shape[3])], dim=2)
-                for old in (self.keys, self.values)
-            )
-        self.keys[:, :, self.used] = keys[:, :, 0]
-        self.values[:, :, self.used] = values[:, :, 0]
-        self.used += 1
-        return self.keys[:, :, : self.used], self.values[:, :, : self.used]
-
-    def select(self, running: Tensor, renumbered: Tensor) -> None:
-        """Keep the running rows only; `renumbered` gives a row's new number."""
-        here = running[self.rows].nonzero().squeeze(1)
-        self.keys, self.values = self.keys[here], self.values[here]
-        self.rows = renumbered[self.rows[here]]
-
-
-class _Capture:
-    """A cache for the prompt's pass: takes what the layer computes, gives it back as it is."""
-
-    def update(self, keys: Tensor, values: Tensor, *_: object) -> tuple[Tensor, Tensor]:
-        self.keys, self.values = keys, values
-        return keys, values
+    apart: int
+    shared: int
+    first: int
+    places: Tensor | None
 
 
 class _Batch:
-    """Rows variant by variant: row v * B + b is prompt b in variant v."""
+    """Rows of B prompts, variant by variant. A row that has ended is dropped some time later."""
 
     def __init__(
         self,
@@ -107,90 +104,155 @@ class _Batch:
         self.family = families.of(model.config)
         self.decoder = model.get_decoder()
         self.kept = kept
-        self.missing = missing
+        self.missing = list(missing)
         self.mask = mask
         self.suppressed = suppressed
-        self.caches: list[_LayerCache] = []
+        self.caches: list[LayerCache] = []
 
     def run(self, embeddings: Tensor, max_new_tokens: int, ends: set[int]) -> list[list[int]]:
         tokens = self._prompt(embeddings).argmax(-1)
-        mask = self.mask.repeat(len(self.missing), 1)
-        rows = list(range(len(tokens)))  # numbers of the active rows
-        running = [True] * len(rows)
-        translations: list[list[int]] = [[] for _ in rows]
+        self._place([(v, b) for v in range(len(self.missing)) for b in range(len(self.mask))])
+        numbers = list(range(len(tokens)))  # of the rows that are left
+        running = [True] * len(numbers)
+        translations: list[list[int]] = [[] for _ in numbers]
         for step in range(max_new_tokens):
             # The only wait for the device in a step: all that follows needs no answer of it.
             for position, token in enumerate(tokens.tolist()):
                 running[position] &= token not in ends
                 if running[position]:
-                    translations[rows[position]].append(token)
+                    translations[numbers[position]].append(token)
             require_finite(self.finite)
             left = sum(running)
             if left == 0 or step + 1 == max_new_tokens:
                 break
-            if left < COMPACT_BELOW * len(rows):
-                tokens, mask = self._compact(running, tokens, mask)
-                rows = [row for row, on in zip(rows, running, strict=True) if on]
-                running = [True] * len(rows)
-            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-            tokens = self._step(tokens, mask).argmax(-1)
+            if left < COMPACT_BELOW * len(numbers):
+                still = [position for position, on in enumerate(running) if on]
+                tokens = tokens[self._compact(still)]
+                numbers = [numbers[position] for position in still]
+                running = [True] * len(numbers)
+            tokens = self._step(tokens).argmax(-1)
         return translations
 
-    def _compact(
-        self, running: Sequence[bool], tokens: Tensor, mask: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Drop the rows that have ended from the caches; tokens and mask of the others."""
-        still = torch.tensor(running, device=tokens.device)
-        renumbered = still.cumsum(0) - 1
-        for cache in self.caches:
-            cache.select(still, renumbered)
-        return tokens[still], mask[still]
+    def _place(self, rows: Sequence[tuple[int, int]]) -> None:
+        """Note the rows, each by its variant and prompt, and where each layer finds its own."""
+        self.rows = rows
+        prompts, variants = len(self.mask), len(self.missing)
+        before = [sum(v < variant for v, _ in rows) for variant in range(variants + 1)]
+        self.prompt_of = torch.tensor([b for _, b in rows], device=self.mask.device)
+        places = torch.tensor([v * prompts + b for v, b in rows], device=self.mask.device)
+        self.spans = []
+        for layer in self.kept:
+            through = sum(gone is not None and gone < layer for gone in self.missing)
+            first = through + (layer in self.missing)
+            filled = len(rows) - before[first] == (variants - first) * prompts
+            own = None if filled else places[before[first] :] - first * prompts
+            self.spans.append(_Span(before[through], before[first], first, own))
+
+    def _compact(self, still: Sequence[int]) -> Tensor:
+        """Drop all rows but these, by position; the positions as a tensor."""
+        device = self.mask.device
+        rows = [self.rows[position] for position in still]
+        variants, prompts = (sorted(set(numbers)) for numbers in zip(*rows, strict=True))
+        positions = torch.tensor(still, device=device)
+        heard = torch.tensor(prompts, device=device)
+        for cache, span in zip(self.caches, self.spans, strict=True):
+            apart = sum(position < span.apart for position in still)
+            sharing = [v - span.first for v in variants if v >= span.first]
+            cache.select(positions[:apart], heard, torch.tensor(sharing, device=device))
+        self.mask = self.mask[heard]
+        self.missing = [self.missing[v] for v in variants]
+        self._place([(variants.index(v), prompts.index(b)) for v, b in rows])
+        return positions
 
     def _prompt(self, embeddings: Tensor) -> Tensor:
-        """The prompts' pass: fills the caches, returns logits (variants * B, vocabulary)."""
-        inputs = layer_inputs(self.model, embeddings, self.mask)
-        trunk = embeddings  # what all variants share that have not met their missing layer
-        branches: list[Tensor] = []
+        """The prompts' pass: fills the caches, returns logits (variants * B, vocabulary).
+
+        What the prompts begin with runs once for all of them. In the last layer only the last
+        position runs whole: of the others nothing but keys and values is read again.
+        """
+        trunk = self._parts(embeddings)  # what all variants share that have not met their layer
+        inputs = self._inputs(trunk)
+        branches: list[list[Tensor]] = []  # the variants that have left the trunk, by themselves
         for layer in self.kept:
-            through = len(branches)  # the variants that have left the trunk run by themselves
-            lacking = through < len(self.missing) and self.missing[through] == layer
-            if lacking:
+            if layer == self.kept[-1]:
+                branches, trunk = [_last_apart(parts) for parts in branches], _last_apart(trunk)
+                inputs = self._inputs(trunk)
+            through = len(branches)
+            if through < len(self.missing) and self.missing[through] == layer:
                 branches.append(trunk)
-            together = _Capture()
-            captured = [_Capture() for _ in range(through)]
-            module, own = self.decoder.layers[layer], inputs[kind_of(self.decoder, layer)]
-            for number, capture in enumerate(captured):
-                branches[number] = module(branches[number], past_key_values=capture, **own)
-            behind = len(self.missing) - len(branches)  # variants still on the trunk
+            apart = [PromptCache(len(self.mask)) for _ in range(through)]
+            for number, cache in enumerate(apart):
+                branches[number] = self._pass(layer, branches[number], inputs, cache)
+            shared, behind = PromptCache(len(self.mask)), len(self.missing) - len(branches)
             if behind:
-                trunk = module(trunk, past_key_values=together, **own)
-            self._keep([*captured, *[together] * behind], through if lacking else None)
-        last = torch.cat([*branches, *[trunk] * (len(self.missing) - len(branches))])[:, -1]
-        return self._logits(last)
+                trunk = self._pass(layer, trunk, inputs, shared)
+            self.caches.append(LayerCache(apart, shared, behind))
+        streams = [*branches, *[trunk] * (len(self.missing) - len(branches))]
+        return self._logits(torch.cat([parts[-1][:, -1] for parts in streams]))
 
-    def _keep(self, captured: Sequence[_Capture], lacking: int | None) -> None:
-        """Lay out one layer's keys and values for the rows that run it."""
-        count = len(self.mask)
-        rows = torch.arange(len(self.missing) * count, device=self.mask.device)
-        if lacking is not None:
-            rows = rows[(rows < lacking * count) | (rows >= (lacking + 1) * count)]
-        keys, values = (
-            _with_room(parts) if captured else torch.empty(0, device=self.mask.device)
-            for parts in ([c.keys for c in captured], [c.values for c in captured])
-        )
-        self.caches.append(_LayerCache(rows, keys, values, self.mask.shape[1]))
+    def _parts(self, embeddings: Tensor) -> list[Tensor]:
+        """The prompts in parts: of one row what all begin with, if anything, and the rest.
 
-    def _step(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """One token further: logits (active rows, vocabulary). mask includes the new token."""
+        Then columns between the two are not read, where before were those left of the prompts.
+        """
+        shared = _shared(embeddings, self.mask)
+        if not shared:
+            return [embeddings]
+        lengths = self.mask.sum(1, keepdim=True)
+        columns = torch.arange(embeddings.shape[1], device=self.mask.device)
+        unread = embeddings.shape[1] - lengths
+        self.mask = ((columns < shared) | (columns >= shared + unread)).to(self.mask.dtype)
+        return [embeddings[lengths.argmax(), None, :shared], embeddings[:, shared:]]
+
+    def _inputs(self, parts: Sequence[Tensor]) -> list[dict[str, dict[str, Any]]]:
+        """What the layers take besides the states, for consecutive parts of the prompts."""
+        inputs, end = [], 0
+        for part in parts:
+            end += part.shape[1]
+            mask = self.mask[: len(part), :end]
+            inputs.append(layer_inputs(self.model, part, mask, queries=part.shape[1]))
+        return inputs
+
+    def _pass(
+        self,
+        layer: int,
+        parts: Sequence[Tensor],
+        inputs: Sequence[dict[str, dict[str, Any]]],
+        cache: PromptCache,
+    ) -> list[Tensor]:
+        """The parts behind a layer; behind the last layer of the stack only the last part."""
+        module, kind = self.decoder.layers[layer], kind_of(self.decoder, layer)
+        behind = []
+        for number, (part, own) in enumerate(zip(parts, inputs, strict=True)):
+            wanted = layer != self.kept[-1] or number + 1 == len(parts)
+            attend = cache.attend(own[kind]["attention_mask"], wanted)
+            with contextlib.suppress(KeysAndValues):
+                behind.append(module(part, attend=attend, **own[kind] | {"attention_mask": None}))
+        return behind
+
+    def _step(self, tokens: Tensor) -> Tensor:
+        """One token further: logits (rows, vocabulary)."""
+        self.mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), 1)], dim=1)
         hidden = self.family.embed(self.model, tokens)[:, None]
-        inputs = layer_inputs(self.model, hidden, mask, queries=1)
-        for layer, cache in zip(self.kept, self.caches, strict=True):
-            module, own = self.decoder.layers[layer], inputs[kind_of(self.decoder, layer)]
-            rows = cache.rows
-            if len(rows) == len(hidden):
-                hidden = module(hidden, past_key_values=cache, **own)
-            elif len(rows):
-                hidden[rows] = module(hidden[rows], past_key_values=cache, **of_rows(own, rows))
+        inputs = layer_inputs(self.model, hidden, self.mask, queries=1)
+        biases, bias_of_rows = {}, {}
+        for kind, own in inputs.items():
+            biases[kind] = own["attention_mask"]
+            bias_of_rows[kind] = biases[kind][self.prompt_of]
+            angles = tuple(angle[self.prompt_of] for angle in own["position_embeddings"])
+            own |= {"attention_mask": None, "position_embeddings": angles}
+        for layer, cache, span in zip(self.kept, self.caches, self.spans, strict=True):
+            module, kind = self.decoder.layers[layer], kind_of(self.decoder, layer)
+            own, lacking = inputs[kind], slice(span.apart, span.shared)
+            attend = cache.attend(span.places, bias_of_rows[kind][: span.apart], biases[kind])
+            if span.apart == span.shared:
+                hidden = module(hidden, attend=attend, **own)
+            elif span.shared - span.apart < len(hidden):
+                angles = tuple(_without(angle, lacking) for angle in own["position_embeddings"])
+                own = own | {"position_embeddings": angles}
+                through = module(_without(hidden, lacking), attend=attend, **own)
+                parts = through.tensor_split([span.apart])
+                hidden = torch.cat([parts[0], hidden[lacking], parts[1]])
         return self._logits(hidden[:, -1])
 
     def _logits(self, states: Tensor) -> Tensor:
@@ -201,9 +263,24 @@ class _Batch:
         return logits
 
 
-def _with_room(parts: Sequence[Tensor]) -> Tensor:
-    """The parts one after the other, each (rows, heads, positions, size), and room to grow."""
-    count, (_, heads, length, size) = sum(map(len, parts)), parts[0].shape
-    whole = parts[0].new_empty(count, heads, length + GROWTH, size)
-    torch.cat(list(parts), out=whole[:, :, :length])
-    return whole
+def _without(states: Tensor, rows: slice) -> Tensor:
+    return torch.cat([states[: rows.start], states[rows.stop :]])
+
+
+def _shared(embeddings: Tensor, mask: Tensor) -> int:
+    """How many positions all prompts begin with, fewer than the shortest has. Left padded."""
+    count, length = mask.shape
+    if count == 1:
+        return 0
+    padding = length - mask.sum(1, keepdim=True)
+    columns = torch.arange(length, device=mask.device)
+    places = (padding + columns).clamp(max=length - 1)
+    aligned = embeddings[torch.arange(count, device=mask.device)[:, None], places]
+    same = (aligned == aligned[:1]).all(-1).all(0) & (columns < length - padding.max() - 1)
+    return int(same.cumprod(0).sum())
+
+
+def _last_apart(parts: Sequence[Tensor]) -> list[Tensor]:
+    """The same parts of the prompts, the last position in a part of its own."""
+    *others, last = parts
+    return [*others, *([last[:, :-1]] if last.shape[1] > 1 else []), last[:, -1:]]

@@ -1,6 +1,7 @@
 """Translate manifest rows: batched, greedy, and the same whatever the order of the rows."""
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from slimspeech.artifacts import Row
 from slimspeech.generation.embeddings import Clip, lengths, read_clips
-from slimspeech.generation.greedy import decode
+from slimspeech.generation.greedy import copies_of_prompts, decode
 from slimspeech.languages import WRITTEN_WITHOUT_SPACES, target_code
 from slimspeech.models.collation import Collator, listen
 from slimspeech.models.decoder import embed_prompts
@@ -104,8 +105,8 @@ def translate_variants(
     longest_first = sorted(audible, key=lambda i: -tokens[i])
     limit = settings.batch_size
     if limit == "auto":
-        positions = max(tokens, default=0) + PROMPT_TOKENS + settings.max_new_tokens
-        limit = rows_that_fit(model, positions)
+        longest = max(tokens, default=0) + PROMPT_TOKENS
+        limit = rows_that_fit(model, longest, settings.max_new_tokens, kept, missing)
     parts: dict[int, list[str]] = {}
     with tqdm(total=len(clips), desc=progress, unit="clip", disable=progress is None) as bar:
         while len(parts) < len(longest_first):
@@ -134,19 +135,31 @@ def translate_variants(
     ]
 
 
-def rows_that_fit(model: PreTrainedModel, positions: int) -> int:
-    """How many hypotheses of so many positions (prompt and translation) memory has room for.
+def rows_that_fit(
+    model: PreTrainedModel,
+    prompt: int,
+    new: int,
+    kept: Sequence[int],
+    missing: Sequence[int | None],
+) -> int:
+    """How many hypotheses memory has room for: `prompt` positions and `new` ones, of the variants.
 
-    Counted: keys and values of every layer, one layer's once more while the cache grows, a
-    layer's activations and the logits; of the free memory a fifth is left alone. At most ROWS_CPU
+    Counted: keys and values of every layer, those of a prompt once for the variants that share
+    them; one layer's once more while the cache grows; a layer's activations, in the prompts' pass
+    of one variant at a time; the logits. Of the free memory a fifth is left alone. At most ROWS_CPU
     or ROWS_GPU, beyond which nothing was found to be gained.
     """
     config = model.get_decoder().config
-    width = config.hidden_size
-    keys = [layer.self_attn.k_proj.out_features for layer in model.get_decoder().layers]
-    cached = 2 * (sum(keys) + 2 * max(keys))
+    width, variants = config.hidden_size, len(missing)
+    layers = model.get_decoder().layers
+    keys = [layers[layer].self_attn.k_proj.out_features for layer in kept]
+    spare = 2 * max(keys)
+    copies = zip(keys, copies_of_prompts(kept, missing), strict=True)
+    of_prompt = 2 * (sum(size * count for size, count in copies) / variants + spare)
     active = 6 * width + 3 * config.intermediate_size
-    row = positions * (cached + active) * model.dtype.itemsize + 8 * config.vocab_size
+    passing = active / variants + width * (1 - 1 / variants)
+    position = prompt * (of_prompt + passing) + new * (2 * (sum(keys) + spare) + active)
+    row = math.ceil(position * model.dtype.itemsize) + 8 * config.vocab_size
     if model.device.type == "cuda":
         free = torch.cuda.mem_get_info(model.device)[0]
         free += torch.cuda.memory_reserved() - torch.cuda.memory_allocated()

@@ -37,8 +37,8 @@ def layer_inputs(
 ) -> dict[str, dict[str, Any]]:
     """What a layer takes besides the states, by its kind: attention bias, rotary angles.
 
-    states: (B, queries, hidden size); mask: (B, L), padded on either side; queries: how many of
-    the L positions run, the last ones; by default all.
+    states: (B, queries, hidden size); mask: (B, L), 0 where nothing is read, at any place; queries:
+    how many of the L positions run, the last ones; by default all.
     Raises InputError for a kind of attention that is not known.
     """
     family, decoder = families.of(model.config), model.get_decoder()
@@ -46,7 +46,8 @@ def layer_inputs(
     first = length - (length if queries is None else queries)
     rows = torch.arange(first, length, device=mask.device)[:, None]
     columns = torch.arange(length, device=mask.device)
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, first:]
+    places = (mask.cumsum(-1) - 1).clamp(min=0)
+    positions = places[:, first:]
     filled = mask.bool()[:, None, None, :]
     inputs = {}
     for kind in sorted({kind_of(decoder, layer) for layer in range(len(decoder.layers))}):
@@ -54,7 +55,8 @@ def layer_inputs(
             raise InputError(f"the decoder has layers of the kind {kind}, which is not supported")
         seen = columns <= rows
         if kind == SLIDING:
-            seen &= columns > rows - decoder.config.sliding_window
+            near = places[:, None, :] > positions[:, :, None] - decoder.config.sliding_window
+            seen = (seen & near)[:, None]
         inputs[kind] = {
             **family.layer_arguments,
             "attention_mask": bias_of(seen & filled, states.dtype),
