@@ -11,7 +11,9 @@ import torch
 from project import REPOSITORY
 
 from slimspeech.training import stage as stages
+from slimspeech.training.launching import cause
 from slimspeech.training.ranks import Ranks
+from slimspeech.training.settings import TrainingSettings
 from slimspeech.training.trainer import UpdateTrainer
 
 SCRIPTS = REPOSITORY / "workflow" / "scripts"
@@ -25,7 +27,8 @@ def in_processes(first: Callable[[int], None] | None = None) -> Callable[..., No
     first: what each process does before it trains, called with its number.
     """
 
-    def run(stage: stages.Stage, count: int, micro_batch: int) -> None:
+    def run(stage: stages.Stage, settings: TrainingSettings, micro_batch: int) -> None:
+        count = settings.gpus
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -48,7 +51,7 @@ def in_processes(first: Callable[[int], None] | None = None) -> Callable[..., No
         while not failures.empty():
             messages |= [failures.get()]
         if messages:
-            raise stages._cause(
+            raise cause(
                 {n: SimpleNamespace(message=text, timestamp=0) for n, text in messages.items()}
             )
 

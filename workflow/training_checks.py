@@ -27,6 +27,10 @@ def gpu_problems(config: Config, limit: int | None, local: bool) -> Iterator[str
     config: with its defaults. limit: of the run; None where it has none. local: whether jobs run on
     this machine. One without a GPU trains on its CPU.
     """
+    if local:
+        for key, training, _ in trainings(config):
+            if (nodes := training["nodes"]) > 1:
+                yield f"{key}.nodes: {nodes} nodes are of SLURM (--profile profiles/slurm); set 1"
     several = [(key, training["gpus"]) for key, training, _ in trainings(config)]
     several = [(key, gpus) for key, gpus in several if gpus > 1]
     if several and limit is None and local:
@@ -60,6 +64,8 @@ def has_validation(config: Config) -> bool:
 def _training_problems(key: str, training: Config, method: str) -> Iterator[str]:
     """A precision or GPUs that the method cannot use."""
     gpus, clips = training["gpus"], training["batch_size"] * training["gradient_accumulation"]
+    if gpus % training["nodes"]:
+        yield f"{key}.nodes: {gpus} GPUs are not spread evenly over {training['nodes']} nodes"
     if method == "qlora" and training["precision"] == "bf16_stochastic":
         yield f"{key}.precision: bf16_stochastic is for full stages; give a qlora stage bf16"
     if gpus > clips:

@@ -154,6 +154,12 @@ def root(tmp_path_factory):
             "8 GPUs share the 4 clips",
         ),
         (
+            "teacher/training",
+            TRAINING | {"gpus": 4, "nodes": 3},
+            "teacher.training.nodes",
+            "4 GPUs are not spread evenly over 3 nodes",
+        ),
+        (
             "evaluation/comet",
             {"comet": {"model": "my/comet.ckpt"}},
             "evaluation.comet.comet.model",
@@ -268,3 +274,14 @@ def test_a_training_gets_no_more_gpus_than_the_run_has(monkeypatch, limit, local
         [problem] = problems
         assert problem.startswith("students.A.stages.0.training.gpus: 4 GPUs and this run has")
         assert f"has {offered};" in problem
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_several_nodes_are_of_a_cluster(local):
+    config = change(FILLED, "teacher/training", FILLED["teacher"]["training"] | {"nodes": 2})
+    problems = list(training_checks.gpu_problems(config, None, local))
+    if local:
+        [problem] = problems
+        assert problem.startswith("teacher.training.nodes: 2 nodes are of SLURM")
+    else:
+        assert problems == []

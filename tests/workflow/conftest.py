@@ -29,13 +29,24 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A real Slurm of one node; a test is skipped where none can be started."""
+    with _started(tmp_path_factory.mktemp("slurm"), cores=4) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A real Slurm of two nodes, both this machine."""
+    with _started(tmp_path_factory.mktemp("slurm"), cores=2, nodes=2) as cluster:
+        yield cluster
+
+
+@contextlib.contextmanager
+def _started(folder: Path, **size: int) -> Iterator[Cluster]:
     if reason := why_not():
         pytest.skip(reason)
     with contextlib.ExitStack() as running:
         try:
-            started = running.enter_context(
-                slurm_cluster(tmp_path_factory.mktemp("slurm"), cores=4)
-            )
+            cluster = running.enter_context(slurm_cluster(folder, **size))
         except RuntimeError as error:
             pytest.skip(str(error))
-        yield started
+        yield cluster

@@ -1,4 +1,4 @@
-"""A real Slurm of one node on this machine, with two made-up GPUs, for as long as a test needs it.
+"""A real Slurm on this machine, each node with two made-up GPUs, for as long as a test needs it.
 
 Debian: apt-get install slurm-wlm munge. Run as root. Sockets, keys and spools are in one folder.
 """
@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -28,17 +28,16 @@ CONFIG = """\
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={controller}
-SlurmdPort={daemon}
 SlurmUser=root
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket
 CredType=cred/munge
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool/%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd.%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/slurmd.%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 MpiDefault=none
@@ -55,10 +54,14 @@ MinJobAge=600
 KillWait=5
 ReturnToService=2
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cores} RealMemory=200000 Gres=gpu:2 State=UNKNOWN
+{nodes}
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1
 PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=2
 """
+NODE = (
+    "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cores} "
+    "RealMemory=200000 Gres=gpu:2 State=UNKNOWN"
+)
 
 
 @dataclass(frozen=True)
@@ -92,17 +95,23 @@ def why_not() -> str | None:
 
 
 @contextmanager
-def slurm_cluster(folder: Path, cores: int) -> Iterator[Cluster]:
+def slurm_cluster(folder: Path, cores: int, nodes: int = 1) -> Iterator[Cluster]:
     """Jobs of the partition `urgent` preempt those of `main`, which go back into the queue.
 
+    nodes: each a slurmd of this machine with so many cores.
     Raises RuntimeError if Slurm does not start.
     """
     for name in ("state", "spool"):
         (folder / name).mkdir(parents=True)
     host = socket.gethostname().partition(".")[0]
-    controller, daemon = _free_ports()
-    places = {"host": host, "folder": folder, "controller": controller, "daemon": daemon}
-    (folder / "slurm.conf").write_text(CONFIG.format(cores=cores, **places))
+    controller, *daemons = _free_ports(1 + nodes)
+    names = [f"node{number}" for number in range(1, 1 + nodes)]
+    lines = [
+        NODE.format(name=name, host=host, port=port, cores=cores)
+        for name, port in zip(names, daemons, strict=True)
+    ]
+    places = {"host": host, "folder": folder, "controller": controller}
+    (folder / "slurm.conf").write_text(CONFIG.format(nodes="\n".join(lines), **places))
     # Any device file passes for a GPU.
     gpus = [f"Name=gpu File={device}" for device in ("/dev/zero", "/dev/full")]
     (folder / "gres.conf").write_text("\n".join(gpus) + "\n")
@@ -132,12 +141,12 @@ def slurm_cluster(folder: Path, cores: int) -> Iterator[Cluster]:
             f"--seed-file={folder}/munge.seed",
         ],
         ["slurmctld", "-D", "-i"],
-        ["slurmd", "-D", "-N", host],
+        *(["slurmd", "-D", "-N", name] for name in names),
     ]
     running = []
     try:
-        for command in commands:
-            with open(folder / f"{command[0]}.out", "wb") as log:
+        for number, command in enumerate(commands):
+            with open(folder / f"{number}-{command[0]}.out", "wb") as log:
                 running.append(
                     subprocess.Popen(
                         command, env=os.environ | environment, stdout=log, stderr=subprocess.STDOUT
@@ -160,11 +169,12 @@ def _path() -> str:
     return os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 
 
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as first, socket.socket() as second:
-        first.bind(("127.0.0.1", 0))
-        second.bind(("127.0.0.1", 0))
-        return first.getsockname()[1], second.getsockname()[1]
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def _wait_until_idle(folder: Path, environment: dict[str, str]) -> None:

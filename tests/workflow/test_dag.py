@@ -717,3 +717,25 @@ def test_a_comet_metric_is_scored_beside_what_is_there(finished):
         "write_config": 1,
         "write_report": 1,
     }
+
+
+@pytest.mark.parametrize(
+    "training, expected",
+    [
+        ({"gpus": 4}, {"gpu": "4", "nodes": "1"}),
+        ({"gpus": 4, "nodes": 2}, {"nodes": "2", "mpi": "srun", "tasks_per_node": "2"}),
+        ({"gpus": 2, "nodes": 2}, {"nodes": "2", "mpi": "srun", "tasks": "2"}),
+    ],
+)
+def test_what_slurm_is_asked_for_a_training_on_several_gpus(planned, training, expected):
+    config = planned.default_config()
+    config["teacher"]["training"] |= training
+    path = planned.write_config(config)
+    target = ("results/mini/en-de/teacher", "--dry-run", "--configfile", path)
+    text = planned.succeed(*target, "--profile", "profiles/slurm")
+    line = re.search(r"^rule train_teacher:\n(?:    .*\n)*?    resources: (.*)", text, re.M)[1]
+    asked = dict(item.split("=") for item in line.split(", "))
+    assert {name: asked[name] for name in expected} == expected
+    assert len({"mpi", "tasks", "tasks_per_node"} & asked.keys()) == 2 * (asked["nodes"] != "1")
+    refused = planned.snakemake(*target, "--cores", "2", "--resources", "gpu=4")
+    assert ("nodes are of SLURM" in refused.stdout) == (asked["nodes"] != "1")

@@ -41,7 +41,8 @@ if problems := config_checks.problems(config):
 
 if workflow.is_main_process:  # a job of a cluster is a run of its own, with the GPUs of the job
     limit = workflow.global_resources.get("gpu").value
-    if problems := list(training_checks.gpu_problems(config, limit, workflow.local_exec)):
+    local = workflow.resource_settings.nodes is None  # the executor is not known yet
+    if problems := list(training_checks.gpu_problems(config, limit, local)):
         raise WorkflowError(*(f"config: {problem}" for problem in problems))
 
 
@@ -140,6 +141,35 @@ def get_previous_layers(wildcards):
 def get_seed(wildcards):
     """The seed of the trainings of a folder."""
     return RUNS[wildcards.experiment]
+
+
+def get_training(wildcards):
+    """The settings of a training: of a student's stage, or of the teacher."""
+    student = wildcards.get("student")
+    stage = config["teacher"] if student is None else STAGES[student][wildcards.stage]
+    return stage["training"]
+
+
+def get_gpus_per_node(wildcards):
+    """Of a training on several nodes; of one on one node 0."""
+    training = get_training(wildcards)
+    return training["gpus"] // training["nodes"] if training["nodes"] > 1 else 0
+
+
+# The resources of a training: its GPUs, and for one on several nodes a task of SLURM a GPU. `mpi`
+# says that the rule starts the tasks itself. The plugin refuses tasks_per_node below 2.
+GPUS = {
+    "gpu": lambda wildcards: get_training(wildcards)["gpus"],
+    "nodes": lambda wildcards: get_training(wildcards)["nodes"],
+    "mpi": lambda wildcards: "srun" if get_gpus_per_node(wildcards) else None,
+    "tasks": lambda wildcards: (
+        get_training(wildcards)["nodes"] if get_gpus_per_node(wildcards) == 1 else None
+    ),
+    "tasks_per_node": lambda wildcards: (
+        each if (each := get_gpus_per_node(wildcards)) > 1 else None
+    ),
+    "tasks_per_gpu": lambda wildcards: 0 if get_gpus_per_node(wildcards) else None,
+}
 
 
 def get_config(wildcards):

@@ -143,6 +143,7 @@ rule train_mini_base:
             "checkpoint_steps": 500,
             "keep": "last",
             "gpus": 1,
+            "nodes": 1,
             "shard": False,
         },
         seed=1,

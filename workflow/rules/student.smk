@@ -35,7 +35,7 @@ rule train_student:
     conda:
         "../../envs/models.yaml"
     resources:
-        gpu=lookup("{student}/{stage}/training/gpus", within=STAGES),
+        **GPUS,
         mem_mb=64000,
         runtime="12h",
     params:
@@ -71,7 +71,7 @@ rule train_adapter:
     conda:
         "../../envs/models.yaml"
     resources:
-        gpu=lookup("{student}/{stage}/training/gpus", within=STAGES),
+        **GPUS,
         mem_mb=48000,
         runtime="24h",
     params:

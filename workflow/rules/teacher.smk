@@ -36,7 +36,7 @@ rule train_teacher:
     conda:
         "../../envs/models.yaml"
     resources:
-        gpu=lookup("teacher/training/gpus", within=config),
+        **GPUS,
         mem_mb=64000,
         runtime="12h",
     params:

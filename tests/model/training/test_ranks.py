@@ -1,5 +1,6 @@
 """Processes that train together, here two on the CPU: as one process with all the clips would."""
 
+import json
 import os
 import signal
 import threading
@@ -22,7 +23,9 @@ from slimspeech.artifacts import read_jsonl, write_jsonl
 from slimspeech.errors import InputError
 from slimspeech.models.collation import Collator
 from slimspeech.models.loading import save_model
+from slimspeech.training import launching
 from slimspeech.training import stage as stages
+from slimspeech.training.launching import cause
 from slimspeech.training.ranks import OutOfMemory, Ranks
 from slimspeech.training.stage import Stage, run_stage
 from slimspeech.training.updates import Parts, divisors
@@ -119,11 +122,33 @@ class Failure:
 def test_the_reason_is_that_of_the_process_that_failed_first_and_by_itself():
     lost = {"message": "DistBackendError: Connection closed by peer"}
     own = {"message": "InputError: a.wav: no such file"}
-    error = stages._cause({0: Failure(lost), 1: Failure(own)})
+    error = cause({0: Failure(lost), 1: Failure(own)})
     assert isinstance(error, InputError) and str(error) == "a.wav: no such file"
-    killed = stages._cause({0: Failure(lost), 1: Failure("Signal 9 (SIGKILL) received by PID 12")})
+    killed = cause({0: Failure(lost), 1: Failure("Signal 9 (SIGKILL) received by PID 12")})
     assert isinstance(killed, RuntimeError) and "process 1 of 2" in str(killed)
     assert "Signal 9 (SIGKILL)" in str(killed)
+
+
+def test_the_reason_on_several_nodes_is_read_from_what_processes_wrote(tmp_path):
+    def write(number, message):
+        extra = {"timestamp": str(number)}
+        entry = {"message": {"message": message, "extraInfo": extra}}
+        (tmp_path / f"{number}.json").write_text(json.dumps(entry))
+
+    found = launching._cause_on_nodes(tmp_path, 3, 9)
+    assert "srun ended with 9" in str(found)
+    write(0, "DistBackendError: Connection closed by peer")
+    found = launching._cause_on_nodes(tmp_path, 3, 9)
+    assert str(found) == "process 1, 2 ended without an error of its own"
+    write(2, "InputError: a.wav: no such file")
+    found = launching._cause_on_nodes(tmp_path, 3, 1)
+    assert isinstance(found, InputError) and str(found) == "a.wav: no such file"
+
+
+def test_several_nodes_need_slurm(stage, monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    with pytest.raises(InputError, match=r"training\.nodes is 2 and this is no job of SLURM"):
+        run_stage(stage("nodes", gpus=2, nodes=2))
 
 
 def test_processes_that_wait_for_each_other_start_again_in_smaller_micro_batches(
@@ -131,7 +156,7 @@ def test_processes_that_wait_for_each_other_start_again_in_smaller_micro_batches
 ):
     sizes = []
 
-    def run(stage, count, micro_batch):
+    def run(stage, settings, micro_batch):
         sizes.append(micro_batch)
         if micro_batch > 1:
             raise OutOfMemory(micro_batch // 2)

@@ -21,6 +21,7 @@ class TrainingSettings:
     checkpoint_steps: steps between checkpoints to resume from after a kill; 0 for none.
     keep: the weights of the "last" step, or those of the epoch with the "best" validation loss.
     gpus: processes that share the clips of each update, one a GPU.
+    nodes: machines of a cluster that the processes are spread over evenly.
     shard: whether they share weights, gradients and optimiser states too (FSDP).
     """
 
@@ -37,6 +38,7 @@ class TrainingSettings:
     checkpoint_steps: int
     keep: str
     gpus: int
+    nodes: int
     shard: bool
 
     def __post_init__(self):

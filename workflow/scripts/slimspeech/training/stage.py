@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import signal
 import sys
 import tempfile
@@ -15,7 +14,6 @@ from typing import Any
 import torch
 
 from slimspeech.artifacts import read_jsonl, write_directory, write_jsonl
-from slimspeech.errors import InputError
 from slimspeech.logs import start_records
 from slimspeech.models.loading import load_model, load_processor, save_model
 from slimspeech.models.prompts import Prompt
@@ -26,21 +24,11 @@ from slimspeech.training import trainer
 from slimspeech.training.distillation import read_mix
 from slimspeech.training.fine_tuning import add_adapter, fine_tune, save_adapter
 from slimspeech.training.gpu_memory import warn_about_memory
+from slimspeech.training.launching import run_here, run_on_nodes
 from slimspeech.training.ranks import ALONE, OutOfMemory, Ranks
 from slimspeech.training.settings import LoraSettings, TrainingSettings
 
 log = logging.getLogger(__name__)
-
-SCRIPTS = Path(__file__).parents[2]
-# What a process says that lost another one in the middle of a sum, or that the launcher ended then.
-LOST = (
-    "DistBackendError",
-    "DistNetworkError",
-    "Connection closed",
-    "Connection reset",
-    "gloo",
-    "SIGTERM",
-)
 
 
 @dataclass(frozen=True)
@@ -69,6 +57,7 @@ class Stage:
     @classmethod
     def of(cls, job: Any, output: str, lora: Mapping[str, Any] | None = None) -> "Stage":
         """The stage of a rule. job: the object that Snakemake gives the rule's script."""
+        training = job.params.training  # threads are those of a process, on several nodes
         return cls(
             model=job.input.model,
             manifests={part: job.input[part] for part in DATA_PARTS if job.params.mix.get(part)},
@@ -76,11 +65,11 @@ class Stage:
             mix=job.params.mix,
             prompt=job.params.prompt,
             languages=job.params.languages,
-            training=job.params.training,
+            training=training,
             lora=lora,
             seed=job.params.seed,
             workspace=job.params.workspace,
-            workers=job.threads - 1,
+            workers=(job.threads - 1) * (training["gpus"] if training["nodes"] > 1 else 1),
             output=output,
             curve=job.output.curve,
         )
@@ -91,11 +80,11 @@ def run_stage(stage: Stage) -> None:
 
     Raises what the training raises; of several processes, what the first that failed raised.
     """
-    count = TrainingSettings(**stage.training).gpus
-    if count == 1:
+    settings = TrainingSettings(**stage.training)
+    if settings.gpus == 1:
         train(stage, ALONE)
     else:
-        launch(stage, count)
+        launch(stage, settings)
 
 
 def train(stage: Stage, ranks: Ranks, micro_batch: int | None = None) -> None:
@@ -138,66 +127,34 @@ def train(stage: Stage, ranks: Ranks, micro_batch: int | None = None) -> None:
         write_jsonl(stage.curve, curve)
 
 
-def launch(stage: Stage, count: int) -> None:
-    """Train in so many processes of this machine, one a GPU. One that ends early ends all.
-
-    Raises InputError for fewer GPUs, unless there is none: then the processes share the CPU.
-    """
-    if torch.cuda.is_available() and torch.cuda.device_count() < count:
-        raise InputError(
-            f"training.gpus is {count} and the job sees {torch.cuda.device_count()}; lower it, or "
-            "tell Snakemake of more (--resources gpu=N)"
-        )
-    micro_batch = stage.training["batch_size"]
+def launch(stage: Stage, settings: TrainingSettings) -> None:
+    """Train in a process for each GPU. Where memory runs out in all, they start again."""
+    micro_batch = settings.batch_size
     while True:
         try:
-            _run_processes(stage, count, micro_batch)
+            _run_processes(stage, settings, micro_batch)
             return
         except OutOfMemory as error:
             micro_batch = int(str(error))
             log.warning("all processes start again, from the last checkpoint if there is one")
 
 
-def _run_processes(stage: Stage, count: int, micro_batch: int) -> None:
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError  # slow to import
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    paths = [str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])]
-    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=count,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        max_restarts=0,
-        virtual_local_rank=torch.cuda.is_available(),
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "stage.json")
+def _run_processes(stage: Stage, settings: TrainingSettings, micro_batch: int) -> None:
+    nodes, count = settings.nodes, settings.gpus
+    # All nodes see the results, and not what is temporary on one.
+    beside = Path(stage.workspace).parent if nodes > 1 else None
+    if beside:
+        beside.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="processes-", dir=beside) as name:
+        folder = Path(name).resolve()
+        path = folder / "stage.json"
         path.write_text(json.dumps(asdict(stage)), encoding="utf-8")
-        try:
-            elastic_launch(config, sys.executable)("-m", __name__, str(path), str(micro_batch))
-        except ChildFailedError as error:
-            raise _cause(error.failures) from None
-
-
-def _cause(failures: Mapping[int, Any]) -> Exception:
-    """The error of the process that failed by itself; others fail because they lost it.
-
-    failures: by the number of the process, as torch reports them.
-    """
-    messages = {}
-    for number, failure in failures.items():
-        message = failure.message
-        messages[number] = message["message"] if isinstance(message, dict) else message
-    own = [n for n, text in messages.items() if not any(word in text for word in LOST)]
-    number = min(own or messages, key=lambda n: (failures[n].timestamp, n))
-    name, _, text = messages[number].partition(": ")
-    for kind in (InputError, OutOfMemory):
-        if name == kind.__name__:
-            return kind(text)
-    return RuntimeError(f"process {number} of {len(failures)} failed: {messages[number]}")
+        arguments = [str(path), str(micro_batch)]
+        if nodes == 1:
+            run_here(__name__, arguments, count)
+        else:
+            cpus = stage.workers // count + 1
+            run_on_nodes(__name__, arguments, count, nodes, cpus, folder)
 
 
 def main() -> None:
