@@ -11,7 +11,7 @@ from transformers import Qwen2AudioForConditionalGeneration
 from slimspeech.data.audio import read_audio
 from slimspeech.errors import InputError
 from slimspeech.families.whisper import encode
-from slimspeech.generation import greedy
+from slimspeech.generation import prompt_pass
 from slimspeech.generation.caches import LayerCache
 from slimspeech.generation.greedy import copies_of_prompts, decode
 from slimspeech.models.collation import Collator, extract_features
@@ -112,6 +112,14 @@ def test_rows_that_end_first_leave_the_others_alone(wild, processor, prompt, row
         assert [variant[0] for variant in alone] == [variant[number] for variant in together]
 
 
+def test_prompts_may_be_read_in_pieces(wild, processor, prompt, rows, monkeypatch):
+    missing = [None, 2, 5, 7]
+    expected = run(wild, processor, prompt, rows, list(range(8)), missing, 30)
+    for positions in (1, 300):  # each prompt by itself, and two or three together
+        monkeypatch.setattr(prompt_pass, "PIECE", positions)
+        assert run(wild, processor, prompt, rows, list(range(8)), missing, 30) == expected
+
+
 @pytest.mark.parametrize("missing", [[None], [1, 4, 7], [2, None]])
 def test_what_prompts_share_runs_once(missing, wild, processor, prompt, rows):
     """Positions that layers' MLPs see in the prompts' pass, by closed form."""
@@ -145,7 +153,7 @@ def test_prompts_are_kept_once_for_the_variants_on_the_trunk(
         caches.append(LayerCache(*arguments))
         return caches[-1]
 
-    monkeypatch.setattr(greedy, "LayerCache", recorded)
+    monkeypatch.setattr(prompt_pass, "LayerCache", recorded)
     run(wild, processor, prompt, rows, list(range(8)), missing, 1)
     kept = [sum(len(s.keys) for s in (c.apart, c.shared) if s) for c in caches]
     assert kept == [len(rows) * count for count in (1, 1, 2, 2, 2, 2, 2, 3)]

@@ -94,13 +94,13 @@ class PromptCache:
 class LayerCache:
     """Keys and values of one layer for the rows that run it, variant by variant.
 
-    apart: of each variant that has left the trunk, its own. shared: of the trunk. variants: how
-    many share it; they come last.
+    apart: of each variant that has left the trunk, all its prompts in order. shared: of the trunk.
+    variants: how many share it; they come last.
     """
 
-    def __init__(self, apart: Sequence[PromptCache], shared: PromptCache, variants: int):
+    def __init__(self, apart: Sequence[PromptCache], shared: Sequence[PromptCache], variants: int):
         self.apart = _Store.of(apart, 1)
-        self.shared = _Store.of([shared], variants)
+        self.shared = _Store.of(shared, variants)
         self.variants = variants
 
     def attend(self, places: Tensor | None, apart: Tensor, shared: Tensor) -> Attend:

@@ -6,10 +6,8 @@ weights, as all rows run together except those of the variant that lacks it. The
 pruning the model and calling `generate`, which the tests compare.
 """
 
-import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,12 +15,8 @@ from transformers import PreTrainedModel
 
 from slimspeech import families
 from slimspeech.errors import InputError
-from slimspeech.generation.caches import (
-    KeysAndValues,
-    LayerCache,
-    PromptCache,
-    attention_by_caches,
-)
+from slimspeech.generation.caches import LayerCache, attention_by_caches
+from slimspeech.generation.prompt_pass import read_prompts
 from slimspeech.models.decoder import head, kind_of, layer_inputs, require_finite
 
 COMPACT_BELOW = 0.75  # share of rows still running below which the finished ones are dropped
@@ -165,70 +159,11 @@ class _Batch:
         return positions
 
     def _prompt(self, embeddings: Tensor) -> Tensor:
-        """The prompts' pass: fills the caches, returns logits (variants * B, vocabulary).
-
-        What the prompts begin with runs once for all of them. In the last layer only the last
-        position runs whole: of the others nothing but keys and values is read again.
-        """
-        trunk = self._parts(embeddings)  # what all variants share that have not met their layer
-        inputs = self._inputs(trunk)
-        branches: list[list[Tensor]] = []  # the variants that have left the trunk, by themselves
-        for layer in self.kept:
-            if layer == self.kept[-1]:
-                branches, trunk = [_last_apart(parts) for parts in branches], _last_apart(trunk)
-                inputs = self._inputs(trunk)
-            through = len(branches)
-            if through < len(self.missing) and self.missing[through] == layer:
-                branches.append(trunk)
-            apart = [PromptCache(len(self.mask)) for _ in range(through)]
-            for number, cache in enumerate(apart):
-                branches[number] = self._pass(layer, branches[number], inputs, cache)
-            shared, behind = PromptCache(len(self.mask)), len(self.missing) - len(branches)
-            if behind:
-                trunk = self._pass(layer, trunk, inputs, shared)
-            self.caches.append(LayerCache(apart, shared, behind))
-        streams = [*branches, *[trunk] * (len(self.missing) - len(branches))]
-        return self._logits(torch.cat([parts[-1][:, -1] for parts in streams]))
-
-    def _parts(self, embeddings: Tensor) -> list[Tensor]:
-        """The prompts in parts: of one row what all begin with, if anything, and the rest.
-
-        Then columns between the two are not read, where before were those left of the prompts.
-        """
-        shared = _shared(embeddings, self.mask)
-        if not shared:
-            return [embeddings]
-        lengths = self.mask.sum(1, keepdim=True)
-        columns = torch.arange(embeddings.shape[1], device=self.mask.device)
-        unread = embeddings.shape[1] - lengths
-        self.mask = ((columns < shared) | (columns >= shared + unread)).to(self.mask.dtype)
-        return [embeddings[lengths.argmax(), None, :shared], embeddings[:, shared:]]
-
-    def _inputs(self, parts: Sequence[Tensor]) -> list[dict[str, dict[str, Any]]]:
-        """What the layers take besides the states, for consecutive parts of the prompts."""
-        inputs, end = [], 0
-        for part in parts:
-            end += part.shape[1]
-            mask = self.mask[: len(part), :end]
-            inputs.append(layer_inputs(self.model, part, mask, queries=part.shape[1]))
-        return inputs
-
-    def _pass(
-        self,
-        layer: int,
-        parts: Sequence[Tensor],
-        inputs: Sequence[dict[str, dict[str, Any]]],
-        cache: PromptCache,
-    ) -> list[Tensor]:
-        """The parts behind a layer; behind the last layer of the stack only the last part."""
-        module, kind = self.decoder.layers[layer], kind_of(self.decoder, layer)
-        behind = []
-        for number, (part, own) in enumerate(zip(parts, inputs, strict=True)):
-            wanted = layer != self.kept[-1] or number + 1 == len(parts)
-            attend = cache.attend(own[kind]["attention_mask"], wanted)
-            with contextlib.suppress(KeysAndValues):
-                behind.append(module(part, attend=attend, **own[kind] | {"attention_mask": None}))
-        return behind
+        """The prompts' pass: fills the caches, returns logits (variants * B, vocabulary)."""
+        self.caches, states, self.mask = read_prompts(
+            self.model, self.kept, self.missing, embeddings, self.mask
+        )
+        return self._logits(states)
 
     def _step(self, tokens: Tensor) -> Tensor:
         """One token further: logits (rows, vocabulary)."""
@@ -265,22 +200,3 @@ class _Batch:
 
 def _without(states: Tensor, rows: slice) -> Tensor:
     return torch.cat([states[: rows.start], states[rows.stop :]])
-
-
-def _shared(embeddings: Tensor, mask: Tensor) -> int:
-    """How many positions all prompts begin with, fewer than the shortest has. Left padded."""
-    count, length = mask.shape
-    if count == 1:
-        return 0
-    padding = length - mask.sum(1, keepdim=True)
-    columns = torch.arange(length, device=mask.device)
-    places = (padding + columns).clamp(max=length - 1)
-    aligned = embeddings[torch.arange(count, device=mask.device)[:, None], places]
-    same = (aligned == aligned[:1]).all(-1).all(0) & (columns < length - padding.max() - 1)
-    return int(same.cumprod(0).sum())
-
-
-def _last_apart(parts: Sequence[Tensor]) -> list[Tensor]:
-    """The same parts of the prompts, the last position in a part of its own."""
-    *others, last = parts
-    return [*others, *([last[:, :-1]] if last.shape[1] > 1 else []), last[:, -1:]]
