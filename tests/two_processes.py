@@ -3,13 +3,13 @@
 import multiprocessing
 import os
 import signal
-import socket
 from collections.abc import Callable
 from types import SimpleNamespace
 
 import torch
 from project import REPOSITORY
 
+from slimspeech.processes import free_port
 from slimspeech.training import stage as stages
 from slimspeech.training.launching import cause
 from slimspeech.training.ranks import Ranks
@@ -29,9 +29,7 @@ def in_processes(first: Callable[[int], None] | None = None) -> Callable[..., No
 
     def run(stage: stages.Stage, settings: TrainingSettings, micro_batch: int) -> None:
         count = settings.gpus
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port("127.0.0.1")
         failures = CONTEXT.SimpleQueue()
         os.environ["PYTHONPATH"] = str(SCRIPTS)  # of the process that forks
         processes = [

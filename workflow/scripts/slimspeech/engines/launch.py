@@ -4,7 +4,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ import httpx2
 from slimspeech.engines import MODEL
 from slimspeech.engines.vllm import DTYPES, SETTINGS, reason, warn_of_version
 from slimspeech.errors import InputError
-from slimspeech.processes import end_with_parent
+from slimspeech.processes import end_with_parent, free_port
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +41,7 @@ def vllm_server(export: str | Path, precision: str, python: str | None = None) -
             f"{export}: no model there; give --export the folder of an export, such as "
             "results/…/students/A/export/int8 (docs/publish.md)"
         )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port("127.0.0.1")
     command = [
         *(_interpreter(python), "-m", "vllm.entrypoints.openai.api_server"),
         *("--host", "127.0.0.1", "--port", str(port)),

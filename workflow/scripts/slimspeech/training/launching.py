@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from slimspeech.errors import InputError
-from slimspeech.processes import end_with_parent
+from slimspeech.processes import end_with_parent, free_port
 from slimspeech.training.ranks import OutOfMemory
 
 log = logging.getLogger(__name__)
@@ -75,10 +75,7 @@ def run_on_nodes(
             f"training.nodes is {nodes} and this is no job of SLURM; run with --profile "
             "profiles/slurm, or set nodes: 1"
         )
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        port = probe.getsockname()[1]
-    meeting = {"MASTER_ADDR": socket.gethostname(), "MASTER_PORT": str(port)}
+    meeting = {"MASTER_ADDR": socket.gethostname(), "MASTER_PORT": str(free_port(""))}
     command = [
         *("srun", f"--nodes={nodes}", f"--ntasks={count}", f"--ntasks-per-node={count // nodes}"),
         *(f"--cpus-per-task={cpus}", "--kill-on-bad-exit=1", "--export=ALL"),
