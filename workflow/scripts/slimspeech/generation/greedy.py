@@ -6,6 +6,7 @@ weights, as all rows run together except those of the variant that lacks it. The
 pruning the model and calling `generate`, which the tests compare.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -131,7 +132,8 @@ class _Batch:
         """Note the rows, each by its variant and prompt, and where each layer finds its own."""
         self.rows = rows
         prompts, variants = len(self.mask), len(self.missing)
-        before = [sum(v < variant for v, _ in rows) for variant in range(variants + 1)]
+        of_variants = [v for v, _ in rows]
+        before = [bisect_left(of_variants, variant) for variant in range(variants + 1)]
         self.prompt_of = torch.tensor([b for _, b in rows], device=self.mask.device)
         places = torch.tensor([v * prompts + b for v, b in rows], device=self.mask.device)
         self.spans = []
@@ -150,12 +152,13 @@ class _Batch:
         positions = torch.tensor(still, device=device)
         heard = torch.tensor(prompts, device=device)
         for cache, span in zip(self.caches, self.spans, strict=True):
-            apart = sum(position < span.apart for position in still)
+            apart = bisect_left(still, span.apart)
             sharing = [v - span.first for v in variants if v >= span.first]
             cache.select(positions[:apart], heard, torch.tensor(sharing, device=device))
         self.mask = self.mask[heard]
         self.missing = [self.missing[v] for v in variants]
-        self._place([(variants.index(v), prompts.index(b)) for v, b in rows])
+        new_v, new_b = ({old: new for new, old in enumerate(kept)} for kept in (variants, prompts))
+        self._place([(new_v[v], new_b[b]) for v, b in rows])
         return positions
 
     def _prompt(self, embeddings: Tensor) -> Tensor:
