@@ -1,4 +1,4 @@
-"""What can be wrong with the settings of trainings: a part of config_checks."""
+"""What trainings ask for, and what can be wrong with their settings: a part of config_checks."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -41,6 +41,20 @@ def gpu_problems(config: Config, limit: int | None, local: bool) -> Iterator[str
                 f"{key}.gpus: {gpus} GPUs and this run has {limit}; lower it, or give the run more "
                 "(--resources gpu=N)"
             )
+
+
+def resources(training: Config) -> dict[str, int | str]:
+    """The resources of a training: its GPUs, and on several nodes of SLURM a task for each.
+
+    `mpi` says that the rule starts the tasks by itself. The executor for SLURM refuses a
+    tasks_per_node below 2, and would make of `tasks` those of each GPU.
+    """
+    gpus, nodes = training["gpus"], training["nodes"]
+    if nodes == 1:
+        return {"gpu": gpus, "nodes": 1}
+    each = gpus // nodes
+    tasks = {"tasks_per_node": each} if each > 1 else {"tasks": nodes}
+    return {"gpu": gpus, "nodes": nodes, "mpi": "srun", "tasks_per_gpu": 0} | tasks
 
 
 def trainings(config: Config) -> Iterator[tuple[str, Config, str]]:

@@ -150,25 +150,14 @@ def get_training(wildcards):
     return stage["training"]
 
 
-def get_gpus_per_node(wildcards):
-    """Of a training on several nodes; of one on one node 0."""
-    training = get_training(wildcards)
-    return training["gpus"] // training["nodes"] if training["nodes"] > 1 else 0
+def get_of_training(name):
+    """Of what a training asks for, the resource of that name, or None."""
+    return lambda wildcards: training_checks.resources(get_training(wildcards)).get(name)
 
 
-# The resources of a training: its GPUs, and for one on several nodes a task of SLURM a GPU. `mpi`
-# says that the rule starts the tasks itself. The plugin refuses tasks_per_node below 2.
 GPUS = {
-    "gpu": lambda wildcards: get_training(wildcards)["gpus"],
-    "nodes": lambda wildcards: get_training(wildcards)["nodes"],
-    "mpi": lambda wildcards: "srun" if get_gpus_per_node(wildcards) else None,
-    "tasks": lambda wildcards: (
-        get_training(wildcards)["nodes"] if get_gpus_per_node(wildcards) == 1 else None
-    ),
-    "tasks_per_node": lambda wildcards: (
-        each if (each := get_gpus_per_node(wildcards)) > 1 else None
-    ),
-    "tasks_per_gpu": lambda wildcards: 0 if get_gpus_per_node(wildcards) else None,
+    name: get_of_training(name)
+    for name in ("gpu", "nodes", "mpi", "tasks", "tasks_per_node", "tasks_per_gpu")
 }
 
 

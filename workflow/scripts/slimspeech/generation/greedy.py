@@ -62,11 +62,16 @@ def copies_of_prompts(kept: Sequence[int], missing: Sequence[int | None]) -> lis
 
     Once for the variants on the trunk, and once for each that has met its missing layer.
     """
-    through = [sum(gone is not None and gone < layer for gone in missing) for layer in kept]
+    through = [_through(missing, layer) for layer in kept]
     return [
         count + (count + (layer in missing) < len(missing))
         for layer, count in zip(kept, through, strict=True)
     ]
+
+
+def _through(missing: Sequence[int | None], layer: int) -> int:
+    """How many variants have left the trunk before a layer."""
+    return sum(gone is not None and gone < layer for gone in missing)
 
 
 @dataclass(frozen=True)
@@ -138,7 +143,7 @@ class _Batch:
         places = torch.tensor([v * prompts + b for v, b in rows], device=self.mask.device)
         self.spans = []
         for layer in self.kept:
-            through = sum(gone is not None and gone < layer for gone in self.missing)
+            through = _through(self.missing, layer)
             first = through + (layer in self.missing)
             filled = len(rows) - before[first] == (variants - first) * prompts
             own = None if filled else places[before[first] :] - first * prompts

@@ -36,7 +36,7 @@ class Stage:
     """What the rule of a training asks for; all of it can be written as JSON.
 
     manifests: paths by the names in the mix. training, lora: sections of the config; lora is None
-    where all weights are trained. workers: processes that read clips, for all GPUs together.
+    where all weights are trained. workers: processes that read clips, for each GPU.
     output: the directory of the model, or of the adapter.
     """
 
@@ -57,7 +57,9 @@ class Stage:
     @classmethod
     def of(cls, job: Any, output: str, lora: Mapping[str, Any] | None = None) -> "Stage":
         """The stage of a rule. job: the object that Snakemake gives the rule's script."""
-        training = job.params.training  # threads are those of a process, on several nodes
+        training = job.params.training
+        # On one node the processes share the job's threads; on several each is a task with its own.
+        sharing = training["gpus"] if training["nodes"] == 1 else 1
         return cls(
             model=job.input.model,
             manifests={part: job.input[part] for part in DATA_PARTS if job.params.mix.get(part)},
@@ -69,7 +71,7 @@ class Stage:
             lora=lora,
             seed=job.params.seed,
             workspace=job.params.workspace,
-            workers=(job.threads - 1) * (training["gpus"] if training["nodes"] > 1 else 1),
+            workers=(job.threads - 1) // sharing,
             output=output,
             curve=job.output.curve,
         )
@@ -113,7 +115,7 @@ def train(stage: Stage, ranks: Ranks, micro_batch: int | None = None) -> None:
         settings,
         seed=stage.seed,
         workspace=stage.workspace,
-        workers=stage.workers // ranks.count,
+        workers=stage.workers,
         ranks=ranks,
         micro_batch=micro_batch,
     )
@@ -153,8 +155,7 @@ def _run_processes(stage: Stage, settings: TrainingSettings, micro_batch: int) -
         if nodes == 1:
             run_here(__name__, arguments, count)
         else:
-            cpus = stage.workers // count + 1
-            run_on_nodes(__name__, arguments, count, nodes, cpus, folder)
+            run_on_nodes(__name__, arguments, count, nodes, stage.workers + 1, folder)
 
 
 def main() -> None:
