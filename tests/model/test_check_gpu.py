@@ -167,3 +167,37 @@ def test_the_whole_check_runs_without_a_gpu(module, tmp_path, capsys):
     table = capsys.readouterr().out
     assert "TINY" in table and table.count("\n| ") == 2 + len(lines)
     assert output.with_suffix(".md").read_text() == table
+
+
+def test_work_of_a_linear_layer_and_of_attention_by_closed_form(module):
+    model = torch.nn.Linear(3, 5, bias=False)
+    query, key, value = (torch.zeros(2, 4, positions, 8) for positions in (1, 7, 7))
+    with module("gpu_checks.search").Work(model) as work:
+        model(torch.zeros(2, 6, 3))
+        torch.nn.functional.scaled_dot_product_attention(query, key, value)
+    model(torch.zeros(2, 6, 3))  # no more counted
+    torch.nn.functional.scaled_dot_product_attention(query, key, value)
+    assert work.bytes == 4 * (3 * 5) + 4 * (2 * 4 * 7 * 8 * 2)
+    # Two for each weight and token; two for each product of a query with a key, and with a value.
+    assert work.operations == 2 * (3 * 5) * 12 + 2 * (2 * 4 * 7 * 8) * 2
+
+
+def test_work_counts_the_attention_of_the_engine(module, subject, monkeypatch):
+    """All of it: queries of the prompts and of the steps, with their keys, in every layer."""
+    search = module("gpu_checks.search")
+    model = subject.make(2, torch.float32)
+    clip = search.Clip(0, subject.pair, search.read_audio(subject.clips(1)[0]["audio"]))
+    seen = []
+    read = torch.nn.functional.scaled_dot_product_attention
+    monkeypatch.setattr(
+        torch.nn.functional,
+        "scaled_dot_product_attention",
+        lambda query, *more, **options: seen.append(query.shape) or read(query, *more, **options),
+    )
+    search.families.of(model.config).prepare(model)
+    with search.Work(model) as work:
+        for hook in work.hooks:
+            hook.remove()
+        search.Engine(subject, model).search([clip], [None])
+    assert len(seen) > 2 * search.TOKENS
+    assert work.operations > 0

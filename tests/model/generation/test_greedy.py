@@ -115,9 +115,15 @@ def test_rows_that_end_first_leave_the_others_alone(wild, processor, prompt, row
 def test_prompts_may_be_read_in_pieces(wild, processor, prompt, rows, monkeypatch):
     missing = [None, 2, 5, 7]
     expected = run(wild, processor, prompt, rows, list(range(8)), missing, 30)
-    for positions in (1, 300):  # each prompt by itself, and two or three together
+    sizes, read = [], prompt_pass._Piece.read
+    monkeypatch.setattr(
+        prompt_pass._Piece, "read", lambda piece: sizes.append(len(piece.mask)) or read(piece)
+    )
+    for positions, expected_sizes in ((10_000, [6]), (1, [1] * 6), (170, [2, 2, 1, 1])):
         monkeypatch.setattr(prompt_pass, "PIECE", positions)
+        sizes.clear()
         assert run(wild, processor, prompt, rows, list(range(8)), missing, 30) == expected
+        assert sizes == expected_sizes
 
 
 @pytest.mark.parametrize("missing", [[None], [1, 4, 7], [2, None]])
@@ -158,6 +164,12 @@ def test_prompts_are_kept_once_for_the_variants_on_the_trunk(
     kept = [sum(len(s.keys) for s in (c.apart, c.shared) if s) for c in caches]
     assert kept == [len(rows) * count for count in (1, 1, 2, 2, 2, 2, 2, 3)]
     assert kept == [len(rows) * count for count in copies_of_prompts(range(8), missing)]
+
+
+def test_candidates_of_32_layers_keep_half_of_their_prompts():
+    """docs/search.md: 52 %."""
+    copies = copies_of_prompts(range(32), range(1, 31))
+    assert round(100 * sum(copies) / (32 * 30)) == 52
 
 
 @pytest.mark.parametrize("missing", [[8], [3, 3], [1]])
