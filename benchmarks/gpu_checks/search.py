@@ -175,8 +175,8 @@ class Work:
     """Counts bytes and operations of a model's linear layers and of attention.
 
     Bytes: the weights at every call, and the keys and values that attention reads. Operations: two
-    per weight and token, and two per number of a key or value and query. Both are lower bounds,
-    because activations are left out.
+    for each weight and token, and two for each number of a key or a value that a query meets. Both
+    are lower bounds, because all else is left out.
     """
 
     def __init__(self, model: PreTrainedModel):
