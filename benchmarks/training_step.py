@@ -123,8 +123,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             gradient_checkpointing=False,
             checkpoint_steps=0,
             keep="last",
-            gpus=1,
-            shard=False,
         )
 
     def ours(rows):

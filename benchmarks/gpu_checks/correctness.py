@@ -136,8 +136,6 @@ def _train(subject: Subject, directory: Path, workspace: Path) -> list[dict[str,
         gradient_checkpointing=False,
         checkpoint_steps=2,
         keep="last",
-        gpus=1,
-        shard=False,
     )
     rows = [row | {"target": f"Satz {row['id']}."} for row in subject.clips(4)]
     model = load_for_inference(directory, "fp32")

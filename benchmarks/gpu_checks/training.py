@@ -82,7 +82,7 @@ def check(subject: Subject, lines: Lines) -> None:
     for kind in kinds[: 2 if subject.quick or subject.tiny else None]:
         with lines.attempt(kind.name):
             # An update is measured whole, on one GPU.
-            alone = {"gradient_accumulation": 1, "gpus": 1, "shard": False}
+            alone = {"gradient_accumulation": 1, "gpus": 1, "nodes": 1, "shard": False}
             training = replace(kind.training, **alone)
             if subject.tiny:
                 training = replace(training, batch_size=1)
