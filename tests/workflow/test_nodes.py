@@ -32,13 +32,13 @@ def train(project: Project, *arguments: str, **training: int) -> list[bytes]:
     return [(project.root / name).read_bytes() for name in WRITTEN]
 
 
-@pytest.mark.parametrize("gpus", [2, 4])
+@pytest.mark.parametrize(("gpus", "shard"), [(2, False), (4, False), (2, True)])
 def test_processes_on_two_nodes_train_as_on_one_machine(
-    gpus: int, project: Project, two_nodes: Cluster
+    gpus: int, shard: bool, project: Project, two_nodes: Cluster
 ):
-    here = train(project, "--cores", "2", "--resources", f"gpu={gpus}", gpus=gpus)
+    here = train(project, "--cores", "2", "--resources", f"gpu={gpus}", gpus=gpus, shard=shard)
     with two_nodes.in_use():
-        there = train(project, *BY_SLURM, gpus=gpus, nodes=2)
+        there = train(project, *BY_SLURM, gpus=gpus, nodes=2, shard=shard)
     [job] = two_nodes.completed()[-1:]
     assert "NodeCnt=2 " in job
     assert f"{gpus} processes on 2 nodes: srun" in (project.root / LOG).read_text()
