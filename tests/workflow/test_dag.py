@@ -358,6 +358,14 @@ def test_the_study_is_planned(planned):
     assert jobs["summarise_seeds"] == 1 and jobs["train_teacher"] == 6
 
 
+def test_other_forms_of_the_study_share_its_trainings(planned):
+    plain = planned.plan("--configfile", "config/study.yaml", "--config", "seed=0")
+    jobs = planned.plan("--configfile", "config/study.yaml", "config/forms.yaml")
+    for rule in ("train_teacher", "train_student", "train_adapter"):
+        assert jobs[rule] == plain[rule] > 0
+    assert jobs["spend_budget"] == 8  # four students, two pairs
+
+
 def test_shards_can_be_set_for_one_run(planned):
     target = "results/mini/en-de/pruning/chrf/iter_01/scores.csv"
     jobs = planned.plan(target, "--set-scatter", "layers=4")
@@ -525,18 +533,6 @@ def test_an_adapter_that_is_kept_is_packed_and_not_merged(finished):
     student = "results/mini/en-de/students/A"
     done = finished.succeed(f"{student}/export/bf16", "--dry-run", "--configfile", path)
     assert f"input: results/mini/en-de/teacher, {student}/1-qlora/adapter" in done
-
-
-def test_the_ways_of_merging_share_the_trainings_of_the_default_config(finished):
-    jobs = finished.plan("--configfile", "config/config.yaml", "config/merging.yaml")
-    assert not {"train_adapter", "train_student"} & jobs.keys()
-    assert (jobs["merge_adapter"], jobs["pack_student"]) == (4, 8)  # two pairs
-
-
-def test_budgets_share_the_trainings_of_the_default_config(finished):
-    jobs = finished.plan("--configfile", "config/config.yaml", "config/budget.yaml")
-    assert not {"train_adapter", "train_student", "merge_adapter"} & jobs.keys()
-    assert (jobs["spend_budget"], jobs["pack_student"]) == (8, 8)  # four students, two pairs
 
 
 def test_serving_adds_engines_to_the_default_config_and_trains_nothing(finished):
