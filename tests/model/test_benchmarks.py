@@ -52,6 +52,17 @@ def test_search_iteration_in_bf16_counts_what_differs(bench, inputs):
     assert "1 candidates of 4 layers; bf16" in out
 
 
+@pytest.mark.slow
+def test_machines(bench, inputs, monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    machines = importlib.import_module("machines")
+    two = ("one thread", "the same again")
+    monkeypatch.setattr(machines, "MACHINES", {name: machines.MACHINES[name] for name in two})
+    options = ["--train", inputs[-1], "--clips", "3", "--epochs", "1", "--max-new-tokens", "6"]
+    out = bench("machines", *inputs, *options)
+    assert out.count("identical") == 4 and out.count("+0.00") == 2
+
+
 def test_losses(monkeypatch, capsys, trained, rows, tmp_path):
     monkeypatch.syspath_prepend(BENCHMARKS)
     segments = tmp_path / "segments.jsonl"
