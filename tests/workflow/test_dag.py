@@ -363,7 +363,7 @@ def test_other_forms_of_the_study_share_its_trainings(planned):
     jobs = planned.plan("--configfile", "config/study.yaml", "config/forms.yaml")
     for rule in ("train_teacher", "train_student", "train_adapter"):
         assert jobs[rule] == plain[rule] > 0
-    assert jobs["spend_budget"] == 8  # four students, two pairs
+    assert jobs["spend_budget"] == 6  # three students, two pairs
 
 
 def test_shards_can_be_set_for_one_run(planned):
