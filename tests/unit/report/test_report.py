@@ -55,15 +55,27 @@ def test_values_are_read_with_their_source_files(config, tmp_path):
     assert "cost" not in student.files
 
 
-def test_speeds_of_two_kinds_of_measurement_are_not_compared(config, tmp_path):
+def give_cost(folder):
+    """An output of measure_cost. folder: of the system's results."""
     spread = {"median": 0.1, "low": 0.1, "high": 0.1}
     batch = {"batch_size": 1, "best": True, "real_time_factor": spread, "tokens_per_second": spread}
     cost = {"device": "CPU", "compute_dtype": "float32", "clips": 8, "repeats": 3}
-    path = tmp_path / "results/made/en-de/evaluation/S2/cost.json"
-    path.write_text(json.dumps(cost | {"batches": [batch], "load_seconds": spread}))
+    write_json(folder / "cost.json", cost | {"batches": [batch], "load_seconds": spread})
+
+
+def test_speeds_of_two_kinds_of_measurement_are_not_compared(config, tmp_path):
+    give_cost(tmp_path / "results/made/en-de/evaluation/S2")
     systems = {system.name: system.cost for system in read(config, tmp_path).scored}
     assert systems.pop("S2").best.seconds_per_audio_second.value == 0.1
     assert len(systems) > 1 and not any(systems.values())
+
+
+def test_the_first_screen_compares_speeds_that_were_measured_alone(config, tmp_path):
+    claim = "the teacher’s speed: "
+    assert claim not in page(config, tmp_path)
+    for system in ("S2", "teacher"):
+        give_cost(tmp_path / "results/made/en-de/evaluation" / system)
+    assert page(config, tmp_path).count(claim + "0.100 s per second of audio") == 1
 
 
 def test_texts_of_the_config_are_shown_with_their_scores(config, tmp_path):
