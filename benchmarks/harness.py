@@ -32,6 +32,7 @@ from slimspeech.models.loading import device_name, load_for_inference, load_proc
 from slimspeech.models.prompts import Prompt
 from slimspeech.timing import timed
 from slimspeech.training import fine_tuning, updates
+from slimspeech.training.settings import TrainingSettings
 
 RESULTS = Path("results/mini/en-de")
 PARTS = ("train", "validation", "test")
@@ -160,6 +161,21 @@ def search_with_engine(
         bench.model, bench.processor, clips, PROMPT, bench.generation, kept, missing
     )
     return dict(zip(missing, texts, strict=True))
+
+
+def plain_training(**settings: Any) -> TrainingSettings:
+    """Without decay, warm-up, checkpoints or choice of an epoch, but for what `settings` say."""
+    plain = {
+        "gradient_accumulation": 1,
+        "scheduler": "cosine",
+        "warmup_ratio": 0,
+        "weight_decay": 0,
+        "max_grad_norm": 1,
+        "gradient_checkpointing": False,
+        "checkpoint_steps": 0,
+        "keep": "last",
+    }
+    return TrainingSettings(**plain | settings)
 
 
 def batches_of_fine_tune(rows: Sequence[Row], batch_size: int, seed: int, family: Family) -> Any:

@@ -23,7 +23,7 @@ from slimspeech.evaluation.metrics import search_metric
 from slimspeech.evaluation.significance import difference, draw, text_scores
 from slimspeech.languages import target_code
 from slimspeech.models.loading import load_for_inference, load_model, load_processor, save_model
-from slimspeech.training.fine_tuning import TrainingSettings, fine_tune
+from slimspeech.training.fine_tuning import fine_tune
 
 # As on a CPU without AVX: for the kernels of torch itself, of oneDNN and of MKL.
 OLDER = {
@@ -131,19 +131,12 @@ def run_here(options: argparse.Namespace, machine: Machine) -> dict[str, Any]:
     untrained = harness.translate_with_engine(bench, bench.segments)
     with tempfile.TemporaryDirectory() as folder:
         model = load_model(options.model, torch.float32)
-        settings = TrainingSettings(
+        settings = harness.plain_training(
             epochs=options.epochs,
             learning_rate=options.learning_rate,
             batch_size=8,
             gradient_accumulation=2,
-            scheduler="cosine",
-            warmup_ratio=0,
-            weight_decay=0,
-            max_grad_norm=1,
             precision=options.precision,
-            gradient_checkpointing=False,
-            checkpoint_steps=0,
-            keep="last",
         )
         rows = read_jsonl(options.train)
         processor = load_processor(options.model)

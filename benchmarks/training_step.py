@@ -110,19 +110,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     def settings(rows: Sequence[Row]) -> TrainingSettings:
         steps = options.steps if len(rows) == len(segments) else 1
-        return TrainingSettings(
+        return harness.plain_training(
             epochs=steps * options.batch_size / len(rows),
             learning_rate=options.learning_rate,
             batch_size=options.batch_size,
-            gradient_accumulation=1,
-            scheduler="cosine",
-            warmup_ratio=0,
-            weight_decay=0,
-            max_grad_norm=1,
             precision=options.precision,
-            gradient_checkpointing=False,
-            checkpoint_steps=0,
-            keep="last",
         )
 
     def ours(rows):

@@ -21,7 +21,6 @@ from slimspeech.pruning.layers import keep_layers
 from slimspeech.quantization.nf4 import quantise
 from slimspeech.quantization.pack import pack
 from slimspeech.training.fine_tuning import fine_tune
-from slimspeech.training.settings import TrainingSettings
 
 CPU = torch.device("cpu")
 CLIPS, TOKENS, REMOVED = 4, 12, 2
@@ -123,19 +122,13 @@ def resumes(subject: Subject, directory: Path) -> tuple[bool, str]:
 
 
 def _train(subject: Subject, directory: Path, workspace: Path) -> list[dict[str, float]]:
-    settings = TrainingSettings(
+    settings = harness.plain_training(
         epochs=UPDATES / 2,
         learning_rate=1e-3,
         batch_size=2,
-        gradient_accumulation=1,
         scheduler="linear",
-        warmup_ratio=0,
-        weight_decay=0,
-        max_grad_norm=1,
         precision="fp32",
-        gradient_checkpointing=False,
         checkpoint_steps=2,
-        keep="last",
     )
     rows = [row | {"target": f"Satz {row['id']}."} for row in subject.clips(4)]
     model = load_for_inference(directory, "fp32")
