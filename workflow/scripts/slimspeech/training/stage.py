@@ -57,9 +57,9 @@ class Stage:
     @classmethod
     def of(cls, job: Any, output: str, lora: Mapping[str, Any] | None = None) -> "Stage":
         """The stage of a rule. job: the object that Snakemake gives the rule's script."""
-        training = job.params.training
+        settings = TrainingSettings(**job.params.training)
         # On one node the processes share the job's threads; on several each is a task with its own.
-        sharing = training["gpus"] if training["nodes"] == 1 else 1
+        sharing = settings.gpus if settings.nodes == 1 else 1
         return cls(
             model=job.input.model,
             manifests={part: job.input[part] for part in DATA_PARTS if job.params.mix.get(part)},
@@ -67,7 +67,7 @@ class Stage:
             mix=job.params.mix,
             prompt=job.params.prompt,
             languages=job.params.languages,
-            training=training,
+            training=job.params.training,
             lora=lora,
             seed=job.params.seed,
             workspace=job.params.workspace,
