@@ -50,13 +50,22 @@ MACHINES = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = harness.make_parser(__doc__, clips=500)
-    parser.set_defaults(
-        model=Path("resources/mini/base"), segments=[harness.RESULTS / "data" / "test.jsonl"]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     harness.add_decoding(parser)
     add = parser.add_argument
+    add("--model", type=Path, default=Path("resources/mini/base"), help="to train: its directory")
     add("--train", type=Path, default=harness.RESULTS / "data" / "train.jsonl", help="manifest")
+    add(
+        "--segments",
+        type=Path,
+        nargs="+",
+        default=[harness.RESULTS / "data" / "test.jsonl"],
+        help="manifests; their first rows are translated",
+    )
+    add("--clips", type=harness.positive, default=184, help="how many segments")
+    add("--precision", choices=("fp32", "bf16"), default="fp32", help="of all")
     add("--epochs", type=harness.positive, default=5, help="of the training")
     add("--learning-rate", type=float, default=5e-4, help="of the training")
     add("--only", help=f"of {', '.join(MACHINES)}: run it here, and write to --out")
@@ -89,13 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 f"{less.value:+.2f}{interval}",
             ]
         )
-    head = [
-        "",
-        "untrained model's translations",
-        "trained model's",
-        metric,
-        "difference",
-    ]
+    head = ["", "translations, untrained", "trained", metric, "difference"]
     harness.report(
         "One training on several machines",
         [f"{len(rows)} segments", f"{options.epochs} epochs", options.precision],

@@ -53,13 +53,14 @@ def test_search_iteration_in_bf16_counts_what_differs(bench, inputs):
 
 
 @pytest.mark.slow
-def test_machines(bench, inputs, monkeypatch):
+def test_machines(inputs, capsys, monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
     machines = importlib.import_module("machines")
     two = ("one thread", "the same again")
     monkeypatch.setattr(machines, "MACHINES", {name: machines.MACHINES[name] for name in two})
     options = ["--train", inputs[-1], "--clips", "3", "--epochs", "1", "--max-new-tokens", "6"]
-    out = bench("machines", *inputs, *options)
+    machines.main([*inputs, *options])
+    out = capsys.readouterr().out
     assert out.count("identical") == 4 and out.count("+0.00") == 2
 
 
