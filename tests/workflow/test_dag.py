@@ -364,6 +364,11 @@ def test_other_forms_of_the_study_share_its_trainings(planned):
     for rule in ("train_teacher", "train_student", "train_adapter"):
         assert jobs[rule] == plain[rule] > 0
     assert jobs["spend_budget"] == 6  # three students, two pairs
+    # Of the other recipes, one repair is new and both adapters are; two pairs.
+    jobs = planned.plan("--configfile", "config/study.yaml", "config/recipes.yaml")
+    assert jobs["train_teacher"] == plain["train_teacher"]
+    assert jobs["train_student"] == plain["train_student"] + 2
+    assert jobs["train_adapter"] == plain["train_adapter"] + 4
 
 
 def test_shards_can_be_set_for_one_run(planned):
