@@ -164,7 +164,7 @@ def search_with_engine(
 
 
 def plain_training(**settings: Any) -> TrainingSettings:
-    """Without decay, warm-up, checkpoints or choice of an epoch, but for what `settings` say."""
+    """On one GPU, without decay, warm-up, checkpoints or choice of an epoch, but for `settings`."""
     plain = {
         "gradient_accumulation": 1,
         "scheduler": "cosine",
@@ -174,6 +174,9 @@ def plain_training(**settings: Any) -> TrainingSettings:
         "gradient_checkpointing": False,
         "checkpoint_steps": 0,
         "keep": "last",
+        "gpus": 1,
+        "nodes": 1,
+        "shard": False,
     }
     return TrainingSettings(**plain | settings)
 

@@ -37,9 +37,9 @@ class TrainingSettings:
     gradient_checkpointing: bool
     checkpoint_steps: int
     keep: str
-    gpus: int = 1
-    nodes: int = 1
-    shard: bool = False
+    gpus: int
+    nodes: int
+    shard: bool
 
     def __post_init__(self):
         if self.precision not in PRECISIONS:
