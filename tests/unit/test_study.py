@@ -42,24 +42,33 @@ def segments_of(texts, pair):
     return rows_of(test)
 
 
-def table_of_the_page():
-    """By system and column, each percentage with its interval."""
+@cache
+def seeds_of_the_page(language):
+    """Of each table in a language's section, its cells by name of the row and seed."""
     page = (REPOSITORY / "docs" / "results.md").read_text(encoding="utf-8")
-    [table] = re.findall(r"^\| of teacher, .*seed 0.*\n(?:\|.*\n)+", page, re.M)
-    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
-    names, rows = lines[0][1:], lines[2:]
-    return {
-        (re.split("[:,]", row[0])[0].strip("`*"), name): cell.strip("*")
-        for row in rows
-        for name, cell in zip(names, row[1:], strict=True)
-    }
+    [section] = re.findall(rf"^### {language}\n(.*?)^#", page, re.M | re.S)
+    tables = []
+    for table in re.findall(r"(?:^\|.*\n)+", section, re.M):
+        plain = re.sub("[`*]", "", table).splitlines()
+        columns, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in plain]
+        first = columns.index("seed 0")
+        tables.append(
+            {
+                (re.split("[:,]", row[first - 1])[0], seed): cell
+                for row in rows
+                for seed, cell in zip(columns[first:], row[first:], strict=True)
+            }
+        )
+    return tables
+
+
+def seed_of(path):
+    return path.name.removesuffix(".tar.xz").replace("-", " ")
 
 
 @pytest.mark.parametrize("path", ARCHIVES, ids=lambda path: path.name)
 def test_the_page_says_what_the_stored_scores_say(path):
     texts, folder = of_archive(path)
-    seed = path.name.removesuffix(".tar.xz").replace("-", " ")
-    page = table_of_the_page()
     scored = list(csv.DictReader(io.StringIO(texts[f"{folder}scores.csv"])))
     assert len(scored) == 30
     for row in scored:
@@ -68,7 +77,7 @@ def test_the_page_says_what_the_stored_scores_say(path):
         value, low, high = (float(row[f"percent_of_teacher{end}"]) for end in ("", "_low", "_high"))
         language, _ = LANGUAGES[row["pair"]]
         name = NAMES.get(row["system"], row["system"])
-        cell = page[name, f"{language}, {seed}"]
+        cell = seeds_of_the_page(language)[0][name, seed_of(path)]
         assert cell == f"{value:.1f} ({low:.1f} to {high:.1f})", (row["pair"], name)
 
 
@@ -108,15 +117,13 @@ def test_the_page_says_what_the_stored_translations_differ_by(path, pair):
         if f"{folder}{pair}/evaluation/{system}/hypotheses.jsonl" in texts
     }
     scores = score_seeds(pair, segments_of(texts, pair), hypotheses)
-    page = (REPOSITORY / "docs" / "results.md").read_text(encoding="utf-8")
     differences = contrast_seeds(scores, evaluation["contrasts"])
     assert len(differences) == 10
     for row in differences:
         value, low, high = (row[f"difference{end}"] for end in ("", "_low", "_high"))
-        compared = f"| `{row['system']}` - `{row['other']}` |"
-        [line] = [line for line in page.splitlines() if compared in line]
-        column = ["German, seed 0", "German, seed 1", "Chinese, seed 0", "Chinese, seed 1"].index(
-            f"{LANGUAGES[pair][0]}, {path.name.removesuffix('.tar.xz').replace('-', ' ')}"
-        )
-        cell = line.split("|")[3 + column].strip()
-        assert cell == f"{value:+.2f} [{low:+.2f}, {high:+.2f}]", row
+        compared = f"{row['system']} - {row['other']}", seed_of(path)
+        cell = seeds_of_the_page(LANGUAGES[pair][0])[1][compared]
+        same = value == low == high == 0
+        assert cell == (
+            "0: the same layers" if same else f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
+        ), row
