@@ -27,23 +27,23 @@ PER_PAIR = {
     "gather_scores": 3,
     "select_layer": 3,
     "materialize_pruned": 1,
-    "train_student": 1,  # of B and B_repaired
-    "train_adapter": 2,  # A and B
-    "merge_adapter": 2,
+    "train_student": 1,  # of B and its controls
+    "train_adapter": 3,  # A, B and B_out_of_domain
+    "merge_adapter": 3,
     "choose_vocabulary": 1,  # of B_trimmed
     "trim_vocabulary": 1,
-    "pack_student": 5,  # A, B, B_trimmed and two controls
-    "measure_packing": 3,  # A, B and B_trimmed
-    "hash_student": 5,
-    "release_student": 5,
-    "translate_test": 8,
-    "measure_size": 8,
-    "score_hypotheses": 8,
+    "pack_student": 6,  # A, B, B_trimmed and three controls
+    "measure_packing": 4,  # those that have an adapter
+    "hash_student": 6,
+    "release_student": 6,
+    "translate_test": 9,
+    "measure_size": 9,
+    "score_hypotheses": 9,
     "compare_systems": 1,
-    "check_hypotheses": 8,
+    "check_hypotheses": 9,
     "measure_cost": 3,  # teacher, A and B
-    "write_submission": 8,
-    "score_talks": 8,
+    "write_submission": 9,
+    "score_talks": 9,
 }
 ONCE = {
     "speak_mini_archive": 1,
@@ -70,7 +70,7 @@ STUDENT = {"pack_student": 1, "hash_student": 1, "compare_systems": 1} | OF_SYST
 # One that is not in evaluation.cost.systems.
 UNTIMED = {rule: count for rule, count in STUDENT.items() if rule != "measure_cost"}
 # Every model card has the scores of the comparison, and the cost of teacher and base.
-RELEASES = {"release_student": 5}
+RELEASES = {"release_student": 6}
 
 
 SEARCHING = ("propose_layers", "score_layers", "gather_scores", "select_layer")
@@ -446,7 +446,7 @@ def test_without_students_pruning_and_out_of_domain(planned, config):
 def test_a_config_given_by_name_stands_alone(planned, config):
     del config["students"]["A"], config["evaluation"]
     config["evaluation"] = {"systems": ["B"]}
-    assert planned.plan(config=config)["pack_student"] == 8
+    assert planned.plan(config=config)["pack_student"] == 10
 
 
 def test_an_experiment_never_touches_another(planned, config):
@@ -497,7 +497,7 @@ def test_a_last_stage_reruns_no_stage_before_it(finished):
     assert finished.plan(config=config) == both_pairs(
         {"train_adapter": 1, "merge_adapter": 1, "measure_packing": 1},
         STUDENT,
-        {"release_student": 4},
+        {"release_student": 5},
     ) | {"tabulate_scores": 1}
 
 
@@ -509,7 +509,7 @@ def test_a_new_student_reruns_no_other(finished):
     assert finished.plan(config=config) == both_pairs(
         {"train_adapter": 1, "merge_adapter": 1, "measure_packing": 1},
         UNTIMED,
-        {"release_student": 6},
+        {"release_student": 7},
     ) | {"tabulate_scores": 1}
 
 
@@ -518,7 +518,7 @@ def test_a_student_that_begins_as_another_trains_no_stage_again(finished):
     config["students"]["C"] = deepcopy(config["students"]["B"])
     config["students"]["C"]["quantization"] = "none"
     config["evaluation"]["systems"].append("C")
-    jobs = both_pairs(UNTIMED, {"measure_packing": 1, "release_student": 6})
+    jobs = both_pairs(UNTIMED, {"measure_packing": 1, "release_student": 7})
     assert finished.plan(config=config) == jobs | {"tabulate_scores": 1}
 
 
@@ -560,7 +560,7 @@ def test_a_trimmed_vocabulary_trains_again_only_if_it_is_trimmed_before(
     rules = {"choose_vocabulary": 1, "trim_vocabulary": 1, "measure_packing": 1}
     if trainings:
         rules |= dict.fromkeys(("train_student", "train_adapter", "merge_adapter"), trainings)
-    assert finished.plan(config=config) == both_pairs(rules, UNTIMED, {"release_student": 6}) | {
+    assert finished.plan(config=config) == both_pairs(rules, UNTIMED, {"release_student": 7}) | {
         "tabulate_scores": 1
     }
 
@@ -588,7 +588,7 @@ def test_other_metrics_rerun_the_scoring_alone(finished):
     config = finished.default_config()
     config["evaluation"]["metrics"] = ["chrf"]
     assert finished.plan(config=config) == both_pairs(
-        {"score_hypotheses": 8, "score_talks": 8, "compare_systems": 1}, RELEASES
+        {"score_hypotheses": 9, "score_talks": 9, "compare_systems": 1}, RELEASES
     ) | {"tabulate_scores": 1}
 
 
@@ -711,9 +711,9 @@ def test_a_comet_metric_is_scored_beside_what_is_there(finished):
     assert finished.plan(config=config) == {
         "install_comet": 1,
         "fetch_comet": 1,
-        "score_comet": 16,
+        "score_comet": 18,
         "compare_systems": 2,
-        "release_student": 10,
+        "release_student": 12,
         "tabulate_scores": 1,
         "write_config": 1,
         "write_report": 1,

@@ -33,10 +33,10 @@ def test_every_student_translates_the_test_sets_of_its_pair(project, config):
     }
     config["evaluation"]["comet"] = COMET
     jobs = project.plan("submission", config=config)
-    assert jobs["bundle_submission"] == jobs["measure_state_dict"] == 10  # five students, two pairs
+    assert jobs["bundle_submission"] == jobs["measure_state_dict"] == 12  # six students, two pairs
     assert jobs["prepare_test_set"] == 3  # TV in one pair, ACL in two
-    assert jobs["translate_test_set"] == jobs["write_test_set"] == 15
-    assert jobs["score_test_set"] == jobs["score_test_set_by_comet"] == 5
+    assert jobs["translate_test_set"] == jobs["write_test_set"] == 18
+    assert jobs["score_test_set"] == jobs["score_test_set_by_comet"] == 6
     assert jobs["prepare_references"] == 1
 
 
@@ -45,9 +45,9 @@ def test_without_a_transcript_comet_does_not_score(project, config):
     config["submission"] = {"tests": {"TV": TEST}}
     config["evaluation"]["comet"] = COMET
     jobs = project.plan("submission", config=config)
-    assert jobs["score_test_set"] == 5 and "score_test_set_by_comet" not in jobs
+    assert jobs["score_test_set"] == 6 and "score_test_set_by_comet" not in jobs
 
 
 def test_without_test_sets_the_bundles_are_of_the_configs_own(project, config):
     jobs = project.plan("submission", config=config)
-    assert jobs["bundle_submission"] == 10 and "translate_test_set" not in jobs
+    assert jobs["bundle_submission"] == 12 and "translate_test_set" not in jobs
