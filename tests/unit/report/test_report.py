@@ -265,6 +265,16 @@ def test_a_report_without_results(config, tmp_path):
     assert "no search for layers" in text
 
 
+def test_layers_that_are_removed_by_place_have_no_scores(config, tmp_path):
+    folder = tmp_path / "results/made/en-de/pruning"
+    shutil.rmtree(folder)
+    kept = [layer for layer in range(12) if layer != 6]
+    write_json(folder / "middle/iter_01/layers.json", {"kept": kept, "removed": [6]})
+    [search] = read(config, tmp_path).searches
+    assert (search.criterion, search.layers, search.unpruned) == ("middle", 12, None)
+    assert "middle" in page(config, tmp_path)
+
+
 def test_missing_results_are_listed(config, tmp_path):
     experiment = read_experiment(config, tmp_path)
     text = "\n".join(not_run(experiment, Reader(tmp_path)))

@@ -107,7 +107,7 @@ def _read_searches(reader: Reader, config: Mapping[str, Any], folder: str) -> li
     for criterion in sorted(paths, key=lambda name: (name != first, name)):
         iterations = [_read_iteration(reader, path) for path in paths[criterion]]
         layers = len(iterations[0].kept) + iterations[0].number
-        unpruned = start["score"] if start.get("metric") == iterations[0].metric else None
+        unpruned = start.get("score") if start.get("metric") == iterations[0].metric else None
         searches.append(Search(criterion, iterations, layers, unpruned))
     return searches
 
