@@ -133,7 +133,7 @@ def _estimated(name: str, values: np.ndarray | None, draws: int) -> Row:
         f"{name}_high": over_segments.high,
         f"{name}_by_talk_low": over_talks.low,
         f"{name}_by_talk_high": over_talks.high,
-        f"{name}_of_seeds": " ".join(f"{value:.2f}" for value in values[:, 0]),
+        f"{name}_of_seeds": " ".join(str(float(value)) for value in values[:, 0]),
     }
 
 
@@ -156,7 +156,7 @@ def seeds_markdown(rows: Sequence[Row], contrasts: Sequence[Row], names: dict[st
                 _number(row["score"]) + _deviation_text(row["score_sd"]),
                 _number(row["percent_of_teacher"]) + _deviation_text(row["percent_of_teacher_sd"]),
                 *(_ends(row, "percent_of_teacher") if row["system"] != TEACHER else [MISSING] * 2),
-                row["percent_of_teacher_of_seeds"] or MISSING,
+                _each(row, "percent_of_teacher", ".1f"),
             ]
             for row in group
         ]
@@ -168,7 +168,7 @@ def seeds_markdown(rows: Sequence[Row], contrasts: Sequence[Row], names: dict[st
                 f"{row['system']} - {row['other']}",
                 f"{row['difference']:+.2f}" + _deviation_text(row["difference_sd"], 2),
                 *_ends(row, "difference", "+.2f"),
-                row["difference_of_seeds"],
+                _each(row, "difference", "+.2f"),
             ]
             for row in contrasts
             if row["pair"] == pair
@@ -193,6 +193,12 @@ def _number(value: float | None) -> str:
 
 def _deviation_text(value: float | None, digits: int = 1) -> str:
     return "" if value is None else f" ± {value:.{digits}f}"
+
+
+def _each(row: Row, name: str, form: str) -> str:
+    """The values of the seeds."""
+    values = (row[f"{name}_of_seeds"] or "").split()
+    return " ".join(f"{float(value):{form}}" for value in values) or MISSING
 
 
 def _ends(row: Row, name: str, form: str = ".1f") -> list[str]:
