@@ -1,5 +1,6 @@
 # make run    the main job of config/config.yaml, then its score table
 # make study  the study of docs/mini.md: many hours
+# make study-tables  the study's tables and figures, from the translations in resources/study: two minutes
 # make report the report of what CONFIG has so far, after a run that failed
 # make check-gpu  ten minutes that tell what a GPU can do, and what the run of CONFIG will take on it
 # make test   lint, and all tests but the slow ones
@@ -27,7 +28,7 @@ PYTEST = $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no
 # One job at a time on each GPU; without a GPU nothing is limited by it.
 LIMITS = $(if $(shell command -v nvidia-smi),--resources gpu=$(shell $(PYTHON) workflow/scripts/slimspeech/gpu.py))
 
-.PHONY: run study report check-gpu test test-all lint unit docs faults pictures lock
+.PHONY: run study study-tables report check-gpu test test-all lint unit docs faults pictures lock
 
 run: .venv/installed
 	@$(BIN)/python workflow/config_form.py $(CONFIG)
@@ -37,6 +38,18 @@ run: .venv/installed
 study: .venv/installed
 	$(BIN)/snakemake --cores $(CORES) $(LIMITS) --configfile config/study.yaml
 	@cat results/study/seeds.md
+
+# In a folder of its own, so that no results of `make study` are overwritten. No other rules are allowed,
+# because they would make again what led to the translations.
+STORED = --configfile config/study.yaml --config experiment=stored-study
+study-tables: .venv/installed
+	mkdir -p results/stored-study
+	for archive in resources/study/*.tar.xz; do \
+	  tar -xJmf $$archive -C results/stored-study --strip-components 2 || exit; \
+	done
+	$(BIN)/snakemake --cores 1 $(STORED) --allowed-rules summarise_seeds -- results/stored-study/seeds.md
+	$(BIN)/snakemake --cores 1 $(STORED) --allowed-rules report_so_far -- report_so_far
+	@cat results/stored-study/seeds.md
 
 report: .venv/installed
 	@$(BIN)/python workflow/config_form.py $(CONFIG)
