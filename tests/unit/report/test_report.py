@@ -18,6 +18,7 @@ from slimspeech.report.clips import clip_urls
 from slimspeech.report.figures.searches import costs, decline
 from slimspeech.report.figures.sensitivities import sensitivities as draw_sensitivities
 from slimspeech.report.figures.tradeoffs import Point, front, size_figure, speed_figure
+from slimspeech.report.first_screen import cards
 from slimspeech.report.latex import escape, latex_table
 from slimspeech.report.read.experiment import read_experiment
 from slimspeech.report.read.files import Reader
@@ -76,6 +77,16 @@ def test_the_first_screen_compares_speeds_that_were_measured_alone(config, tmp_p
     for system in ("S2", "teacher"):
         give_cost(tmp_path / "results/made/en-de/evaluation" / system)
     assert page(config, tmp_path).count(claim + "0.100 s per second of audio") == 1
+
+
+def test_of_many_students_the_first_screen_has_the_best_and_those_that_failed(tmp_path):
+    config = make_results(tmp_path, systems=8)
+    shutil.rmtree(tmp_path / "results/made/en-de/evaluation/S1")
+    experiment = read_experiment(config, tmp_path)
+    [pair] = experiment.pairs
+    scores = {s.name: s.scores["chrf++"].score.value for s in pair.scored if s.name[0] == "S"}
+    best = sorted(scores, key=scores.get, reverse=True)[:3]
+    assert {card.system.name for card in cards(experiment)} == {"S1", *best}
 
 
 def test_texts_of_the_config_are_shown_with_their_scores(config, tmp_path):

@@ -7,6 +7,9 @@ from slimspeech.evaluation.score_table import BASE
 from slimspeech.report import numbers
 from slimspeech.report.results import Experiment, Pair, System, title
 
+# Of each pair. More would hide the table behind them.
+MOST_CARDS = 4
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -27,15 +30,23 @@ def cards(experiment: Experiment) -> list[Card]:
     """One card per student; in each pair the smallest first, students without size last.
 
     A student whose training another one continues is a control, and has its row in the table alone.
+    So have all students but four: those without a score, then those with the best.
     """
     controls = systems.continued_students(experiment.config)
     names = experiment.config["students"].keys() - controls
     students = []
     for pair in experiment.pairs:
-        shown = [s for s in pair.systems if s.name in names]
+        shown = _best(pair, [s for s in pair.systems if s.name in names])
         for system in sorted(shown, key=lambda s: (s.bytes is None, s.bytes)):
             students.append(Card(system, pair, _facts(pair, system)))
     return students
+
+
+def _best(pair: Pair, students: list[System]) -> list[System]:
+    lost = [student for student in students if pair.metric not in student.scores]
+    scored = [student for student in students if pair.metric in student.scores]
+    scored.sort(key=lambda student: student.scores[pair.metric].score.value, reverse=True)
+    return (lost + scored)[:MOST_CARDS]
 
 
 def _facts(pair: Pair, system: System) -> list[Fact]:
