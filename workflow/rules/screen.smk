@@ -19,7 +19,9 @@ onstart:
 
 
 onsuccess:
-    SCREEN.succeed([f"{EXPERIMENT}/scores.md", f"{EXPERIMENT}/report.html"])
+    SCREEN.succeed(
+        [f"{EXPERIMENT}/{name}" for name in ("scores.md", "seeds.md", "report.html")]
+    )
 
 
 onerror:
