@@ -41,14 +41,13 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 def shown(row: dict[str, str], name: str, form: str, between: str) -> list[str]:
     """As on the page: the mean with its spread, both intervals, and each seed."""
-    value = {key: float(row[f"{name}{key}"]) for key in ("", "_sd")}
+    mean, deviation = float(row[name]), float(row[f"{name}_sd"])
     ends = [
         between.format(*(float(row[f"{name}{by}_{end}"]) for end in ("low", "high")))
         for by in ("", "_by_talk")
     ]
-    digits = form.removeprefix("+")
     of_seeds = [f"{float(each):{form}}" for each in row[f"{name}_of_seeds"].split()]
-    return [f"{value['']:{form}} ± {value['_sd']:{digits}}", *ends, *of_seeds]
+    return [f"{mean:{form}} ± {deviation:{form.removeprefix('+')}}", *ends, *of_seeds]
 
 
 @pytest.mark.parametrize("pair", LANGUAGES)
@@ -74,10 +73,9 @@ def test_the_page_gives_the_differences(results, pair):
 
 @pytest.mark.parametrize("pair", LANGUAGES)
 def test_the_page_shows_the_figure_of_these_values(results, pair):
-    figures = [results / "plots", REPOSITORY / "docs" / "figures"]
-    made, shown = [
+    made, published = [
         re.findall('aria-label="([^"]+)"', (folder / f"{pair}.seeds.svg").read_text("utf-8"))
-        for folder in figures
+        for folder in (results / "plots", REPOSITORY / "docs" / "figures")
     ]
-    assert made == shown
+    assert made == published
     assert any(label.startswith("B: ") for label in made)
