@@ -31,7 +31,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     assert "# Scores over seeds" in done.stdout
-    assert "Result: results/stored-study/seeds.md" in done.stdout
+    assert "Result: results/stored-study/seeds.md" in done.stderr
     return root / "results" / "stored-study"
 
 
